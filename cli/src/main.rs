@@ -1,0 +1,3 @@
+//! The `passel` command.
+
+fn main() {}

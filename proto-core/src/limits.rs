@@ -1,0 +1,84 @@
+//! The registry's limits and timers as constants (`spec/registry.toml`,
+//! compared with it by `tests/registry.rs`). Sizes are bytes unless a name ends
+//! in `COUNT` or `RECORDS`; times are durations.
+
+use std::time::Duration;
+
+/// Longest record, header and tag included; every transport must carry this much.
+pub const MAX_RECORD: usize = 65_536;
+/// Length of a sealed record's header.
+pub const RECORD_HEADER: usize = 12;
+/// Length of the authentication tag.
+pub const RECORD_TAG: usize = 16;
+/// Longest body of one frame.
+pub const MAX_FRAME_BODY: usize = 49_152;
+/// Longest handshake message.
+pub const MAX_HELLO: usize = 8_192;
+/// Most extensions in one hello.
+pub const MAX_EXTENSIONS_COUNT: usize = 32;
+/// Longest body of one extension.
+pub const MAX_EXTENSION_BODY: usize = 1_024;
+/// Longest free-form note of an offer, in bytes of UTF-8.
+pub const MAX_NOTE: usize = 1_024;
+/// Longest reason text of any frame, in bytes of UTF-8.
+pub const MAX_REASON_TEXT: usize = 512;
+/// Smallest chunk size.
+pub const MIN_CHUNK: usize = 16_384;
+/// Chunk size that a sender takes when nothing else is asked for.
+pub const DEFAULT_CHUNK: usize = 65_536;
+/// Largest chunk size.
+pub const MAX_CHUNK: usize = 1_048_576;
+/// Piece size that a sender takes when nothing else is asked for.
+pub const DEFAULT_PIECE: usize = 16_384;
+/// Smallest piece size.
+pub const MIN_PIECE: usize = 1_024;
+/// Most pieces that a chunk may be sent in.
+pub const MAX_PIECES_PER_CHUNK_COUNT: usize = 64;
+/// Most bytes of a transfer, in whole chunks, that may be partly sent at one time.
+pub const MAX_OPEN_BYTES: usize = 4_194_304;
+/// How often one chunk is sent at most: once, and three times more after a NACK.
+pub const MAX_CHUNK_SENDS_COUNT: usize = 4;
+/// Transfers at once on one connection, both directions together.
+pub const MAX_TRANSFERS_COUNT: usize = 5;
+/// Most entries of one manifest.
+pub const MAX_ENTRIES_COUNT: usize = 1_000_000;
+/// Most bytes of one manifest, over all its pages.
+pub const MAX_MANIFEST_BYTES: usize = 134_217_728;
+/// Longest path, in bytes of UTF-8.
+pub const MAX_PATH: usize = 1_024;
+/// Longest component of a path, in bytes of UTF-8.
+pub const MAX_PATH_COMPONENT: usize = 255;
+/// Most components of a path.
+pub const MAX_PATH_DEPTH_COUNT: usize = 64;
+/// Longest media type of an entry.
+pub const MAX_MIME: usize = 127;
+/// Credit that a FILE_END costs, so that empty files are not free.
+pub const FILE_END_COST: usize = 1_024;
+/// Credit of a connection, over all its transfers, that a receiver keeps granted.
+pub const CONNECTION_CREDIT: usize = 8_388_608;
+/// Credit of a transfer that a receiver keeps granted.
+pub const TRANSFER_CREDIT: usize = 4_194_304;
+/// Width of the replay window on unordered channels.
+pub const REPLAY_WINDOW_RECORDS: usize = 4_096;
+/// Longest sealed signaling blob.
+pub const MAX_SIGNAL_BLOB: usize = 16_384;
+/// Most candidates that a peer may name for one lane.
+pub const MAX_CANDIDATES_COUNT: usize = 64;
+
+/// Timers of the registry's `timers` table.
+pub mod timers {
+    use super::Duration;
+
+    /// Time for the handshake, from the first channel open to confirmation.
+    pub const HANDSHAKE: Duration = Duration::from_millis(30_000);
+    /// Silence after which a PING goes out.
+    pub const KEEP_ALIVE: Duration = Duration::from_millis(10_000);
+    /// Silence of the peer after which the connection is given up.
+    pub const IDLE: Duration = Duration::from_millis(30_000);
+    /// Time for an offer to be answered.
+    pub const OFFER_EXPIRY: Duration = Duration::from_millis(3_600_000);
+    /// Longest time that written chunks wait before they are made durable and acknowledged.
+    pub const SYNC_DELAY: Duration = Duration::from_millis(200);
+    /// Time that a closing side waits for its last records to leave.
+    pub const CLOSE_LINGER: Duration = Duration::from_millis(2_000);
+}

@@ -1,0 +1,1 @@
+//! Gets two peers' sealed descriptions across.

@@ -1,0 +1,1 @@
+//! One endpoint of a passel connection over WebRTC, without I/O.

@@ -1,0 +1,3 @@
+//! Project chores: `cargo xtask ci`, `cargo xtask test`.
+
+fn main() {}
