@@ -1,3 +1,71 @@
-//! Project chores: `cargo xtask ci`, `cargo xtask test`.
+//! Project chores, each a word after `cargo xtask`.
+//!
+//! Only the choice of the chore lives here; each has a module of its own.
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command-line tool talks through its standard output"
+)]
 
-fn main() {}
+mod ci;
+mod deny;
+mod process;
+mod repo;
+mod spec;
+mod step;
+mod test_run;
+#[cfg(test)]
+mod tidy;
+
+use std::process::ExitCode;
+
+use step::Ledger;
+
+const USAGE: &str = "usage: cargo xtask <chore>
+
+  ci                   every check: format, lints, documentation, dependencies, tests
+  test                 all tests of the workspace, with a summary of what they proved
+  deny                 the rules for dependencies (deny.toml) alone
+  spec                 which code and which tests cite each statement of the spec
+  registry [--check]   write the spec's tables from spec/registry.toml, or compare them
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        ["ci"] => close(&ci::run()),
+        ["test"] => close(&test_run::run()),
+        ["deny"] => close(&deny::run()),
+        ["spec"] => outcome(spec::report::print()),
+        ["registry"] => outcome(spec::tables::write()),
+        ["registry", "--check"] => outcome(spec::tables::check()),
+        [] | ["help" | "--help" | "-h"] => {
+            print!("{USAGE}");
+            ExitCode::SUCCESS
+        }
+        _ => {
+            eprint!("unknown chore: {}\n\n{USAGE}", words.join(" "));
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Prints the ledger's last line, alone, and says whether all went well.
+fn close(ledger: &Ledger) -> ExitCode {
+    for note in ledger.notes() {
+        println!("note: {note}");
+    }
+    println!("{}", ledger.tally());
+    if ledger.tally().is_green() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn outcome(result: Result<(), String>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(text) => {
+            eprintln!("error: {text}");
+            ExitCode::FAILURE
+        }
+    }
+}

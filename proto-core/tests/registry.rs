@@ -1,0 +1,128 @@
+//! Holds the crate's constants against `spec/registry.toml`, both ways: what
+//! the registry lists is in the code, and what the code has is in the registry.
+//! What the numbers do is tested where they are used.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use passel_proto::error::ErrorCode;
+use passel_proto::ids::Channel;
+use passel_proto::limits::{self, timers};
+use serde::Deserialize;
+
+/// As much of the registry as this crate has constants for.
+#[derive(Deserialize)]
+struct Registry {
+    channel: Vec<ChannelEntry>,
+    error: Vec<Entry>,
+    limits: BTreeMap<String, u64>,
+    timers: BTreeMap<String, u64>,
+}
+
+#[derive(Deserialize)]
+struct Entry {
+    id: u16,
+    name: String,
+}
+
+#[derive(Deserialize)]
+struct ChannelEntry {
+    id: u8,
+    name: String,
+    ordered: bool,
+}
+
+fn registry() -> Registry {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../spec/registry.toml");
+    toml::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+}
+
+/// Names and values of constants, with the names as they are written.
+macro_rules! constants {
+    ($module:ident, $value:expr, $($name:ident)*) => {
+        BTreeMap::from([$((stringify!($name).to_owned(), $value($module::$name)),)*])
+    };
+}
+
+/// The names of the constants that a piece of `limits.rs` declares.
+fn declared(source: &str) -> Vec<&str> {
+    let mut names: Vec<&str> = source
+        .lines()
+        .filter_map(|line| line.trim_start().strip_prefix("pub const ")?.split(':').next())
+        .collect();
+    names.sort_unstable();
+    names
+}
+
+const LIMITS_SOURCE: &str = include_str!("../src/limits.rs");
+
+#[test]
+fn limits_are_those_of_the_registry() {
+    let ours: BTreeMap<String, u64> = constants!(limits, bytes,
+        MAX_RECORD RECORD_HEADER RECORD_TAG MAX_FRAME_BODY MAX_HELLO MAX_EXTENSIONS_COUNT
+        MAX_EXTENSION_BODY MAX_NOTE MAX_REASON_TEXT MIN_CHUNK DEFAULT_CHUNK MAX_CHUNK
+        DEFAULT_PIECE MIN_PIECE MAX_PIECES_PER_CHUNK_COUNT MAX_OPEN_BYTES MAX_CHUNK_SENDS_COUNT
+        MAX_TRANSFERS_COUNT MAX_ENTRIES_COUNT MAX_MANIFEST_BYTES MAX_PATH MAX_PATH_COMPONENT
+        MAX_PATH_DEPTH_COUNT MAX_MIME FILE_END_COST CONNECTION_CREDIT TRANSFER_CREDIT
+        REPLAY_WINDOW_RECORDS MAX_SIGNAL_BLOB MAX_CANDIDATES_COUNT
+    );
+    assert_eq!(ours, registry().limits);
+    let (source, _) = LIMITS_SOURCE.split_once("pub mod timers").unwrap();
+    assert_eq!(declared(source), ours.keys().collect::<Vec<_>>(), "a constant is not compared");
+}
+
+#[test]
+fn timers_are_those_of_the_registry() {
+    let ours: BTreeMap<String, u64> = constants!(timers, milliseconds,
+        HANDSHAKE KEEP_ALIVE IDLE OFFER_EXPIRY SYNC_DELAY CLOSE_LINGER
+    );
+    assert_eq!(ours, registry().timers);
+    let (_, source) = LIMITS_SOURCE.split_once("pub mod timers").unwrap();
+    assert_eq!(declared(source), ours.keys().collect::<Vec<_>>(), "a constant is not compared");
+}
+
+fn bytes(value: usize) -> u64 {
+    value.try_into().unwrap()
+}
+
+fn milliseconds(value: std::time::Duration) -> u64 {
+    value.as_millis().try_into().unwrap()
+}
+
+#[test]
+fn error_codes_are_those_of_the_registry() {
+    let ours: Vec<(u16, &str)> =
+        ErrorCode::ALL.iter().map(|code| (code.to_wire(), code.name())).collect();
+    let registry = registry();
+    let theirs: Vec<(u16, &str)> =
+        registry.error.iter().map(|entry| (entry.id, entry.name.as_str())).collect();
+    assert_eq!(ours, theirs);
+}
+
+#[test]
+fn every_error_code_survives_the_wire() {
+    for code in 0..=u16::MAX {
+        assert_eq!(ErrorCode::from_wire(code).to_wire(), code);
+    }
+    for &code in ErrorCode::ALL {
+        assert_eq!(ErrorCode::from_wire(code.to_wire()), code);
+    }
+}
+
+#[test]
+fn channels_are_those_of_the_registry() {
+    let ours: Vec<(u8, &str, bool)> = Channel::ALL
+        .iter()
+        .map(|channel| (channel.id(), channel.name(), channel.is_ordered()))
+        .collect();
+    let registry = registry();
+    let theirs: Vec<(u8, &str, bool)> = registry
+        .channel
+        .iter()
+        .map(|entry| (entry.id, entry.name.as_str(), entry.ordered))
+        .collect();
+    assert_eq!(ours, theirs);
+}
+
+// Frames, records, handshake messages, suites, modes and hashes belong below:
+// each a field of `Registry` and a test in the manner of the error codes.
