@@ -45,11 +45,18 @@ fn push_plain(c: char, out: &mut String) {
 
 /// Appends `text` code point by code point, and stops before the one with which
 /// `out` would exceed `max` bytes.
-fn escape(text: &str, max: usize, out: &mut String, mut plain: impl FnMut(char, &mut String)) {
-    let mut previous = None;
+fn escape(text: &str, max: usize, out: &mut String, plain: impl Fn(char, &mut String)) {
+    // Whether a joiner can have a meaning here: after a shown one that is not
+    // ASCII, of which it changes the form.
+    let mut joins = false;
     for c in text.chars() {
         let before = out.len();
-        if is_shown(c, previous) {
+        let shown = match class(c) {
+            Class::Plain => true,
+            Class::Control | Class::Bidi | Class::Invisible => false,
+            Class::Joiner => joins,
+        };
+        if shown {
             plain(c, out);
         } else {
             out.extend(c.escape_unicode());
@@ -58,16 +65,70 @@ fn escape(text: &str, max: usize, out: &mut String, mut plain: impl FnMut(char, 
             out.truncate(before);
             return;
         }
-        previous = Some(c);
+        joins = shown && !c.is_ascii();
     }
 }
 
-/// Whether `c` may be shown as it is after `previous`. A joiner may where it can
-/// have a meaning, which is after a character that is not ASCII.
-fn is_shown(c: char, previous: Option<char>) -> bool {
-    match class(c) {
-        Class::Plain => true,
-        Class::Control | Class::Bidi | Class::Invisible => false,
-        Class::Joiner => previous.is_some_and(|p| !p.is_ascii() && class(p) == Class::Plain),
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    // MF-SHOW-ESCAPED
+    #[test]
+    fn what_steers_a_terminal_becomes_visible() {
+        assert_eq!(
+            for_terminal("a\u{1b}[31mb\r\n\t\u{9b}2J\u{7f}"),
+            r"a\u{1b}[31mb\u{d}\u{a}\u{9}\u{9b}2J\u{7f}"
+        );
+        assert_eq!(for_terminal("gpj\u{202e}.exe"), r"gpj\u{202e}.exe");
+        assert_eq!(for_terminal("a\u{200b}b\u{feff}\u{e0041}"), r"a\u{200b}b\u{feff}\u{e0041}");
+        assert_eq!(for_terminal("Grüße, 世界 🎉"), "Grüße, 世界 🎉");
+    }
+
+    // MF-SHOW-ESCAPED
+    #[test]
+    fn a_joiner_is_shown_only_where_it_joins() {
+        let heart = "\u{2764}\u{fe0f}\u{200d}\u{1f525}";
+        assert_eq!(for_terminal(heart), heart);
+        assert_eq!(for_terminal("\u{200d}a\u{200d}b"), r"\u{200d}a\u{200d}b");
+        assert_eq!(for_terminal("\u{202e}\u{200d}"), r"\u{202e}\u{200d}");
+    }
+
+    // MF-SHOW-HTML
+    #[test]
+    fn markup_becomes_text() {
+        assert_eq!(
+            for_html("<img src=x onerror='a&b'>\"\u{1b}"),
+            r"&lt;img src=x onerror=&#39;a&amp;b&#39;&gt;&quot;\u{1b}"
+        );
+    }
+
+    // MF-SHOW-REASON
+    #[test]
+    fn a_reason_is_clipped_between_code_points_and_between_escapes() {
+        assert_eq!(reason(&"é".repeat(300)), "é".repeat(MAX_REASON_TEXT / 2));
+        let odd = format!("x{}", "é".repeat(300));
+        assert_eq!(reason(&odd).len(), MAX_REASON_TEXT - 1);
+        // 512 is 85 escapes of 6 bytes and 2 bytes over.
+        assert_eq!(reason(&"\u{1b}".repeat(600)), r"\u{1b}".repeat(85));
+        assert_eq!(reason("disk full"), "disk full");
+    }
+
+    proptest! {
+        // MF-SHOW-ESCAPED, MF-SHOW-HTML, MF-SHOW-REASON
+        #[test]
+        fn nothing_dangerous_is_left(text in "\\PC*|[\u{0}-\u{ff}]*|(?s).{0,400}") {
+            for shown in [for_terminal(&text), for_html(&text), reason(&text)] {
+                for c in shown.chars() {
+                    prop_assert!(matches!(class(c), Class::Plain | Class::Joiner), "{c:?}");
+                }
+            }
+            prop_assert!(for_terminal(&text).len() <= 6 * text.len());
+            prop_assert!(reason(&text).len() <= MAX_REASON_TEXT);
+            prop_assert!(for_terminal(&text).starts_with(&reason(&text)));
+            prop_assert!(!for_html(&text).contains(['<', '>', '"', '\'']));
+        }
     }
 }

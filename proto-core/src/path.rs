@@ -62,6 +62,9 @@ pub enum PathError {
     /// `MF-PATH-COMPONENT-LONG`
     #[error("a component of the path is longer than {MAX_PATH_COMPONENT} bytes")]
     ComponentLong,
+    /// `MF-PATH-JOINER`
+    #[error("a component of the path begins with a joiner")]
+    Joiner,
     /// `MF-PATH-TRAILING`
     #[error("a component of the path ends with a dot or a space")]
     Trailing,
@@ -72,7 +75,7 @@ pub enum PathError {
 
 impl PathError {
     /// All rules, in the order in which they are told.
-    pub const ALL: [PathError; 15] = [
+    pub const ALL: [PathError; 16] = [
         PathError::Empty,
         PathError::Long,
         PathError::Absolute,
@@ -86,6 +89,7 @@ impl PathError {
         PathError::ComponentEmpty,
         PathError::Dots,
         PathError::ComponentLong,
+        PathError::Joiner,
         PathError::Trailing,
         PathError::Device,
     ];
@@ -106,6 +110,7 @@ impl PathError {
             PathError::ComponentEmpty => "MF-PATH-COMPONENT-EMPTY",
             PathError::Dots => "MF-PATH-DOTS",
             PathError::ComponentLong => "MF-PATH-COMPONENT-LONG",
+            PathError::Joiner => "MF-PATH-JOINER",
             PathError::Trailing => "MF-PATH-TRAILING",
             PathError::Device => "MF-PATH-DEVICE",
         }
@@ -205,7 +210,7 @@ fn check_char(c: char) -> Option<PathError> {
         (_, Class::Control) => Some(PathError::Control), // MF-PATH-CONTROL
         (_, Class::Bidi) => Some(PathError::Bidi), // MF-PATH-BIDI
         (_, Class::Invisible) => Some(PathError::Invisible), // MF-PATH-INVISIBLE
-        (_, Class::Plain | Class::Joiner) => None, // MF-PATH-JOINER
+        (_, Class::Plain | Class::Joiner) => None,
     }
 }
 
@@ -217,6 +222,9 @@ fn check_component(component: &str) -> Result<(), PathError> {
     }
     if component.len() > MAX_PATH_COMPONENT {
         return Err(PathError::ComponentLong); // MF-PATH-COMPONENT-LONG
+    }
+    if component.starts_with(|c| class(c) == Class::Joiner) {
+        return Err(PathError::Joiner); // MF-PATH-JOINER
     }
     if component.ends_with(['.', ' ']) {
         return Err(PathError::Trailing); // MF-PATH-TRAILING
@@ -259,5 +267,109 @@ impl fmt::Debug for SafePath {
     /// Shows the path escaped, so that it is safe in a log.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "SafePath({})", crate::escape::for_terminal(&self.0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn path(text: &str) -> SafePath {
+        SafePath::parse(text).unwrap()
+    }
+
+    #[test]
+    fn parts_of_a_path() {
+        let deep = path("a/b/c.txt");
+        assert_eq!(deep.components().collect::<Vec<_>>(), ["a", "b", "c.txt"]);
+        assert_eq!((deep.parent(), deep.file_name()), (Some("a/b"), "c.txt"));
+        assert_eq!((path("c").parent(), path("c").file_name()), (None, "c"));
+    }
+
+    // MF-ORDER
+    #[test]
+    fn content_of_a_directory_follows_it_at_once() {
+        let sorted = ["a", "a/b", "a/b/c", "a/b-c", "a!", "a-b", "a.txt", "a0", "b", "\u{e9}"];
+        for pair in sorted.windows(2) {
+            assert!(path(pair[0]) < path(pair[1]), "{pair:?}");
+        }
+    }
+
+    #[test]
+    fn a_debug_form_is_escaped() {
+        assert_eq!(format!("{:?}", path("a\u{200d}b")), r"SafePath(a\u{200d}b)");
+    }
+
+    /// Pieces that rules look at, so that random names are often nearly right.
+    fn hostile() -> impl Strategy<Value = String> {
+        let piece = prop_oneof![
+            4 => "[a-zA-Z0-9]{1,3}",
+            1 => Just("/".to_owned()),
+            1 => Just(".".to_owned()),
+            1 => Just(" ".to_owned()),
+            1 => prop::sample::select(vec!["con", "Nul", "COM1", "lpt\u{b9}", "CONIN$", "aux"])
+                .prop_map(str::to_owned),
+            1 => prop::sample::select(vec!["\\", ":", "\0", "\u{1b}", "\u{202e}", "\u{200b}", "\u{200d}", "e\u{301}"])
+                .prop_map(str::to_owned),
+            2 => any::<char>().prop_map(String::from),
+        ];
+        prop::collection::vec(piece, 0..12).prop_map(|pieces| pieces.concat())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2000))]
+
+        // Every rule anew, in the plainest way, without the parser's helpers.
+        #[test]
+        fn an_accepted_path_keeps_every_rule(text in hostile()) {
+            let Ok(path) = SafePath::parse(&text) else { return Ok(()) };
+            prop_assert_eq!(path.as_str(), &text);
+            prop_assert!(!text.is_empty() && text.len() <= 1024);
+            prop_assert_eq!(text.nfc().collect::<String>(), text.clone());
+            let never = ['\\', ':', '\u{202e}', '\u{2066}', '\u{feff}', '\u{200b}'];
+            prop_assert!(!text.contains(never));
+            prop_assert!(!text.chars().any(char::is_control));
+            let components: Vec<&str> = text.split('/').collect();
+            prop_assert!(components.len() <= 64);
+            for component in components {
+                prop_assert!((1..=255).contains(&component.len()));
+                let last = component.chars().last();
+                prop_assert!(last != Some('.') && last != Some(' '));
+                let stem = component.split('.').next().unwrap().trim_end().to_uppercase();
+                prop_assert!(!["CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$"].contains(&&*stem));
+                let numbered = stem.starts_with("COM") || stem.starts_with("LPT");
+                let number = stem.chars().skip(3).collect::<String>();
+                let digits = "0123456789\u{b9}\u{b2}\u{b3}";
+                prop_assert!(!(numbered && number.chars().count() == 1 && digits.contains(&number)));
+            }
+            // What a system's own path type makes of it stays beneath.
+            for part in std::path::Path::new(&text).components() {
+                prop_assert!(matches!(part, std::path::Component::Normal(_)));
+            }
+        }
+
+        // MF-FOLD
+        #[test]
+        fn case_does_not_change_a_collision_key(text in "[a-zA-Zß-öø-ÿΑ-ΡΣ-ωа-яА-Я]{1,12}") {
+            let Ok(path) = SafePath::parse(&text) else { return Ok(()) };
+            let key = path.collision_key();
+            for other in [text.to_lowercase(), text.to_uppercase()] {
+                let other: String = other.nfc().collect();
+                if let Ok(other) = SafePath::parse(&other) {
+                    prop_assert_eq!(other.collision_key(), key.clone());
+                }
+            }
+        }
+
+        // MF-ORDER
+        #[test]
+        fn order_is_that_of_bytes_with_a_slash_lowest(a in hostile(), b in hostile()) {
+            if let (Ok(a), Ok(b)) = (SafePath::parse(&a), SafePath::parse(&b)) {
+                let bytes = |path: &SafePath| path.as_str().replace('/', "\0").into_bytes();
+                prop_assert_eq!(a.cmp(&b), bytes(&a).cmp(&bytes(&b)));
+            }
+        }
     }
 }

@@ -84,3 +84,65 @@ impl RangeSet {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn touching_ranges_become_one() {
+        let mut set = RangeSet::new();
+        assert_eq!(set.insert(0..2), 2);
+        assert_eq!(set.insert(4..6), 2);
+        assert_eq!(set.runs(), 2);
+        assert_eq!(set.insert(2..4), 2);
+        assert_eq!(set.iter().collect::<Vec<_>>(), [Range { start: 0, end: 6 }]);
+        assert!(set.is_contiguous_from_zero(6));
+    }
+
+    #[test]
+    fn the_largest_numbers_do_not_overflow() {
+        let mut set = RangeSet::new();
+        assert_eq!(set.insert(0..u64::MAX), u64::MAX);
+        assert_eq!(set.insert(5..u64::MAX), 0);
+        assert_eq!((set.len(), set.first_missing(0)), (u64::MAX, u64::MAX));
+        assert!(!set.contains(u64::MAX));
+    }
+
+    proptest! {
+        #[test]
+        fn agrees_with_a_set_of_numbers(ranges in prop::collection::vec((0u64..60, 0u64..12), 0..20)) {
+            let (mut set, mut model) = (RangeSet::new(), BTreeSet::new());
+            for (start, len) in ranges {
+                let before = model.len();
+                model.extend(start..start + len);
+                prop_assert_eq!(set.insert(start..start + len), (model.len() - before) as u64);
+                prop_assert_eq!(set.len(), model.len() as u64);
+                prop_assert_eq!(set.is_empty(), model.is_empty());
+                prop_assert_eq!(set.iter().count(), set.runs());
+                let listed: Vec<u64> = set.iter().flatten().collect();
+                prop_assert_eq!(&listed, &model.iter().copied().collect::<Vec<_>>());
+                let runs: Vec<_> = set.iter().collect();
+                prop_assert!(runs.windows(2).all(|pair| pair[0].end < pair[1].start));
+                for number in 0..80 {
+                    prop_assert_eq!(set.contains(number), model.contains(&number));
+                    let missing = (number..).find(|n| !model.contains(n)).unwrap();
+                    prop_assert_eq!(set.first_missing(number), missing);
+                    let below = model.iter().copied().eq(0..number);
+                    prop_assert_eq!(set.is_contiguous_from_zero(number), below);
+                }
+            }
+        }
+
+        #[test]
+        fn a_reversed_range_adds_nothing(a in 1u64.., b in any::<u64>()) {
+            let mut set = RangeSet::new();
+            prop_assert_eq!(set.insert(a..a.min(b)), 0);
+            prop_assert!(set.is_empty());
+        }
+    }
+}

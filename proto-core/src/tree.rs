@@ -127,3 +127,91 @@ impl OutOfOrderTree {
         self.pending.is_empty().then(|| self.folded.root())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// The definition in the spec, word for word and slowly (`MF-TREE-SHAPE`).
+    fn reference(leaves: &[Hash]) -> Hash {
+        match leaves {
+            [] => Sha256::digest([]).into(),
+            [leaf] => *leaf,
+            _ => {
+                let mut split = 1;
+                while split * 2 < leaves.len() {
+                    split *= 2;
+                }
+                let (left, right) = leaves.split_at(split);
+                let both = [&[1u8][..], &reference(left), &reference(right)].concat();
+                Sha256::digest(both).into()
+            }
+        }
+    }
+
+    fn leaves(count: usize) -> Vec<Hash> {
+        (0..count).map(|i| leaf_hash(&i.to_le_bytes())).collect()
+    }
+
+    // MF-TREE-SHAPE, MF-TREE-EMPTY
+    #[test]
+    fn every_size_up_to_1000_has_the_root_of_the_definition() {
+        let all = leaves(1000);
+        let mut tree = TreeBuilder::new();
+        assert_eq!(tree.root(), reference(&[]));
+        for count in 1..=all.len() {
+            tree.push(all[count - 1]);
+            assert_eq!(tree.leaves(), count as u64);
+            // The definition costs as many hashes as leaves, so not every size.
+            if count <= 130 || count % 37 == 0 || count == all.len() {
+                assert_eq!(tree.root(), reference(&all[..count]), "{count} leaves");
+            }
+        }
+    }
+
+    // MF-TREE-LEAF, MF-TREE-NODE
+    #[test]
+    fn leaves_and_nodes_are_separate_domains() {
+        let (a, b) = (leaf_hash(b"a"), leaf_hash(b"b"));
+        assert_eq!(leaf_hash(b""), <[u8; 32]>::from(Sha256::digest([0])));
+        assert_ne!(leaf_hash(&[a, b].concat()), node_hash(&a, &b));
+        assert_ne!(node_hash(&a, &b), node_hash(&b, &a));
+        assert_ne!(leaf_hash(b""), empty_root());
+    }
+
+    #[test]
+    fn what_waits_is_bounded_and_a_refusal_changes_nothing() {
+        let all = leaves(4);
+        let mut tree = OutOfOrderTree::new(2);
+        tree.insert(1, all[1]).unwrap();
+        tree.insert(3, all[3]).unwrap();
+        assert_eq!(tree.insert(3, all[3]), Err(TreeError::Duplicate));
+        assert_eq!(tree.insert(2, all[2]), Err(TreeError::TooManyPending));
+        assert_eq!((tree.pending(), tree.leaves_folded(), tree.root()), (2, 0, None));
+        // The leaf that closes the gap needs no room.
+        tree.insert(0, all[0]).unwrap();
+        assert_eq!((tree.pending(), tree.leaves_folded(), tree.root()), (1, 2, None));
+        tree.insert(2, all[2]).unwrap();
+        assert_eq!(tree.insert(0, all[0]), Err(TreeError::Duplicate));
+        assert_eq!(tree.root(), Some(reference(&all)));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(48))]
+
+        #[test]
+        fn any_order_gives_the_same_root(
+            order in (0usize..=1000).prop_flat_map(|n| Just((0..n).collect::<Vec<_>>()).prop_shuffle())
+        ) {
+            let all = leaves(order.len());
+            let mut tree = OutOfOrderTree::new(order.len());
+            for (done, &index) in order.iter().enumerate() {
+                prop_assert_eq!(tree.insert(index as u64, all[index]), Ok(()));
+                prop_assert_eq!(tree.leaves_folded() + tree.pending() as u64, done as u64 + 1);
+            }
+            prop_assert_eq!(tree.root(), Some(reference(&all)));
+        }
+    }
+}

@@ -18,8 +18,8 @@ use crate::path::SafePath;
 /// number that they claim. After an error nothing but dropping it makes sense.
 #[derive(Default)]
 pub struct ManifestBuilder {
-    arena: Vec<u8>,
-    offsets: Vec<u32>,
+    pub(super) arena: Vec<u8>,
+    pub(super) offsets: Vec<u32>,
     files: u32,
     total_bytes: u64,
     /// The last entry's path, and whether it is a directory.
