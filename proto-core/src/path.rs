@@ -119,7 +119,7 @@ impl PathError {
 
 impl SafePath {
     /// Checks every rule of `spec/06-manifest.md#names`. Nothing is repaired: a
-    /// path is taken as it is, or refused.
+    /// path is taken as it is, or refused (`MF-PATH-PARSE`).
     pub fn parse(text: &str) -> Result<Self, PathError> {
         check_whole(text)?;
         for component in text.split('/') {

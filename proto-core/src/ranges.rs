@@ -130,7 +130,7 @@ mod tests {
                 prop_assert!(runs.windows(2).all(|pair| pair[0].end < pair[1].start));
                 for number in 0..80 {
                     prop_assert_eq!(set.contains(number), model.contains(&number));
-                    let missing = (number..).find(|n| !model.contains(n)).unwrap();
+                    let missing = (number..=80).find(|n| !model.contains(n)).unwrap();
                     prop_assert_eq!(set.first_missing(number), missing);
                     let below = model.iter().copied().eq(0..number);
                     prop_assert_eq!(set.is_contiguous_from_zero(number), below);

@@ -14,12 +14,12 @@ use serde::Serialize;
 struct Vectors {
     about: &'static str,
     spec: &'static str,
-    names: Vec<Name>,
+    names: Vec<NameCase>,
     pairs: Vec<Pair>,
 }
 
 #[derive(Serialize)]
-struct Name {
+struct NameCase {
     name: String,
     verdict: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -37,14 +37,18 @@ struct Pair {
     why: &'static str,
 }
 
-fn accept(names: &mut Vec<Name>, why: &str, list: &[&str]) {
-    let add =
-        |name: &&str| Name { name: (*name).into(), verdict: "accept", rule: None, why: why.into() };
+fn accept(names: &mut Vec<NameCase>, why: &str, list: &[&str]) {
+    let add = |name: &&str| NameCase {
+        name: (*name).into(),
+        verdict: "accept",
+        rule: None,
+        why: why.into(),
+    };
     names.extend(list.iter().map(add));
 }
 
-fn refuse(names: &mut Vec<Name>, rule: &'static str, why: &str, list: &[&str]) {
-    let add = |name: &&str| Name {
+fn refuse(names: &mut Vec<NameCase>, rule: &'static str, why: &str, list: &[&str]) {
+    let add = |name: &&str| NameCase {
         name: (*name).into(),
         verdict: "refuse",
         rule: Some(rule),
@@ -53,7 +57,7 @@ fn refuse(names: &mut Vec<Name>, rule: &'static str, why: &str, list: &[&str]) {
     names.extend(list.iter().map(add));
 }
 
-fn accepted() -> Vec<Name> {
+fn accepted() -> Vec<NameCase> {
     let mut names = Vec::new();
     let mut add = |why: &str, list: &[&str]| accept(&mut names, why, list);
     add("plain", &["a", "photo.jpg", "a/b/c.txt", "Makefile", "archive.tar.gz", "x y z"]);
@@ -145,7 +149,7 @@ fn accepted() -> Vec<Name> {
     names
 }
 
-fn refused() -> Vec<Name> {
+fn refused() -> Vec<NameCase> {
     let mut names = Vec::new();
     let mut add = |rule, why: &str, list: &[&str]| refuse(&mut names, rule, why, list);
     add("MF-PATH-EMPTY", "nothing", &[""]);
@@ -327,8 +331,8 @@ fn pairs() -> Vec<Pair> {
 
 #[test]
 fn the_parser_agrees_with_the_corpus() {
-    let names: Vec<Name> = accepted().into_iter().chain(refused()).collect();
-    for Name { name, rule, why, .. } in &names {
+    let names: Vec<NameCase> = accepted().into_iter().chain(refused()).collect();
+    for NameCase { name, rule, why, .. } in &names {
         let told = SafePath::parse(name).err().map(PathError::rule);
         assert_eq!(told, *rule, "{why}: {}", escape::for_terminal(name));
     }
@@ -372,7 +376,7 @@ fn order_and_collisions_agree_with_the_corpus() {
 // MF-SHOW-ESCAPED, MF-SHOW-HTML
 #[test]
 fn hostile_names_are_harmless_where_they_are_shown() {
-    for Name { name, .. } in accepted().into_iter().chain(refused()) {
+    for NameCase { name, .. } in accepted().into_iter().chain(refused()) {
         let terminal = escape::for_terminal(&name);
         assert!(
             !terminal.chars().any(|c| c.is_control() || ('\u{202a}'..='\u{202e}').contains(&c))

@@ -15,8 +15,8 @@ use crate::path::SafePath;
 /// Builds a [`Manifest`] from its entries in order.
 ///
 /// What it holds is in proportion to the bytes that it was given, never to a
-/// number that they claim. After an error nothing but dropping it makes sense.
-#[derive(Default)]
+/// number that they claim (`MF-BOUNDED`). After an error nothing but dropping it makes sense.
+#[derive(Debug, Default)]
 pub struct ManifestBuilder {
     pub(super) arena: Vec<u8>,
     pub(super) offsets: Vec<u32>,

@@ -1,7 +1,7 @@
 //! The list of what is offered, in a form in which a million entries fit into
 //! memory, and the checks that make it safe to act on
 //! (`spec/06-manifest.md#manifests`). What does not live here: the offer around
-//! it and the frames that carry its pages.
+//! it and the frames that carry its pages, which come in any size (`MF-PAGE-JOIN`).
 
 mod builder;
 mod entry;
@@ -67,6 +67,7 @@ impl ManifestError {
     pub fn code(self) -> ErrorCode {
         match self {
             ManifestError::Codec(CodecError::TooLong)
+            | ManifestError::Path(PathError::Long)
             | ManifestError::TooManyEntries
             | ManifestError::TooManyBytes => ErrorCode::LimitExceeded,
             ManifestError::Codec(_) | ManifestError::Mime => ErrorCode::Malformed,

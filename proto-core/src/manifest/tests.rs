@@ -176,6 +176,7 @@ fn each_refusal_has_the_code_of_the_spec() {
         (ManifestError::Codec(CodecError::TooLong), ErrorCode::LimitExceeded),
         (ManifestError::Mime, ErrorCode::Malformed),
         (ManifestError::Path(PathError::Dots), ErrorCode::UnsafeName),
+        (ManifestError::Path(PathError::Long), ErrorCode::LimitExceeded),
         (ManifestError::Order(FileIndex(1)), ErrorCode::ManifestInvalid),
         (ManifestError::Parent(FileIndex(1)), ErrorCode::ManifestInvalid),
         (ManifestError::Fold(FileIndex(0), FileIndex(1)), ErrorCode::ManifestInvalid),
@@ -306,6 +307,7 @@ proptest! {
         prop_assert_eq!(build(&entries).is_ok(), good);
     }
 
+    // MF-BOUNDED
     #[test]
     fn random_bytes_never_panic_and_hold_no_more_than_they_are(
         bytes in prop::collection::vec(any::<u8>(), 0..600), count in any::<u32>()

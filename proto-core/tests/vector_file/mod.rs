@@ -1,6 +1,8 @@
 //! Comparing a test's vectors with their file in `spec/vectors/`, or writing
 //! that file if `PASSEL_BLESS=1` is set. No vectors live here.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
@@ -27,4 +29,13 @@ pub(crate) fn check<T: Serialize>(name: &str, vectors: &T) {
     }
     let found = std::fs::read_to_string(&path).unwrap_or_default();
     assert!(found == wanted, "spec/vectors/{name} is out of date: run again with PASSEL_BLESS=1");
+}
+
+/// `bytes` in hexadecimal, in lower case.
+#[allow(dead_code, reason = "not all vectors have bytes in them")]
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut out, byte| {
+        write!(out, "{byte:02x}").unwrap();
+        out
+    })
 }
