@@ -1,0 +1,119 @@
+//! The initiator's states: the hello goes out, the responder's hello comes in and
+//! proves the responder, CONFIRM goes out.
+
+use super::message::{self, Confirm, HelloI, HelloR, List, MessageType, WireExtension, grease};
+use super::{
+    HandshakeConfig, SUITES, Session, VERSIONS, kem_refused, not_confirmed, received, transcript,
+};
+use crate::crypto::Entropy;
+use crate::crypto::kem::KeyPair;
+use crate::crypto::schedule::Unconfirmed;
+use crate::error::{Error, ErrorCode};
+use crate::ids::Role;
+
+/// Sent HELLO_I, waits for HELLO_R.
+pub struct ExpectHello {
+    config: HandshakeConfig,
+    keys: KeyPair,
+    session_id: [u8; 16],
+    offered_extensions: Vec<u16>,
+    hello_i: Vec<u8>,
+}
+
+/// Starts a handshake: the next state, and HELLO_I for the peer.
+///
+/// Fails for a configuration against its contract only.
+pub fn start(
+    config: HandshakeConfig,
+    entropy: &mut Entropy,
+) -> Result<(ExpectHello, Vec<u8>), Error> {
+    config.check()?;
+    let mut seed = zeroize::Zeroizing::new([0; crate::crypto::kem::SEED]);
+    entropy.fill(&mut seed[..]);
+    let keys = KeyPair::from_seed(&seed);
+
+    let mut extensions: Vec<_> = config.extensions.iter().map(WireExtension::from).collect();
+    // HS-GREASE
+    let mut body = vec![0; usize::from(entropy.array::<1>()[0] % 16)];
+    entropy.fill(&mut body);
+    let greased = WireExtension { id: grease(entropy), body: List(body) };
+    insert(&mut extensions, greased, entropy);
+    let mut versions = VERSIONS.to_vec();
+    let number = grease(entropy);
+    insert(&mut versions, number, entropy);
+    let mut suites = SUITES.to_vec();
+    let number = grease(entropy);
+    insert(&mut suites, number, entropy);
+
+    let session_id = entropy.array();
+    let offered_extensions = extensions.iter().map(|extension| extension.id).collect();
+    let hello = HelloI {
+        versions: List(versions),
+        suites: List(suites),
+        auth: config.auth.mode(),
+        session_id,
+        random: entropy.array(),
+        encapsulation_key: *keys.encapsulation_key(),
+        extensions: List(extensions),
+    };
+    let hello_i = message::encode(MessageType::HelloI, &hello)?;
+    let state =
+        ExpectHello { config, keys, session_id, offered_extensions, hello_i: hello_i.clone() };
+    Ok((state, hello_i))
+}
+
+/// Puts `item` at a random place, so that no order can be relied upon.
+fn insert<T>(list: &mut Vec<T>, item: T, entropy: &mut Entropy) {
+    let place = usize::from(entropy.array::<1>()[0]) % (list.len() + 1);
+    list.insert(place, item);
+}
+
+impl ExpectHello {
+    /// Takes the responder's hello. The responder is proven when this succeeds,
+    /// and CONFIRM is to be sent before anything else.
+    pub fn handle(self, message: &[u8]) -> Result<(Session, Vec<u8>), Error> {
+        let hello: HelloR = message::decode(MessageType::HelloR, message)?;
+        // HS-CHOICE: one of what was offered, and never grease.
+        if !VERSIONS.contains(&hello.version) {
+            return Err(not_offered(ErrorCode::UnsupportedVersion));
+        }
+        if !SUITES.contains(&hello.suite) {
+            return Err(not_offered(ErrorCode::UnsupportedSuite));
+        }
+        if hello.auth != self.config.auth.mode() {
+            return Err(not_offered(ErrorCode::UnsupportedAuth));
+        }
+        let extensions = received(hello.extensions)?;
+        if extensions.iter().any(|extension| !self.offered_extensions.contains(&extension.id)) {
+            // HS-EXT-ANSWER
+            return Err(Error::peer(
+                ErrorCode::ProtocolViolation,
+                "an extension was answered that was not offered",
+            ));
+        }
+        let kem = self.keys.decapsulate(&hello.ciphertext).map_err(kem_refused)?;
+        let hash =
+            transcript::hash(&self.config.binding, &self.config.auth, &self.hello_i, message);
+        let keys = Unconfirmed::derive(self.config.auth.secret(), &kem, hash);
+        let confirm = Confirm { confirm: keys.tag(Role::Initiator) };
+        let proof = keys.verify(Role::Responder, &hello.confirm).ok_or_else(not_confirmed)?;
+        let session = Session::new(
+            Role::Initiator,
+            self.session_id,
+            self.config.auth.mode(),
+            extensions,
+            proof,
+        );
+        Ok((session, message::encode(MessageType::Confirm, &confirm)?))
+    }
+}
+
+impl std::fmt::Debug for ExpectHello {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("initiator::ExpectHello(..)")
+    }
+}
+
+fn not_offered(code: ErrorCode) -> Error {
+    Error::peer(code, "the responder chose what was not offered")
+}

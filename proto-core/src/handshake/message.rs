@@ -1,0 +1,327 @@
+//! The four handshake messages and their bytes (`HS-MESSAGES`). Decoding checks
+//! form and limits; what a value means for the handshake is decided by the two
+//! state machines.
+
+use bincode::de::{BorrowDecode, BorrowDecoder, Decoder};
+use bincode::enc::Encoder;
+use bincode::error::{DecodeError, EncodeError};
+use bincode::{Decode, Encode};
+
+use crate::codec;
+use crate::crypto::Entropy;
+use crate::crypto::kem::{CIPHERTEXT, ENCAPSULATION_KEY};
+use crate::error::{Blame, Error, ErrorCode};
+use crate::escape;
+use crate::limits::{MAX_EXTENSION_BODY, MAX_EXTENSIONS_COUNT, MAX_HELLO, MAX_REASON_TEXT};
+
+/// First byte of a handshake record (registry, `record`).
+pub const RECORD_HANDSHAKE: u8 = 0;
+/// Length of a confirmation tag.
+pub const CONFIRM_TAG: usize = 32;
+
+/// Second byte of a handshake record (registry, `handshake`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MessageType {
+    /// The initiator's offer.
+    HelloI,
+    /// The responder's choice and tag.
+    HelloR,
+    /// The initiator's tag.
+    Confirm,
+    /// Why a handshake failed; unauthenticated.
+    Alert,
+}
+
+impl MessageType {
+    /// The number on the wire.
+    pub fn to_wire(self) -> u8 {
+        match self {
+            MessageType::HelloI => 1,
+            MessageType::HelloR => 2,
+            MessageType::Confirm => 3,
+            MessageType::Alert => 4,
+        }
+    }
+
+    fn from_wire(byte: u8) -> Option<Self> {
+        [MessageType::HelloI, MessageType::HelloR, MessageType::Confirm, MessageType::Alert]
+            .into_iter()
+            .find(|kind| kind.to_wire() == byte)
+    }
+}
+
+/// A list that is refused above `MAX` entries before anything is allocated
+/// (`HS-LIST-LIMITS`).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct List<T, const MAX: usize>(pub(crate) Vec<T>);
+
+impl<T: Encode, const MAX: usize> Encode for List<T, MAX> {
+    fn encode<E: Encoder>(&self, encoder: &mut E) -> Result<(), EncodeError> {
+        (self.0.len() as u64).encode(encoder)?;
+        self.0.iter().try_for_each(|item| item.encode(encoder))
+    }
+}
+
+impl<Context, T: Decode<Context>, const MAX: usize> Decode<Context> for List<T, MAX> {
+    fn decode<D: Decoder<Context = Context>>(decoder: &mut D) -> Result<Self, DecodeError> {
+        let count = u64::decode(decoder)?;
+        if count > MAX as u64 {
+            return Err(DecodeError::LimitExceeded);
+        }
+        (0..count).map(|_| T::decode(decoder)).collect::<Result<_, _>>().map(Self)
+    }
+}
+
+impl<'de, Context, T: Decode<Context>, const MAX: usize> BorrowDecode<'de, Context>
+    for List<T, MAX>
+{
+    fn borrow_decode<D: BorrowDecoder<'de, Context = Context>>(
+        decoder: &mut D,
+    ) -> Result<Self, DecodeError> {
+        Self::decode(decoder)
+    }
+}
+
+/// A list of version or suite numbers.
+pub(crate) type Numbers = List<u16, MAX_EXTENSIONS_COUNT>;
+
+/// An extension of a hello: an id and bytes that only its definition explains.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Extension {
+    /// The extension's number; `0x?A?A` is reserved for greasing.
+    pub id: u16,
+    /// At most `MAX_EXTENSION_BODY` bytes.
+    pub body: Vec<u8>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub(crate) struct WireExtension {
+    pub(crate) id: u16,
+    pub(crate) body: List<u8, MAX_EXTENSION_BODY>,
+}
+
+pub(crate) type Extensions = List<WireExtension, MAX_EXTENSIONS_COUNT>;
+
+impl From<&Extension> for WireExtension {
+    fn from(extension: &Extension) -> Self {
+        Self { id: extension.id, body: List(extension.body.clone()) }
+    }
+}
+
+impl From<WireExtension> for Extension {
+    fn from(extension: WireExtension) -> Self {
+        Self { id: extension.id, body: extension.body.0 }
+    }
+}
+
+/// HELLO_I, `spec/04-handshake.md`.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub(crate) struct HelloI {
+    pub(crate) versions: Numbers,
+    pub(crate) suites: Numbers,
+    pub(crate) auth: u16,
+    pub(crate) session_id: [u8; 16],
+    pub(crate) random: [u8; 32],
+    pub(crate) encapsulation_key: [u8; ENCAPSULATION_KEY],
+    pub(crate) extensions: Extensions,
+}
+
+/// HELLO_R, `spec/04-handshake.md`. The tag is last, so that the rest of the
+/// message's bytes can be hashed without it.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub(crate) struct HelloR {
+    pub(crate) version: u16,
+    pub(crate) suite: u16,
+    pub(crate) auth: u16,
+    pub(crate) random: [u8; 32],
+    pub(crate) ciphertext: [u8; CIPHERTEXT],
+    pub(crate) extensions: Extensions,
+    pub(crate) confirm: [u8; CONFIRM_TAG],
+}
+
+/// CONFIRM, `spec/04-handshake.md`.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub(crate) struct Confirm {
+    pub(crate) confirm: [u8; CONFIRM_TAG],
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+struct Alert {
+    code: u16,
+    text: List<u8, MAX_REASON_TEXT>,
+}
+
+/// The bytes of a message: kind, type, value.
+pub(crate) fn encode<T: Encode>(kind: MessageType, value: &T) -> Result<Vec<u8>, Error> {
+    let mut out = vec![RECORD_HANDSHAKE, kind.to_wire()];
+    codec::encode_into(value, &mut out)
+        .map_err(|_| Error::local(ErrorCode::Internal, "a handshake message did not encode"))?;
+    if out.len() > MAX_HELLO {
+        return Err(Error::misuse("the extensions do not fit in a handshake message"));
+    }
+    Ok(out)
+}
+
+/// Reads a message that must be of type `expected`. An ALERT in its place
+/// becomes the error that it reports (`HS-ALERT-ENDS`).
+pub(crate) fn decode<T: Encode + Decode<()>>(
+    expected: MessageType,
+    message: &[u8],
+) -> Result<T, Error> {
+    if message.len() > MAX_HELLO {
+        return Err(Error::peer(ErrorCode::LimitExceeded, "a handshake message is too long"));
+    }
+    let [RECORD_HANDSHAKE, kind, body @ ..] = message else {
+        return Err(Error::peer(ErrorCode::ProtocolViolation, "not a handshake record"));
+    };
+    let kind = MessageType::from_wire(*kind)
+        .ok_or_else(|| Error::peer(ErrorCode::Malformed, "an unknown handshake message"))?;
+    if kind == MessageType::Alert {
+        return Err(reported(&codec::decode(body).map_err(malformed)?));
+    }
+    if kind != expected {
+        // HS-ORDER
+        return Err(Error::peer(
+            ErrorCode::ProtocolViolation,
+            "a handshake message that is not due in this state",
+        ));
+    }
+    codec::decode(body).map_err(malformed)
+}
+
+fn malformed(error: codec::CodecError) -> Error {
+    Error::peer(ErrorCode::Malformed, format!("a handshake message was refused: {error}"))
+}
+
+/// The ALERT that tells the peer why this side gave the handshake up
+/// (`HS-ALERT`). It is not authenticated: whoever is between the two can send one
+/// too, so that it may be shown to a user and must not be believed. Failures of
+/// this side alone are told as INTERNAL without a text.
+pub fn alert(error: &Error) -> Vec<u8> {
+    let own = matches!(error.blame, Blame::Local | Blame::Misuse);
+    let (code, text) = if own {
+        (ErrorCode::Internal, String::new())
+    } else {
+        (error.code, escape::reason(&error.text))
+    };
+    let value = Alert { code: code.to_wire(), text: List(text.into_bytes()) };
+    encode(MessageType::Alert, &value).unwrap_or_default()
+}
+
+/// Reads an ALERT; `None` if `message` is no handshake record of that type.
+/// A malformed one gives the error about it.
+pub fn parse_alert(message: &[u8]) -> Option<Error> {
+    match message {
+        [RECORD_HANDSHAKE, kind, ..] if *kind == MessageType::Alert.to_wire() => {
+            decode::<Confirm>(MessageType::Confirm, message).err()
+        }
+        _ => None,
+    }
+}
+
+/// What a peer's ALERT means here.
+fn reported(alert: &Alert) -> Error {
+    let code = ErrorCode::from_wire(alert.code);
+    let blame = match code {
+        ErrorCode::UnsupportedVersion
+        | ErrorCode::UnsupportedSuite
+        | ErrorCode::UnsupportedAuth => Blame::Incompatible,
+        ErrorCode::NoError
+        | ErrorCode::Internal
+        | ErrorCode::HandshakeTimeout
+        | ErrorCode::IdleTimeout
+        | ErrorCode::TransportFailed
+        | ErrorCode::Cancelled
+        | ErrorCode::Declined => Blame::Circumstance,
+        _ => Blame::Peer,
+    };
+    match std::str::from_utf8(&alert.text.0) {
+        Ok("") => Error::new(blame, code, "the peer gave the handshake up"),
+        Ok(text) => Error::new(
+            blame,
+            code,
+            format!("the peer gave the handshake up: {}", escape::reason(text)),
+        ),
+        Err(_) => Error::peer(ErrorCode::Malformed, "an alert whose text is not UTF-8"),
+    }
+}
+
+/// Whether a number is reserved for greasing: `0x?A?A` with any digits at `?`
+/// (`HS-GREASE-FORM`).
+pub fn is_grease(number: u16) -> bool {
+    number & 0x0f0f == 0x0a0a
+}
+
+/// A random number of the greasing form.
+pub(crate) fn grease(entropy: &mut Entropy) -> u16 {
+    (u16::from_le_bytes(entropy.array()) & 0xf0f0) | 0x0a0a
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_message_type_survives_its_number() {
+        for byte in 0..=255 {
+            if let Some(kind) = MessageType::from_wire(byte) {
+                assert_eq!(kind.to_wire(), byte);
+            }
+        }
+    }
+
+    // HS-LIST-LIMITS
+    #[test]
+    fn a_list_above_its_limit_is_refused_before_its_entries_are_read() {
+        let fits = List::<u8, 3>(vec![1, 2, 3]);
+        assert_eq!(codec::decode::<List<u8, 3>>(&codec::encode(&fits).unwrap()), Ok(fits));
+        let long = codec::encode(&List::<u8, 4>(vec![1, 2, 3, 4])).unwrap();
+        assert_eq!(codec::decode::<List<u8, 3>>(&long), Err(codec::CodecError::TooLong));
+        let claims_everything = [253, 255, 255, 255, 255, 255, 255, 255, 255];
+        assert_eq!(
+            codec::decode::<List<u8, 3>>(&claims_everything),
+            Err(codec::CodecError::TooLong)
+        );
+    }
+
+    // HS-ALERT
+    #[test]
+    fn an_alert_carries_code_and_text_and_hides_failures_of_this_side() {
+        let sent = Error::peer(ErrorCode::AuthenticationFailed, "wrong");
+        let error = parse_alert(&alert(&sent)).unwrap();
+        assert_eq!(error.code, ErrorCode::AuthenticationFailed);
+        assert_eq!(error.blame, Blame::Peer);
+        assert_eq!(error.text, "the peer gave the handshake up: wrong");
+
+        let own = Error::local(ErrorCode::StorageFailed, "/home/owl/secret");
+        let error = parse_alert(&alert(&own)).unwrap();
+        assert_eq!(error.code, ErrorCode::Internal);
+        assert!(!error.text.contains("owl"));
+    }
+
+    // HS-ALERT-TEXT
+    #[test]
+    fn the_text_of_an_alert_is_escaped_and_bounded() {
+        let value = Alert { code: 7, text: List(b"\x1b[2J\xe2\x80\xaegone".to_vec()) };
+        let error = parse_alert(&encode(MessageType::Alert, &value).unwrap()).unwrap();
+        assert!(error.text.chars().all(|c| c.is_ascii_graphic() || c == ' '), "{}", error.text);
+        let mut long = vec![0, 4, 7, 251];
+        long.extend_from_slice(&513u16.to_le_bytes());
+        long.resize(long.len() + 513, b'x');
+        assert_eq!(parse_alert(&long).unwrap().code, ErrorCode::Malformed);
+        let not_utf8 = Alert { code: 7, text: List(vec![0xff]) };
+        let error = parse_alert(&encode(MessageType::Alert, &not_utf8).unwrap()).unwrap();
+        assert_eq!(error.code, ErrorCode::Malformed);
+    }
+
+    // HS-GREASE-FORM
+    #[test]
+    fn grease_has_its_form_and_real_numbers_have_not() {
+        let mut entropy = Entropy::from_seed([1; 32]);
+        for _ in 0..1000 {
+            assert!(is_grease(grease(&mut entropy)));
+        }
+        assert!(is_grease(0x0a0a) && is_grease(0xfafa));
+        assert!(!is_grease(1) && !is_grease(0x0a00) && !is_grease(0xaaab));
+    }
+}

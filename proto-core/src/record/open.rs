@@ -1,0 +1,122 @@
+//! Opening: form, epoch, order or replay, tag, in this order; nothing is
+//! remembered of a record whose tag is wrong.
+
+use chacha20poly1305::{AeadInOut, ChaCha20Poly1305, Tag};
+
+use super::replay::Window;
+use super::{MAX_RECORDS, RECORD_SEALED, RecordKeys};
+use crate::error::{Error, ErrorCode};
+use crate::limits::{MAX_RECORD, RECORD_HEADER, RECORD_TAG};
+
+/// Why a record was not opened. All are the doing of the peer, of somebody
+/// between, or of a transport that broke its promise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OpenError {
+    /// Not the form of a sealed record.
+    #[error("a record is malformed")]
+    Malformed,
+    /// Sealed in an epoch whose keys are not held here.
+    #[error("a record is of another epoch")]
+    WrongEpoch,
+    /// On an ordered channel: not the very next counter.
+    #[error("a record is out of order")]
+    OutOfOrder,
+    /// On an unordered channel: seen before, or older than the window.
+    #[error("a record came twice, or too late")]
+    Replay,
+    /// The tag does not match: altered, or sealed under another key.
+    #[error("a record is not authentic")]
+    BadTag,
+}
+
+impl OpenError {
+    /// Whether the connection must end (`RL-FATAL`). A replay on an unordered
+    /// channel is dropped and counted instead (`RL-REPLAY-DROP`).
+    pub fn is_fatal(self) -> bool {
+        self != OpenError::Replay
+    }
+}
+
+impl From<OpenError> for Error {
+    fn from(error: OpenError) -> Self {
+        Error::peer(ErrorCode::RecordRejected, error.to_string())
+    }
+}
+
+enum Order {
+    /// The one counter that may come next.
+    Exact(u64),
+    Window(Window),
+}
+
+/// Opens the records of one direction, lane, channel and epoch.
+pub struct Opener {
+    keys: RecordKeys,
+    cipher: ChaCha20Poly1305,
+    order: Order,
+    replays: u64,
+}
+
+impl Opener {
+    /// An opener that has seen nothing yet.
+    pub fn new(keys: RecordKeys) -> Self {
+        let order =
+            if keys.channel.is_ordered() { Order::Exact(0) } else { Order::Window(Window::new()) };
+        let cipher = keys.cipher();
+        Self { keys, cipher, order, replays: 0 }
+    }
+
+    /// How many replays were dropped, authentic or not.
+    pub fn replays(&self) -> u64 {
+        self.replays
+    }
+
+    /// Decrypts `record` in place and gives the plaintext within it, which is
+    /// never empty. On an error `record` holds nothing of use and no state has
+    /// changed but the count of replays.
+    pub fn open<'a>(&mut self, record: &'a mut [u8]) -> Result<&'a mut [u8], OpenError> {
+        if record.len() > MAX_RECORD || record.len() <= RECORD_HEADER + RECORD_TAG {
+            return Err(OpenError::Malformed);
+        }
+        let (header, rest) =
+            record.split_first_chunk_mut::<RECORD_HEADER>().ok_or(OpenError::Malformed)?;
+        let (ciphertext, tag) =
+            rest.split_last_chunk_mut::<RECORD_TAG>().ok_or(OpenError::Malformed)?;
+        let [kind, reserved, epoch_low, epoch_high, counter @ ..] = *header;
+        let counter = u64::from_le_bytes(counter);
+        if kind != RECORD_SEALED || reserved != 0 || counter >= MAX_RECORDS {
+            return Err(OpenError::Malformed); // RL-HEADER, RL-COUNTER-LIMIT
+        }
+        if u16::from_le_bytes([epoch_low, epoch_high]) != self.keys.epoch {
+            return Err(OpenError::WrongEpoch);
+        }
+        match &self.order {
+            Order::Exact(next) if counter != *next => return Err(OpenError::OutOfOrder), // RL-ORDERED
+            Order::Window(window) if !window.is_fresh(counter) => {
+                self.replays = self.replays.saturating_add(1);
+                return Err(OpenError::Replay);
+            }
+            Order::Exact(_) | Order::Window(_) => {}
+        }
+        self.cipher
+            .decrypt_inout_detached(
+                &self.keys.nonce(counter),
+                header,
+                (&mut *ciphertext).into(),
+                &Tag::from(*tag),
+            )
+            .map_err(|_| OpenError::BadTag)?;
+        // RL-STATE-AFTER-TAG
+        match &mut self.order {
+            Order::Exact(next) => *next += 1,
+            Order::Window(window) => window.mark(counter),
+        }
+        Ok(ciphertext)
+    }
+}
+
+impl std::fmt::Debug for Opener {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Opener").field("keys", &self.keys).finish_non_exhaustive()
+    }
+}
