@@ -157,7 +157,7 @@ impl<C, const MAX: usize> Decode<C> for Text<MAX> {
     }
 }
 
-/// An entry as it is on the wire, before its path was checked.
+/// An entry as it is on the wire (`MF-ENTRY-LAYOUT`), before its path was checked.
 #[derive(Encode)]
 struct WireEntry {
     path: Text<MAX_PATH>,
