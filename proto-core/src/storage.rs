@@ -134,6 +134,19 @@ pub enum StorageReply {
     },
 }
 
+impl StorageReply {
+    /// The transfer whose request this answers.
+    pub fn transfer(&self) -> TransferId {
+        match self {
+            StorageReply::Read { transfer, .. }
+            | StorageReply::Written { transfer, .. }
+            | StorageReply::Synced { transfer, .. }
+            | StorageReply::Committed { transfer, .. }
+            | StorageReply::Discarded { transfer, .. } => *transfer,
+        }
+    }
+}
+
 /// What kind of failure it was; decides the code that the peer is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StorageErrorKind {

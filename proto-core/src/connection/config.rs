@@ -1,0 +1,81 @@
+//! What a connection is told at its beginning.
+
+use std::time::Duration;
+
+use crate::error::Error;
+use crate::frame::sizes_allowed;
+use crate::handshake::{Auth, HandshakeConfig, TransportBinding};
+use crate::limits::{self, timers};
+
+/// How long a connection waits for things. Defaults are the registry's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timers {
+    /// For the handshake, from the first channel open to confirmation.
+    pub handshake: Duration,
+    /// Silence of this side after which a PING goes out.
+    pub keep_alive: Duration,
+    /// Silence of the peer after which the connection is given up.
+    pub idle: Duration,
+    /// For an offer to be answered.
+    pub offer_expiry: Duration,
+}
+
+impl Default for Timers {
+    fn default() -> Self {
+        Self {
+            handshake: timers::HANDSHAKE,
+            keep_alive: timers::KEEP_ALIVE,
+            idle: timers::IDLE,
+            offer_expiry: timers::OFFER_EXPIRY,
+        }
+    }
+}
+
+/// What a connection needs to know before its first message.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// How the peers know each other.
+    pub auth: Auth,
+    /// What ties the handshake to the transport below, such as both DTLS
+    /// fingerprints.
+    pub binding: TransportBinding,
+    /// Chunk size of this side's offers, as a power of two: 14 to 20.
+    pub chunk_log2: u8,
+    /// Piece size of this side's offers, as a power of two: 10 to 15.
+    pub piece_log2: u8,
+    /// Times to wait.
+    pub timers: Timers,
+}
+
+impl Config {
+    /// Defaults for everything but who the peer is.
+    pub fn new(auth: Auth, binding: TransportBinding) -> Self {
+        Self {
+            auth,
+            binding,
+            chunk_log2: log2(limits::DEFAULT_CHUNK),
+            piece_log2: log2(limits::DEFAULT_PIECE),
+            timers: Timers::default(),
+        }
+    }
+
+    pub(super) fn check(&self) -> Result<(), Error> {
+        if sizes_allowed(self.chunk_log2, self.piece_log2) {
+            Ok(())
+        } else {
+            Err(Error::misuse("chunk and piece sizes are outside their limits"))
+        }
+    }
+
+    pub(super) fn handshake(&self) -> HandshakeConfig {
+        HandshakeConfig::new(self.auth.clone(), self.binding.clone())
+    }
+}
+
+/// The exponent of a power of two.
+const fn log2(size: usize) -> u8 {
+    // No size of this protocol has more than 64 bits.
+    #[allow(clippy::cast_possible_truncation)]
+    let exponent = size.trailing_zeros() as u8;
+    exponent
+}

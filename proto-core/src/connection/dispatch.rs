@@ -1,0 +1,202 @@
+//! Records in: opens them and gives each frame to its subject.
+
+use std::time::Instant;
+
+use super::established::{Closing, Established, Slot, Transfer};
+use crate::error::{Error, ErrorCode};
+use crate::frame::{Data, Frame, FrameReader, Offer, Reject};
+use crate::ids::{Channel, TransferId};
+use crate::limits::MAX_TRANSFERS_COUNT;
+use crate::record::OpenError;
+use crate::transfer::incoming::Incoming;
+use crate::transfer::outgoing::Outgoing;
+use crate::transfer::{Outbox, told_by_peer};
+
+/// What a transfer's number stands for.
+enum Found<'a> {
+    Out(&'a mut Outgoing, &'a mut Outbox),
+    In(&'a mut Incoming, &'a mut Outbox),
+    /// It was there and is over: frames under way to it are harmless.
+    Over,
+}
+
+impl Established {
+    pub(super) fn handle_record(&mut self, now: Instant, channel: Channel, record: &mut [u8]) {
+        if matches!(self.closing, Closing::Done) {
+            return;
+        }
+        let Some(opener) = self.openers.get_mut(&channel) else { return };
+        let plaintext = match opener.open(record) {
+            Ok(plaintext) => plaintext,
+            // RL-UNRELIABLE-DROP and RL-REPLAY-DROP
+            Err(_) if channel == Channel::Unreliable => return,
+            Err(OpenError::Replay) if !channel.is_ordered() => return,
+            Err(error) => {
+                let text = format!("a record on {} was refused: {error}", channel.name());
+                return self.fail(now, Error::peer(ErrorCode::RecordRejected, text));
+            }
+        };
+        self.last_heard = now;
+        let mut reader = FrameReader::new(plaintext, channel);
+        loop {
+            let handled = match reader.next() {
+                Ok(None) => break,
+                Ok(Some(Frame::Data(data))) => self.on_data(&data, reader.payload(), now),
+                Ok(Some(frame)) => self.on_frame(frame, now),
+                Err(error) => Err(error),
+            };
+            if let Err(error) = handled {
+                self.fail(now, error);
+            }
+            if matches!(self.closing, Closing::Done) {
+                return;
+            }
+        }
+        self.tidy(now);
+    }
+
+    fn on_frame(&mut self, frame: Frame, now: Instant) -> Result<(), Error> {
+        if let Frame::Close(close) = &frame {
+            let error = (close.code != 0).then(|| told_by_peer(close.code, &close.text));
+            self.finish(error);
+            return Ok(());
+        }
+        if self.is_closing() {
+            return Ok(());
+        }
+        match frame {
+            Frame::Ping(ping) => self.pong = Some(ping.token),
+            // Anything that is heard proves that the peer is there.
+            Frame::Pong(_) | Frame::Close(_) | Frame::Data(_) => {}
+            Frame::Offer(offer) => self.on_offer(offer, now)?,
+            Frame::ManifestPage(page) => {
+                if let Found::In(incoming, out) = self.find(page.transfer)? {
+                    incoming.on_page(&page, out)?;
+                }
+            }
+            Frame::Accept(accept) => {
+                if let Found::Out(outgoing, out) = self.find(accept.transfer)? {
+                    outgoing.on_accept(&accept, out)?;
+                }
+            }
+            Frame::Reject(reject) => {
+                if let Found::Out(outgoing, out) = self.find(reject.transfer)? {
+                    outgoing.on_reject(told_by_peer(reject.code, &reject.text), false, out)?;
+                }
+            }
+            Frame::FileEnd(end) => {
+                let cost = Incoming::end_cost();
+                self.count(end.transfer, cost)?;
+                if let Found::In(incoming, out) = self.find(end.transfer)? {
+                    incoming.on_file_end(&end, now, out)?;
+                }
+            }
+            Frame::Ack(ack) => {
+                if let Found::Out(outgoing, out) = self.find(ack.transfer)? {
+                    outgoing.on_ack(&ack, out)?;
+                }
+            }
+            Frame::Nack(nack) => {
+                if let Found::Out(outgoing, out) = self.find(nack.transfer)? {
+                    outgoing.on_nack(&nack, out)?;
+                }
+            }
+            Frame::Credit(credit) => match credit.transfer {
+                None => self.send_credit.raise(credit.limit),
+                Some(transfer) => {
+                    if let Found::Out(outgoing, _) = self.find(transfer)? {
+                        outgoing.on_credit(credit.limit);
+                    }
+                }
+            },
+            Frame::Cancel(cancel) => match self.find(cancel.transfer)? {
+                Found::Out(outgoing, out) => outgoing.on_cancel(&cancel, out)?,
+                Found::In(incoming, out) => incoming.on_cancel(&cancel, out)?,
+                Found::Over => {}
+            },
+            Frame::Complete(complete) => {
+                if let Found::In(incoming, out) = self.find(complete.transfer)? {
+                    incoming.on_complete(&complete, now, out)?;
+                }
+            }
+            Frame::Receipt(receipt) => {
+                let key = self.receipt_key.clone();
+                if let Found::Out(outgoing, out) = self.find(receipt.transfer)? {
+                    outgoing.on_receipt(&receipt, &key, out)?;
+                }
+            }
+            Frame::FileFailed(failed) => match self.find(failed.transfer)? {
+                Found::Out(outgoing, out) => outgoing.on_file_failed(&failed, out)?,
+                Found::In(incoming, out) => incoming.on_file_failed(&failed, now, out)?,
+                Found::Over => {}
+            },
+        }
+        Ok(())
+    }
+
+    fn on_data(&mut self, data: &Data, payload: &[u8], now: Instant) -> Result<(), Error> {
+        if self.is_closing() {
+            return Ok(());
+        }
+        self.count(data.transfer, Incoming::data_cost(payload))?;
+        if let Found::In(incoming, out) = self.find(data.transfer)? {
+            incoming.on_data(data, payload, now, out)?;
+        }
+        Ok(())
+    }
+
+    /// Counts what came against what was granted (`FC-CREDIT-EXCEEDED`). Data of
+    /// a transfer that is over counts for the connection all the same.
+    fn count(&mut self, transfer: TransferId, cost: u64) -> Result<(), Error> {
+        let mut granted = self.receive_credit.receive(cost);
+        if let Found::In(incoming, _) = self.find(transfer)? {
+            granted &= incoming.credit().receive(cost);
+        }
+        if granted {
+            Ok(())
+        } else {
+            Err(Error::peer(ErrorCode::CreditExceeded, "the peer sent more than it was granted"))
+        }
+    }
+
+    /// A new offer of the peer (`TR-OFFER`, `TR-ID-PARITY`).
+    fn on_offer(&mut self, offer: Offer, now: Instant) -> Result<(), Error> {
+        let id = offer.transfer;
+        if id.0 != self.next_peer {
+            return Err(Error::peer(
+                ErrorCode::ProtocolViolation,
+                "an offer does not have the next transfer number",
+            ));
+        }
+        self.next_peer = self
+            .next_peer
+            .checked_add(2)
+            .ok_or_else(|| Error::peer(ErrorCode::LimitExceeded, "no transfer number is left"))?;
+        if self.transfers.len() >= MAX_TRANSFERS_COUNT {
+            // TR-TOO-MANY: refused without an end to the connection.
+            let code = ErrorCode::TooManyTransfers.to_wire();
+            self.out.control.push_back(Reject { transfer: id, code, text: String::new() }.into());
+            return Ok(());
+        }
+        let transfer = Transfer::In(Incoming::new(offer)?);
+        let expires = now + self.config.timers.offer_expiry;
+        self.transfers.insert(id, Slot { transfer, expires });
+        Ok(())
+    }
+
+    fn find(&mut self, id: TransferId) -> Result<Found<'_>, Error> {
+        let known = if id.0 % 2 == self.next_own % 2 {
+            id.0 < self.next_own
+        } else {
+            id.0 < self.next_peer
+        };
+        match self.transfers.get_mut(&id).map(|slot| &mut slot.transfer) {
+            Some(Transfer::Out(outgoing)) => Ok(Found::Out(outgoing, &mut self.out)),
+            Some(Transfer::In(incoming)) => Ok(Found::In(incoming, &mut self.out)),
+            None if known => Ok(Found::Over),
+            None => {
+                Err(Error::peer(ErrorCode::ProtocolViolation, "a frame names an unknown transfer"))
+            }
+        }
+    }
+}

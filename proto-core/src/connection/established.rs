@@ -1,0 +1,419 @@
+//! A connection behind its handshake: keys, transfers, credit and clocks.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use super::timer::TimerKind;
+use super::{Config, Event, Progress};
+use crate::error::{Blame, Error, ErrorCode};
+use crate::frame::{Cancel, Close, EntryRange, Ping};
+use crate::handshake::Session;
+use crate::ids::{Channel, Role, TransferId};
+use crate::limits::{CONNECTION_CREDIT, MAX_NOTE, MAX_TRANSFERS_COUNT, timers};
+use crate::manifest::Manifest;
+use crate::record::{Opener, RecordKeys, Sealer};
+use crate::storage::StorageReply;
+use crate::transfer::incoming::Incoming;
+use crate::transfer::outgoing::{Outgoing, Sizes};
+use crate::transfer::{Outbox, ReceiptKey, ReceiveCredit, SendCredit, TransferState, wire_text};
+
+/// Frames that may wait for a peer that does not read them (`FC-CONTROL-BACKLOG`).
+const CONTROL_BACKLOG: usize = 8192;
+
+/// A transfer of either direction.
+#[derive(Debug)]
+#[allow(clippy::large_enum_variant)] // at most MAX_TRANSFERS_COUNT of them
+pub(super) enum Transfer {
+    Out(Outgoing),
+    In(Incoming),
+}
+
+impl Transfer {
+    fn state(&self) -> TransferState {
+        match self {
+            Transfer::Out(out) => out.state(),
+            Transfer::In(incoming) => incoming.state(),
+        }
+    }
+}
+
+/// A transfer under way, and when its offer expires.
+#[derive(Debug)]
+pub(super) struct Slot {
+    pub(super) transfer: Transfer,
+    pub(super) expires: Instant,
+}
+
+/// How far closing is.
+#[derive(Debug)]
+pub(super) enum Closing {
+    /// Not closing.
+    Open,
+    /// A CLOSE waits to be sent, until the given time at most.
+    Queued { until: Instant, error: Option<Error> },
+    /// Over.
+    Done,
+}
+
+pub(super) struct Established {
+    pub(super) role: Role,
+    pub(super) config: Config,
+    pub(super) sealers: BTreeMap<Channel, Sealer>,
+    pub(super) openers: BTreeMap<Channel, Opener>,
+    pub(super) receipt_key: ReceiptKey,
+    pub(super) transfers: BTreeMap<TransferId, Slot>,
+    /// The next number for an offer of this side, and of the peer.
+    pub(super) next_own: u32,
+    pub(super) next_peer: u32,
+    pub(super) send_credit: SendCredit,
+    pub(super) receive_credit: ReceiveCredit,
+    pub(super) out: Outbox,
+    /// The newest PING to be answered.
+    pub(super) pong: Option<u64>,
+    pub(super) last_heard: Instant,
+    pub(super) last_sent: Instant,
+    pings: u64,
+    pub(super) closing: Closing,
+    /// Whose turn it is on the file channel.
+    pub(super) turn: TransferId,
+}
+
+impl std::fmt::Debug for Established {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Established")
+            .field("role", &self.role)
+            .field("transfers", &self.transfers)
+            .field("closing", &self.closing)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Established {
+    pub(super) fn new(role: Role, config: Config, session: &Session, now: Instant) -> Self {
+        let mut sealers = BTreeMap::new();
+        let mut openers = BTreeMap::new();
+        for channel in Channel::ALL {
+            let keys = |sender| RecordKeys::derive(session.epoch_secret(), 0, sender, 0, channel);
+            sealers.insert(channel, Sealer::new(keys(role)));
+            openers.insert(channel, Opener::new(keys(role.peer())));
+        }
+        let window = CONNECTION_CREDIT as u64;
+        // TR-ID-PARITY
+        let first = |role| u32::from(role == Role::Responder);
+        Self {
+            role,
+            config,
+            sealers,
+            openers,
+            receipt_key: ReceiptKey { key: session.receipt_key().clone(), role },
+            transfers: BTreeMap::new(),
+            next_own: first(role),
+            next_peer: first(role.peer()),
+            send_credit: SendCredit::new(window),
+            receive_credit: ReceiveCredit::new(window, window),
+            out: Outbox::default(),
+            pong: None,
+            last_heard: now,
+            last_sent: now,
+            pings: 0,
+            closing: Closing::Open,
+            turn: TransferId(0),
+        }
+    }
+
+    pub(super) fn is_closing(&self) -> bool {
+        !matches!(self.closing, Closing::Open)
+    }
+
+    pub(super) fn offer(
+        &mut self,
+        now: Instant,
+        manifest: Manifest,
+        note: &str,
+    ) -> Result<TransferId, Error> {
+        Outgoing::check_offer(&manifest)?;
+        if note.len() > MAX_NOTE {
+            return Err(Error::misuse("the note is too long"));
+        }
+        if self.transfers.len() >= MAX_TRANSFERS_COUNT {
+            return Err(Error::misuse("too many transfers are under way"));
+        }
+        let id = TransferId(self.next_own);
+        self.next_own = self
+            .next_own
+            .checked_add(2)
+            .ok_or_else(|| Error::misuse("no transfer number is left"))?;
+        let sizes =
+            Sizes { chunk_log2: self.config.chunk_log2, piece_log2: self.config.piece_log2 };
+        let transfer = Outgoing::offer(id, manifest, sizes, note.to_owned(), &mut self.out);
+        let expires = now + self.config.timers.offer_expiry;
+        self.transfers.insert(id, Slot { transfer: Transfer::Out(transfer), expires });
+        Ok(id)
+    }
+
+    pub(super) fn accept(
+        &mut self,
+        now: Instant,
+        transfer: TransferId,
+        selection: Option<Vec<EntryRange>>,
+    ) -> Result<(), Error> {
+        let (incoming, out) = self.incoming(transfer)?;
+        incoming.accept(selection, out)?;
+        self.tidy(now);
+        Ok(())
+    }
+
+    pub(super) fn reject(
+        &mut self,
+        now: Instant,
+        transfer: TransferId,
+        error: Error,
+    ) -> Result<(), Error> {
+        let (incoming, out) = self.incoming(transfer)?;
+        incoming.reject(error, false, out)?;
+        self.tidy(now);
+        Ok(())
+    }
+
+    pub(super) fn cancel(
+        &mut self,
+        now: Instant,
+        transfer: TransferId,
+        error: Error,
+    ) -> Result<(), Error> {
+        let slot = self.transfers.get_mut(&transfer).ok_or_else(no_such_transfer)?;
+        match &mut slot.transfer {
+            Transfer::Out(outgoing) => outgoing.cancel(error, &mut self.out)?,
+            Transfer::In(incoming) => incoming.cancel(error, &mut self.out)?,
+        }
+        self.tidy(now);
+        Ok(())
+    }
+
+    fn incoming(&mut self, transfer: TransferId) -> Result<(&mut Incoming, &mut Outbox), Error> {
+        match self.transfers.get_mut(&transfer).map(|slot| &mut slot.transfer) {
+            Some(Transfer::In(incoming)) => Ok((incoming, &mut self.out)),
+            _ => Err(no_such_transfer()),
+        }
+    }
+
+    pub(super) fn manifest(&self, transfer: TransferId) -> Option<&Manifest> {
+        match &self.transfers.get(&transfer)?.transfer {
+            Transfer::Out(outgoing) => Some(outgoing.manifest()),
+            Transfer::In(incoming) => incoming.manifest(),
+        }
+    }
+
+    pub(super) fn note(&self, transfer: TransferId) -> Option<&str> {
+        match &self.transfers.get(&transfer)?.transfer {
+            Transfer::Out(_) => None,
+            Transfer::In(incoming) => Some(&incoming.offer().note),
+        }
+    }
+
+    pub(super) fn progress(&self, transfer: TransferId) -> Option<Progress> {
+        Some(match &self.transfers.get(&transfer)?.transfer {
+            Transfer::Out(outgoing) => outgoing.progress(),
+            Transfer::In(incoming) => incoming.progress(),
+        })
+    }
+
+    pub(super) fn handle_storage(
+        &mut self,
+        now: Instant,
+        reply: StorageReply,
+    ) -> Result<(), Error> {
+        let Some(slot) = self.transfers.get_mut(&reply.transfer()) else {
+            return Ok(()); // The transfer is over.
+        };
+        match (&mut slot.transfer, reply) {
+            (Transfer::Out(outgoing), StorageReply::Read { file, offset, buf, result, .. }) => {
+                outgoing.on_read(file, offset, buf, result, &mut self.out)?;
+            }
+            (Transfer::Out(_), StorageReply::Discarded { .. }) => {}
+            (Transfer::Out(_), _) => {
+                return Err(Error::misuse("storage answered what a sender never asks for"));
+            }
+            (Transfer::In(incoming), reply) => incoming.on_storage(reply, now, &mut self.out)?,
+        }
+        self.tidy(now);
+        Ok(())
+    }
+
+    /// Brings everything in line after a change: receipts that are due, credit
+    /// worth announcing, transfers that are over, bounds.
+    pub(super) fn tidy(&mut self, now: Instant) {
+        if self.is_closing() {
+            return;
+        }
+        if let Err(error) = self.issue_receipts() {
+            return self.fail(now, error);
+        }
+        self.transfers.retain(|_, slot| !slot.transfer.state().is_terminal());
+        self.announce_credit();
+        if self.out.control.len() > CONTROL_BACKLOG {
+            self.fail(
+                now,
+                Error::peer(ErrorCode::LimitExceeded, "the peer does not read what it is sent"),
+            );
+        }
+    }
+
+    fn issue_receipts(&mut self) -> Result<(), Error> {
+        for slot in self.transfers.values_mut() {
+            if let Transfer::In(incoming) = &mut slot.transfer
+                && incoming.receipt_due()
+            {
+                incoming.issue_receipt(&self.receipt_key, &mut self.out)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn announce_credit(&mut self) {
+        let mut held = 0;
+        for (id, slot) in &mut self.transfers {
+            if let Transfer::In(incoming) = &mut slot.transfer {
+                held += incoming.credit().held();
+                if let Some(limit) = incoming.credit().announce() {
+                    let credit = crate::frame::Credit { transfer: Some(*id), limit };
+                    self.out.control.push_back(credit.into());
+                }
+            }
+        }
+        self.receive_credit.set_held(held);
+        if let Some(limit) = self.receive_credit.announce() {
+            self.out.control.push_back(crate::frame::Credit { transfer: None, limit }.into());
+        }
+    }
+
+    /// Ends the connection because of `error`, and tells the peer.
+    pub(super) fn fail(&mut self, now: Instant, error: Error) {
+        if !self.is_closing() {
+            // What was queued is worth nothing to a peer that misbehaved.
+            self.out.control.clear();
+            self.close(now, Some(error));
+        }
+    }
+
+    pub(super) fn close(&mut self, now: Instant, error: Option<Error>) {
+        if self.is_closing() {
+            return;
+        }
+        let code = error.as_ref().map_or(ErrorCode::NoError, |error| error.code);
+        let text = error.as_ref().map(wire_text).unwrap_or_default();
+        self.out.control.push_back(Close { code: code.to_wire(), text }.into());
+        self.closing = Closing::Queued { until: now + timers::CLOSE_LINGER, error };
+    }
+
+    /// The peer's CLOSE, or the end of the transport: nothing more can be said.
+    pub(super) fn transport_closed(&mut self, error: Option<Error>) {
+        if !matches!(self.closing, Closing::Done) {
+            self.finish(error);
+        }
+    }
+
+    /// Emits the last events.
+    pub(super) fn finish(&mut self, error: Option<Error>) {
+        self.closing = Closing::Done;
+        self.out.control.clear();
+        let cause = error.clone().unwrap_or_else(|| {
+            Error::new(Blame::Circumstance, ErrorCode::TransportFailed, "the connection was closed")
+        });
+        for (transfer, _) in std::mem::take(&mut self.transfers) {
+            self.out
+                .storage
+                .push_back(crate::storage::StorageRequest::Discard { transfer, file: None });
+            self.out.events.push_back(Event::Ended { transfer, error: cause.clone() });
+        }
+        self.out.events.push_back(Event::Closed { error });
+    }
+
+    pub(super) fn timers(&self) -> impl Iterator<Item = (Instant, TimerKind)> + '_ {
+        let (linger, open) = match &self.closing {
+            Closing::Open => (None, true),
+            Closing::Queued { until, .. } => (Some((*until, TimerKind::Linger)), false),
+            Closing::Done => (None, false),
+        };
+        let always = [
+            (self.last_sent + self.config.timers.keep_alive, TimerKind::KeepAlive),
+            (self.last_heard + self.config.timers.idle, TimerKind::Idle),
+        ];
+        let transfers = self.transfers.iter().filter_map(|(id, slot)| match &slot.transfer {
+            transfer if transfer.state() == TransferState::Pending => {
+                Some((slot.expires, TimerKind::OfferExpiry(*id)))
+            }
+            Transfer::In(incoming) => incoming.sync_due().map(|due| (due, TimerKind::Sync(*id))),
+            Transfer::Out(_) => None,
+        });
+        linger.into_iter().chain(always.into_iter().chain(transfers).filter(move |_| open))
+    }
+
+    pub(super) fn handle_timeout(&mut self, now: Instant) {
+        let due: Vec<TimerKind> =
+            self.timers().filter(|(at, _)| *at <= now).map(|(_, kind)| kind).collect();
+        for kind in due {
+            match kind {
+                TimerKind::Handshake => {}
+                TimerKind::KeepAlive => self.ping(now),
+                TimerKind::Idle => {
+                    // FC-IDLE
+                    let silent = "the peer has not been heard for too long";
+                    let error = Error::new(Blame::Circumstance, ErrorCode::IdleTimeout, silent);
+                    self.fail(now, error);
+                }
+                TimerKind::OfferExpiry(id) => self.expire(id),
+                TimerKind::Sync(id) => {
+                    if let Ok((incoming, out)) = self.incoming(id) {
+                        incoming.on_timeout(now, out);
+                    }
+                }
+                TimerKind::Linger => {
+                    if let Closing::Queued { error, .. } =
+                        std::mem::replace(&mut self.closing, Closing::Done)
+                    {
+                        self.finish(error);
+                    }
+                }
+            }
+        }
+        self.tidy(now);
+    }
+
+    /// FC-PING: asks once; the timer starts anew when the PING is sent.
+    fn ping(&mut self, now: Instant) {
+        self.last_sent = now;
+        self.pings += 1;
+        self.out.control.push_back(Ping { token: self.pings }.into());
+    }
+
+    /// TR-OFFER-EXPIRY
+    fn expire(&mut self, id: TransferId) {
+        let expired = || {
+            Error::new(
+                Blame::Circumstance,
+                ErrorCode::OfferExpired,
+                "the offer was not answered in time",
+            )
+        };
+        let Some(slot) = self.transfers.get_mut(&id) else { return };
+        match &mut slot.transfer {
+            Transfer::Out(outgoing) => {
+                if outgoing.on_reject(expired(), true, &mut self.out).is_ok() {
+                    let code = ErrorCode::OfferExpired.to_wire();
+                    self.out
+                        .control
+                        .push_back(Cancel { transfer: id, code, text: String::new() }.into());
+                }
+            }
+            Transfer::In(incoming) => {
+                // It is pending, so it can be rejected.
+                let _ = incoming.reject(expired(), true, &mut self.out);
+            }
+        }
+    }
+}
+
+fn no_such_transfer() -> Error {
+    Error::misuse("there is no such transfer")
+}

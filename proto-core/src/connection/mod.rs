@@ -1,0 +1,439 @@
+//! A connection: one peer, one session, any number of transfers.
+//!
+//! [`Connection`] joins the handshake, the sealed channels, the transfers and
+//! the timers. It knows ordered messages on four channels and nothing of what
+//! carries them. The files of this folder: `config` and `event` are what goes in
+//! and out, `established` holds the state behind the handshake, `dispatch`
+//! takes frames in, `fill` writes records out, `timer` says when to wake.
+
+mod config;
+mod dispatch;
+mod established;
+mod event;
+mod fill;
+mod timer;
+
+use std::collections::VecDeque;
+use std::time::Instant;
+
+pub use self::config::{Config, Timers};
+pub use self::event::Event;
+pub use self::timer::TimerKind;
+pub use crate::transfer::{Completion, Progress, TransferState};
+
+use self::established::Established;
+use self::timer::earliest;
+use crate::crypto::Entropy;
+use crate::error::{Blame, Error, ErrorCode};
+use crate::frame::EntryRange;
+use crate::handshake::{self, initiator, responder};
+use crate::ids::{Channel, Role, TransferId};
+use crate::manifest::Manifest;
+use crate::storage::{StorageReply, StorageRequest};
+
+/// A record that is ready to go: send the buffer as one message over `channel`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Transmit {
+    /// The channel.
+    pub channel: Channel,
+}
+
+/// One end of a connection.
+///
+/// # Driving it
+///
+/// Time and entropy come in as arguments; nothing is done behind the caller's
+/// back. Call any one of the mutating methods (`handle_*`, [`offer`](Self::offer),
+/// [`accept`](Self::accept), …), then drain, in this order, each until it gives
+/// nothing more:
+///
+/// 1. [`poll_event`](Self::poll_event)
+/// 2. [`poll_storage`](Self::poll_storage)
+/// 3. [`poll_transmit`](Self::poll_transmit)
+///
+/// and then ask [`poll_timeout`](Self::poll_timeout) when to call
+/// [`handle_timeout`](Self::handle_timeout) at the latest. `poll_transmit` may
+/// make further events and requests, so drain those again if it gave anything.
+///
+/// Each channel sends only as much as [`handle_writable`](Self::handle_writable)
+/// said there is room for. The caller owns every buffer: the one that
+/// `poll_transmit` fills, the messages given to `handle_message` (opened in
+/// place), and those that travel with storage requests.
+///
+/// Errors that end the connection are told by [`Event::Closed`], not by the
+/// methods' results; those report misuse by the caller.
+///
+/// No input from the peer makes any method panic.
+#[derive(Debug)]
+pub struct Connection {
+    role: Role,
+    config: Config,
+    entropy: Entropy,
+    phase: Phase,
+    /// Plain handshake messages on their way out; at most two.
+    handshake_out: VecDeque<Vec<u8>>,
+    /// Events from outside an established session.
+    events: VecDeque<Event>,
+    room: [usize; 4],
+    started: Instant,
+}
+
+#[derive(Debug)]
+#[allow(clippy::large_enum_variant)] // one per connection, and it is replaced
+enum Phase {
+    AwaitHelloR(initiator::ExpectHello),
+    AwaitHelloI(responder::ExpectHello),
+    AwaitConfirm(responder::ExpectConfirm),
+    Established(Box<Established>),
+    Closed,
+}
+
+impl Connection {
+    /// The side that sends the first hello: the peer that joined the invitation.
+    /// `seed` is 32 bytes from a CSPRNG, never used twice.
+    ///
+    /// # Errors
+    ///
+    /// Misuse only: a configuration outside its limits.
+    pub fn initiator(config: Config, seed: [u8; 32], now: Instant) -> Result<Self, Error> {
+        config.check()?;
+        let mut entropy = Entropy::from_seed(seed);
+        let (expect, hello) = initiator::start(config.handshake(), &mut entropy)?;
+        let phase = Phase::AwaitHelloR(expect);
+        Ok(Self::new(Role::Initiator, config, entropy, phase, Some(hello), now))
+    }
+
+    /// The side that answers the first hello: the peer that made the invitation.
+    /// `seed` is 32 bytes from a CSPRNG, never used twice.
+    ///
+    /// # Errors
+    ///
+    /// Misuse only: a configuration outside its limits.
+    pub fn responder(config: Config, seed: [u8; 32], now: Instant) -> Result<Self, Error> {
+        config.check()?;
+        let entropy = Entropy::from_seed(seed);
+        let phase = Phase::AwaitHelloI(responder::ExpectHello::new(config.handshake())?);
+        Ok(Self::new(Role::Responder, config, entropy, phase, None, now))
+    }
+
+    fn new(
+        role: Role,
+        config: Config,
+        entropy: Entropy,
+        phase: Phase,
+        hello: Option<Vec<u8>>,
+        now: Instant,
+    ) -> Self {
+        Self {
+            role,
+            config,
+            entropy,
+            phase,
+            handshake_out: hello.into_iter().collect(),
+            events: VecDeque::new(),
+            room: [0; 4],
+            started: now,
+        }
+    }
+
+    /// This side's role in the handshake.
+    pub fn role(&self) -> Role {
+        self.role
+    }
+
+    /// Whether the handshake is confirmed and the connection open.
+    pub fn is_established(&self) -> bool {
+        matches!(&self.phase, Phase::Established(session) if !session.is_closing())
+    }
+
+    /// Whether the connection is over and has nothing more to send.
+    pub fn is_closed(&self) -> bool {
+        matches!(self.phase, Phase::Closed) && self.handshake_out.is_empty()
+    }
+
+    /// The transport can take `room` bytes of further messages on `channel`.
+    /// Replaces what was said before.
+    pub fn handle_writable(&mut self, channel: Channel, room: usize) {
+        self.room[usize::from(channel.id())] = room;
+    }
+
+    /// Takes one message of the peer. A sealed record is opened in place, so
+    /// `message` holds its plaintext, or nothing of use, afterwards.
+    pub fn handle_message(&mut self, now: Instant, channel: Channel, message: &mut [u8]) {
+        if let Phase::Established(session) = &mut self.phase {
+            session.handle_record(now, channel, message);
+            return;
+        }
+        if matches!(self.phase, Phase::Closed) {
+            return;
+        }
+        let result = if channel == Channel::Control {
+            self.handle_handshake(now, message)
+        } else {
+            // HS-FIRST: nothing is released before confirmation.
+            Err(Error::peer(ErrorCode::ProtocolViolation, "data came before the handshake"))
+        };
+        if let Err(error) = result {
+            self.abort_handshake(error);
+        }
+    }
+
+    fn handle_handshake(&mut self, now: Instant, message: &[u8]) -> Result<(), Error> {
+        if let Some(error) = handshake::parse_alert(message) {
+            self.close_with(Some(error));
+            return Ok(());
+        }
+        match std::mem::replace(&mut self.phase, Phase::Closed) {
+            Phase::AwaitHelloR(expect) => {
+                let (session, confirm) = expect.handle(message)?;
+                self.handshake_out.push_back(confirm);
+                self.establish(&session, now);
+                Ok(())
+            }
+            Phase::AwaitHelloI(expect) => {
+                let (expect, hello) = expect.handle(message, &mut self.entropy)?;
+                self.handshake_out.push_back(hello);
+                self.phase = Phase::AwaitConfirm(expect);
+                Ok(())
+            }
+            Phase::AwaitConfirm(expect) => {
+                let session = expect.handle(message)?;
+                self.establish(&session, now);
+                Ok(())
+            }
+            Phase::Established(_) | Phase::Closed => Ok(()),
+        }
+    }
+
+    fn establish(&mut self, session: &handshake::Session, now: Instant) {
+        let established = Established::new(self.role, self.config.clone(), session, now);
+        self.phase = Phase::Established(Box::new(established));
+        self.events.push_back(Event::Established {
+            auth: session.auth_mode(),
+            suite: handshake::SUITES[0],
+        });
+    }
+
+    /// The handshake failed on this side: says so to the peer, and ends.
+    fn abort_handshake(&mut self, error: Error) {
+        self.handshake_out.push_back(handshake::alert(&error));
+        self.close_with(Some(error));
+    }
+
+    fn close_with(&mut self, error: Option<Error>) {
+        self.phase = Phase::Closed;
+        self.events.push_back(Event::Closed { error });
+    }
+
+    /// Takes an answer of the caller's storage. One for a transfer that is over
+    /// is ignored.
+    ///
+    /// # Errors
+    ///
+    /// Misuse: an answer to a request that was not made.
+    pub fn handle_storage(&mut self, now: Instant, reply: StorageReply) -> Result<(), Error> {
+        match &mut self.phase {
+            Phase::Established(session) => session.handle_storage(now, reply),
+            _ => Ok(()),
+        }
+    }
+
+    /// Does what has become due. Calling it early is harmless.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        let deadline = self.handshake_deadline();
+        match &mut self.phase {
+            Phase::Established(session) => session.handle_timeout(now),
+            Phase::Closed => {}
+            _ if now >= deadline => {
+                // HS-TIMEOUT
+                let error = Error::new(
+                    Blame::Circumstance,
+                    ErrorCode::HandshakeTimeout,
+                    "the peer did not finish the handshake in time",
+                );
+                self.abort_handshake(error);
+            }
+            _ => {}
+        }
+    }
+
+    fn handshake_deadline(&self) -> Instant {
+        self.started + self.config.timers.handshake
+    }
+
+    /// The transport below ended: closes the connection without a word to the
+    /// peer, who cannot hear it any more.
+    pub fn handle_transport_closed(&mut self, error: Option<Error>) {
+        match &mut self.phase {
+            Phase::Closed => {}
+            Phase::Established(session) => session.transport_closed(error),
+            _ => {
+                let error = error.unwrap_or_else(|| {
+                    Error::new(
+                        Blame::Circumstance,
+                        ErrorCode::TransportFailed,
+                        "the peer went away during the handshake",
+                    )
+                });
+                self.close_with(Some(error));
+            }
+        }
+        self.handshake_out.clear();
+    }
+
+    /// Offers files. The manifest is sent whole, page by page, before the peer
+    /// can answer. `note` is shown to the peer's user, at most
+    /// [`MAX_NOTE`](crate::limits::MAX_NOTE) bytes.
+    ///
+    /// # Errors
+    ///
+    /// Misuse: the connection is not established, the note is too long, the
+    /// manifest is empty, or too many transfers are under way.
+    pub fn offer(
+        &mut self,
+        now: Instant,
+        manifest: Manifest,
+        note: &str,
+    ) -> Result<TransferId, Error> {
+        self.session()?.offer(now, manifest, note)
+    }
+
+    /// Accepts an offer whose manifest is whole ([`Event::Offered`]): all of it,
+    /// or the entries in `selection`, ascending and apart.
+    ///
+    /// # Errors
+    ///
+    /// Misuse: no such offer, or a selection that is not of its entries.
+    pub fn accept(
+        &mut self,
+        now: Instant,
+        transfer: TransferId,
+        selection: Option<Vec<EntryRange>>,
+    ) -> Result<(), Error> {
+        self.session()?.accept(now, transfer, selection)
+    }
+
+    /// Rejects an offer. The peer is told the error's code, and its text unless
+    /// the blame is local.
+    ///
+    /// # Errors
+    ///
+    /// Misuse: no such offer, or it is answered.
+    pub fn reject(
+        &mut self,
+        now: Instant,
+        transfer: TransferId,
+        error: Error,
+    ) -> Result<(), Error> {
+        self.session()?.reject(now, transfer, error)
+    }
+
+    /// Ends a transfer of either direction, for the peer too.
+    ///
+    /// # Errors
+    ///
+    /// Misuse: no such transfer.
+    pub fn cancel(
+        &mut self,
+        now: Instant,
+        transfer: TransferId,
+        error: Error,
+    ) -> Result<(), Error> {
+        self.session()?.cancel(now, transfer, error)
+    }
+
+    /// Closes the connection. What is queued on `control` is sent first, then
+    /// CLOSE; [`Event::Closed`] follows. `error` is what the peer is told;
+    /// `None` means that the work is done.
+    pub fn close(&mut self, now: Instant, error: Option<Error>) {
+        match &mut self.phase {
+            Phase::Established(session) => session.close(now, error),
+            Phase::Closed => {}
+            _ => {
+                let told = error.unwrap_or_else(|| {
+                    Error::new(
+                        Blame::Circumstance,
+                        ErrorCode::Cancelled,
+                        "the peer left before the handshake was done",
+                    )
+                });
+                self.abort_handshake(told);
+            }
+        }
+    }
+
+    /// The manifest of a transfer that is under way; of an incoming one, once
+    /// all of it is here.
+    pub fn manifest(&self, transfer: TransferId) -> Option<&Manifest> {
+        self.session_ref()?.manifest(transfer)
+    }
+
+    /// The note of an incoming offer. Untrusted text: escape it before showing.
+    pub fn note(&self, transfer: TransferId) -> Option<&str> {
+        self.session_ref()?.note(transfer)
+    }
+
+    /// How far a transfer is that is under way.
+    pub fn progress(&self, transfer: TransferId) -> Option<Progress> {
+        self.session_ref()?.progress(transfer)
+    }
+
+    fn session(&mut self) -> Result<&mut Established, Error> {
+        match &mut self.phase {
+            Phase::Established(session) if !session.is_closing() => Ok(session),
+            _ => Err(Error::misuse("the connection is not established")),
+        }
+    }
+
+    fn session_ref(&self) -> Option<&Established> {
+        match &self.phase {
+            Phase::Established(session) => Some(session),
+            _ => None,
+        }
+    }
+
+    /// The next piece of news.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        if let Some(event) = self.events.pop_front() {
+            return Some(event);
+        }
+        match &mut self.phase {
+            Phase::Established(session) => session.out.events.pop_front(),
+            _ => None,
+        }
+    }
+
+    /// The next request to the caller's storage.
+    pub fn poll_storage(&mut self) -> Option<StorageRequest> {
+        match &mut self.phase {
+            Phase::Established(session) => session.out.storage.pop_front(),
+            _ => None,
+        }
+    }
+
+    /// Writes the next record into `buf`, whose content is replaced and whose
+    /// capacity is used again and again. `None` if there is nothing to send or
+    /// no room for it.
+    pub fn poll_transmit(&mut self, now: Instant, buf: &mut Vec<u8>) -> Option<Transmit> {
+        buf.clear();
+        if let Some(message) = self.handshake_out.pop_front() {
+            buf.extend_from_slice(&message);
+            return Some(Transmit { channel: Channel::Control });
+        }
+        let Phase::Established(session) = &mut self.phase else { return None };
+        let channel = session.fill(now, &self.room, buf)?;
+        let room = &mut self.room[usize::from(channel.id())];
+        *room = room.saturating_sub(buf.len());
+        Some(Transmit { channel })
+    }
+
+    /// When to call [`handle_timeout`](Self::handle_timeout) at the latest, and
+    /// what for.
+    pub fn poll_timeout(&self) -> Option<(Instant, TimerKind)> {
+        match &self.phase {
+            Phase::Established(session) => earliest(session.timers()),
+            Phase::Closed => None,
+            _ => Some((self.handshake_deadline(), TimerKind::Handshake)),
+        }
+    }
+}

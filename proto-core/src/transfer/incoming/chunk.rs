@@ -1,0 +1,197 @@
+//! Chunks that are partly here.
+//!
+//! Pieces of a chunk may come in any order, for the channel is unordered. Each
+//! begins at a multiple of the piece size and is as long as that, but for the
+//! one that ends the chunk, which carries the leaf (`TR-PIECE`). A bitmap says
+//! which are here. Memory is bounded by `MAX_OPEN_BYTES`, in whole chunks.
+
+use std::collections::BTreeMap;
+
+use crate::error::{Error, ErrorCode};
+use crate::ids::FileIndex;
+use crate::limits::MAX_OPEN_BYTES;
+
+/// Buffers kept for the next chunks.
+const SPARE_BUFFERS: usize = 32;
+
+/// A chunk whose pieces are all here; not yet verified.
+#[derive(Debug)]
+pub(super) struct WholeChunk {
+    pub(super) data: Vec<u8>,
+    pub(super) leaf: [u8; 32],
+}
+
+#[derive(Debug)]
+struct OpenChunk {
+    data: Vec<u8>,
+    have: u64,
+    /// The chunk's leaf and length, once the piece that ends it is here.
+    end: Option<([u8; 32], usize)>,
+}
+
+/// All chunks of a transfer that are partly here.
+#[derive(Debug)]
+pub(super) struct OpenChunks {
+    chunk_size: usize,
+    piece_size: usize,
+    open: BTreeMap<(FileIndex, u64), OpenChunk>,
+    spare: Vec<Vec<u8>>,
+}
+
+impl OpenChunks {
+    pub(super) fn new(chunk_log2: u8, piece_log2: u8) -> Self {
+        Self {
+            chunk_size: 1 << chunk_log2,
+            piece_size: 1 << piece_log2,
+            open: BTreeMap::new(),
+            spare: Vec::new(),
+        }
+    }
+
+    /// Bytes of memory that open chunks take, in whole chunks.
+    pub(super) fn held(&self) -> u64 {
+        (self.open.len() * self.chunk_size) as u64
+    }
+
+    /// Puts one piece into its place. Returns the chunk once it is whole.
+    pub(super) fn insert(
+        &mut self,
+        file: FileIndex,
+        offset: u64,
+        leaf: Option<[u8; 32]>,
+        piece: &[u8],
+    ) -> Result<Option<WholeChunk>, Error> {
+        let violation = |text: &'static str| Error::peer(ErrorCode::ProtocolViolation, text);
+        let chunk = offset / self.chunk_size as u64;
+        let within = usize::try_from(offset % self.chunk_size as u64).unwrap_or(usize::MAX);
+        let until = within.saturating_add(piece.len());
+        if !within.is_multiple_of(self.piece_size) || piece.is_empty() || until > self.chunk_size {
+            return Err(violation("a piece is not in its place"));
+        }
+        if piece.len() > self.piece_size || (leaf.is_none() && piece.len() < self.piece_size) {
+            return Err(violation("a piece is not of the piece size"));
+        }
+        if !self.open.contains_key(&(file, chunk)) {
+            let limit = (MAX_OPEN_BYTES / self.chunk_size).max(1);
+            if self.open.len() >= limit {
+                // TR-OPEN-CHUNKS
+                return Err(Error::peer(
+                    ErrorCode::LimitExceeded,
+                    "too many chunks are partly sent",
+                ));
+            }
+            let mut data = self.spare.pop().unwrap_or_default();
+            data.resize(self.chunk_size, 0);
+            self.open.insert((file, chunk), OpenChunk { data, have: 0, end: None });
+        }
+        let Some(open) = self.open.get_mut(&(file, chunk)) else { return Ok(None) };
+        let bit = 1u64 << (within / self.piece_size);
+        if open.have & bit != 0 {
+            return Err(violation("a piece came twice"));
+        }
+        if let Some(leaf) = leaf {
+            // No piece may lie behind the one that ends the chunk.
+            if open.end.is_some() || open.have >= bit {
+                return Err(violation("a chunk ends twice"));
+            }
+            open.end = Some((leaf, until));
+        } else if open.end.is_some_and(|(_, len)| until > len) {
+            return Err(violation("a piece lies behind its chunk's end"));
+        }
+        open.have |= bit;
+        if let Some(place) = open.data.get_mut(within..until) {
+            place.copy_from_slice(piece);
+        }
+        let Some((leaf, len)) = open.end else { return Ok(None) };
+        let pieces = len.div_ceil(self.piece_size);
+        let all = u64::MAX >> (64 - pieces);
+        if open.have != all {
+            return Ok(None);
+        }
+        let Some(open) = self.open.remove(&(file, chunk)) else { return Ok(None) };
+        let mut data = open.data;
+        data.truncate(len);
+        Ok(Some(WholeChunk { data, leaf }))
+    }
+
+    /// Takes a buffer back for a later chunk.
+    pub(super) fn recycle(&mut self, buf: Vec<u8>) {
+        if self.spare.len() < SPARE_BUFFERS {
+            self.spare.push(buf);
+        }
+    }
+
+    /// Drops the open chunks of a file that is given up.
+    pub(super) fn forget(&mut self, file: FileIndex) {
+        self.open.retain(|(of, _), _| *of != file);
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.open.clear();
+        self.spare.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FILE: FileIndex = FileIndex(1);
+    const LEAF: Option<[u8; 32]> = Some([1; 32]);
+
+    fn chunks() -> OpenChunks {
+        OpenChunks::new(14, 12) // 16 KiB in pieces of 4 KiB
+    }
+
+    #[test]
+    fn pieces_join_in_any_order() {
+        let pieces: Vec<Vec<u8>> =
+            (0..4u8).map(|n| vec![n; if n == 3 { 100 } else { 4096 }]).collect();
+        for order in [[0, 1, 2, 3], [3, 2, 1, 0], [1, 3, 0, 2]] {
+            let mut open = chunks();
+            let mut whole = None;
+            for &n in &order {
+                assert!(whole.is_none());
+                let leaf = if n == 3 { LEAF } else { None };
+                whole = open.insert(FILE, 16384 + n as u64 * 4096, leaf, &pieces[n]).unwrap();
+            }
+            assert_eq!(whole.unwrap().data, pieces.concat());
+            assert_eq!(open.held(), 0);
+        }
+    }
+
+    #[test]
+    fn misplaced_pieces_are_refused() {
+        let full = vec![0; 4096];
+        assert!(chunks().insert(FILE, 1, None, &full).is_err(), "not at a multiple");
+        assert!(chunks().insert(FILE, 0, None, &full[1..]).is_err(), "short and not the last");
+        assert!(chunks().insert(FILE, 0, LEAF, &[]).is_err(), "empty");
+        assert!(chunks().insert(FILE, 0, LEAF, &[0; 4097]).is_err(), "longer than a piece");
+        let mut open = chunks();
+        assert!(open.insert(FILE, 4096, LEAF, &full).unwrap().is_none());
+        assert!(open.insert(FILE, 8192, None, &full).is_err(), "behind the end");
+        assert!(open.insert(FILE, 4096, None, &full).is_err(), "twice");
+        let mut open = chunks();
+        assert!(open.insert(FILE, 8192, None, &full).unwrap().is_none());
+        assert!(open.insert(FILE, 4096, LEAF, &full).is_err(), "an end before a piece");
+    }
+
+    #[test]
+    fn offsets_near_the_end_of_the_world_do_not_overflow() {
+        let full = vec![0; 4096];
+        let offset = u64::MAX - 4095;
+        assert!(chunks().insert(FILE, offset, LEAF, &full).unwrap().is_none());
+    }
+
+    #[test]
+    fn open_chunks_are_bounded() {
+        let mut open = chunks();
+        let full = vec![0; 4096];
+        let limit = (MAX_OPEN_BYTES / 16384) as u64;
+        for chunk in 0..limit {
+            assert!(open.insert(FILE, chunk * 16384, None, &full).unwrap().is_none());
+        }
+        let error = open.insert(FILE, limit * 16384, None, &full).unwrap_err();
+        assert_eq!(error.code, ErrorCode::LimitExceeded);
+    }
+}

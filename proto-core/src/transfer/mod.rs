@@ -1,0 +1,113 @@
+//! The transfer layer: offers, their answers, and the bytes that follow.
+//!
+//! [`Outgoing`](outgoing::Outgoing) is a transfer as its sender sees it,
+//! [`Incoming`](incoming::Incoming) as its receiver does. Both are driven by the
+//! connection, which owns sealing, channels and timers; what they want done
+//! they leave in an [`Outbox`]. Nothing here knows of records or keys, but for
+//! the key that signs receipts.
+
+mod credit;
+pub(crate) mod incoming;
+pub(crate) mod outgoing;
+mod receipt;
+mod selection;
+mod state;
+mod statement;
+
+use std::collections::VecDeque;
+
+pub(crate) use self::credit::{ReceiveCredit, SendCredit};
+pub(crate) use self::state::TransferEvent;
+pub use self::state::TransferState;
+
+use crate::connection::Event;
+use crate::crypto::Secret32;
+use crate::error::{Blame, Error, ErrorCode};
+use crate::frame::Frame;
+use crate::ids::Role;
+use crate::storage::{StorageError, StorageErrorKind, StorageRequest};
+
+/// What a transfer wants the connection, and through it the caller, to do.
+#[derive(Debug, Default)]
+pub(crate) struct Outbox {
+    /// Frames for the control channel, in order.
+    pub(crate) control: VecDeque<Frame>,
+    /// Requests for the caller's storage, in order.
+    pub(crate) storage: VecDeque<StorageRequest>,
+    /// News for the caller, in order.
+    pub(crate) events: VecDeque<Event>,
+}
+
+/// Signs and checks receipts: the session's key and who this side is.
+#[derive(Clone, Debug)]
+pub(crate) struct ReceiptKey {
+    /// The session's receipt key.
+    pub(crate) key: Secret32,
+    /// This side.
+    pub(crate) role: Role,
+}
+
+/// How far a transfer is, as this side knows it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Bytes of the selected files.
+    pub bytes_total: u64,
+    /// Bytes handed to the transport (sender) or verified (receiver).
+    pub bytes_moved: u64,
+    /// Bytes that are verified and durable at the receiver.
+    pub bytes_durable: u64,
+    /// Selected files.
+    pub files_total: u32,
+    /// Files that are done: stored under their final names (receiver), or
+    /// durable in all their chunks as the receiver says (sender).
+    pub files_done: u32,
+    /// Files that failed.
+    pub files_failed: u32,
+    /// Chunks that were sent, or asked for, more than once.
+    pub chunks_resent: u64,
+}
+
+/// How a transfer ended well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Completion {
+    /// Files that arrived.
+    pub delivered: u32,
+    /// Files that did not.
+    pub failed: u32,
+    /// Bytes that are durable at the receiver.
+    pub bytes: u64,
+    /// The receipt's MAC: the same at both sides, fit to be shown and logged.
+    pub receipt: [u8; 32],
+}
+
+/// What a failure of the receiver's storage is called on the wire. The local
+/// text stays here: it may name paths of this machine.
+pub(crate) fn storage_failure(error: &StorageError) -> Error {
+    let code = match error.kind {
+        StorageErrorKind::NoSpace => ErrorCode::NoSpace,
+        StorageErrorKind::Unreadable => ErrorCode::SourceUnreadable,
+        StorageErrorKind::Changed => ErrorCode::SourceChanged,
+        StorageErrorKind::NameConflict => ErrorCode::NameConflict,
+        StorageErrorKind::Other => ErrorCode::StorageFailed,
+    };
+    Error::new(Blame::Local, code, error.text.clone())
+}
+
+/// What a peer said about a failure, as an error of this side. Its text is
+/// untrusted: it is escaped and clipped before anybody sees it.
+pub(crate) fn told_by_peer(code: u16, text: &str) -> Error {
+    let code = ErrorCode::from_wire(code);
+    let blame = match code {
+        ErrorCode::Cancelled | ErrorCode::Declined | ErrorCode::OfferExpired => Blame::Circumstance,
+        _ => Blame::Peer,
+    };
+    let said = crate::escape::reason(text);
+    let text = if said.is_empty() { "the peer gave no reason".to_owned() } else { said };
+    Error::new(blame, code, text)
+}
+
+/// The text that goes to the peer with a code. Only texts of this crate's own
+/// leave this side; those of storage and embedders stay.
+pub(crate) fn wire_text(error: &Error) -> String {
+    if error.blame == Blame::Local { String::new() } else { crate::escape::reason(&error.text) }
+}

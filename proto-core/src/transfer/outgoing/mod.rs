@@ -1,0 +1,412 @@
+//! A transfer as its sender sees it.
+//!
+//! Files are read in the order of the manifest, a bounded way ahead
+//! (`reading`), and sent piece by piece while credit and room last (`sending`).
+//! A file is let go when all its chunks are acknowledged. What lives here: the
+//! offer, the frames that answer it, and the end.
+
+mod reading;
+mod sending;
+
+use std::collections::{BTreeMap, VecDeque};
+
+use self::reading::{ReadAhead, Reading};
+use super::selection::Selected;
+use super::statement::{Statement, Statements, next_file};
+use super::{
+    Completion, Outbox, Progress, ReceiptKey, SendCredit, TransferEvent, TransferState, receipt,
+    told_by_peer, wire_text,
+};
+use crate::connection::Event;
+use crate::error::{Error, ErrorCode};
+use crate::frame::{
+    Accept, Ack, Cancel, Complete, FileFailed, Frame, ManifestPage, Nack, Offer, Receipt,
+};
+use crate::ids::{FileIndex, TransferId};
+use crate::limits::{MAX_CHUNK_SENDS_COUNT, TRANSFER_CREDIT};
+use crate::manifest::{EntryKind, Manifest};
+use crate::ranges::RangeSet;
+use crate::storage::StorageRequest;
+use crate::tree::TreeBuilder;
+
+/// Bytes of entries in one page: small enough not to delay other control frames.
+const PAGE_BYTES: usize = 16 * 1024;
+
+/// Chunk and piece sizes of an offer, as powers of two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Sizes {
+    pub(crate) chunk_log2: u8,
+    pub(crate) piece_log2: u8,
+}
+
+#[derive(Debug)]
+pub(crate) struct Outgoing {
+    id: TransferId,
+    manifest: Manifest,
+    sizes: Sizes,
+    state: TransferState,
+    /// The first entry of the next page; `None` when all pages are out.
+    next_page: Option<u32>,
+    selected: Selected,
+    statements: Option<Statements>,
+    complete_sent: bool,
+    credit: SendCredit,
+    read_ahead: ReadAhead,
+    /// Chunks in memory, in the order in which they will be sent.
+    loaded: VecDeque<LoadedChunk>,
+    /// Files that were begun and are not wholly acknowledged.
+    files: BTreeMap<FileIndex, SendFile>,
+    progress: Progress,
+}
+
+/// A chunk in memory, partly sent.
+#[derive(Debug)]
+struct LoadedChunk {
+    file: FileIndex,
+    chunk: u64,
+    data: Vec<u8>,
+    /// Bytes that have been sent.
+    sent: usize,
+    leaf: [u8; 32],
+    /// The file's length and root, on its last chunk.
+    end: Option<(u64, [u8; 32])>,
+}
+
+/// A file under way.
+#[derive(Debug)]
+struct SendFile {
+    size: u64,
+    chunks: u64,
+    tree: TreeBuilder,
+    acked: RangeSet,
+    /// How often chunks were sent that had to be sent again.
+    sends: BTreeMap<u64, usize>,
+}
+
+impl SendFile {
+    fn acked_bytes(&self, chunk_size: u64) -> u64 {
+        let bytes = self.acked.len().saturating_mul(chunk_size);
+        // The last chunk may be short.
+        let last_acked = self.chunks > 0 && self.acked.contains(self.chunks - 1);
+        let short = if last_acked { self.chunks * chunk_size - self.size } else { 0 };
+        bytes.saturating_sub(short)
+    }
+}
+
+impl Outgoing {
+    /// A new offer, whose OFFER frame is left in the outbox.
+    pub(crate) fn offer(
+        id: TransferId,
+        manifest: Manifest,
+        sizes: Sizes,
+        note: String,
+        out: &mut Outbox,
+    ) -> Self {
+        out.control.push_back(
+            Offer {
+                transfer: id,
+                entries: manifest.len(),
+                bytes: manifest.total_bytes(),
+                digest: manifest.digest(),
+                chunk_log2: sizes.chunk_log2,
+                piece_log2: sizes.piece_log2,
+                hash: 1,
+                note,
+            }
+            .into(),
+        );
+        Self {
+            id,
+            manifest,
+            sizes,
+            state: TransferState::Pending,
+            next_page: Some(0),
+            selected: Selected::default(),
+            statements: None,
+            complete_sent: false,
+            // FC-CREDIT-INITIAL
+            credit: SendCredit::new(TRANSFER_CREDIT as u64),
+            read_ahead: ReadAhead::default(),
+            loaded: VecDeque::new(),
+            files: BTreeMap::new(),
+            progress: Progress::default(),
+        }
+    }
+
+    pub(crate) fn state(&self) -> TransferState {
+        self.state
+    }
+
+    pub(crate) fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    pub(crate) fn progress(&self) -> Progress {
+        self.progress
+    }
+
+    fn chunk_size(&self) -> u64 {
+        1 << self.sizes.chunk_log2
+    }
+
+    /// The next page of the manifest, if any is left.
+    pub(crate) fn next_page(&mut self) -> Option<Frame> {
+        let page = self.manifest.page(self.next_page?, PAGE_BYTES)?;
+        let frame = ManifestPage {
+            transfer: self.id,
+            first: page.first,
+            count: page.count,
+            entries: page.bytes.to_vec(),
+        };
+        self.next_page = (!page.last).then_some(page.first + page.count);
+        Some(frame.into())
+    }
+
+    pub(crate) fn on_accept(&mut self, accept: &Accept, out: &mut Outbox) -> Result<(), Error> {
+        if self.state != TransferState::Pending || self.next_page.is_some() {
+            return Err(Error::peer(ErrorCode::ProtocolViolation, "an ACCEPT came out of turn"));
+        }
+        self.selected.extend(&accept.selection, self.manifest.len())?;
+        if accept.more {
+            return Ok(());
+        }
+        if self.selected.is_empty() {
+            return Err(Error::peer(ErrorCode::ProtocolViolation, "an ACCEPT selects nothing"));
+        }
+        self.step(TransferEvent::Accept)?;
+        (self.progress.files_total, self.progress.bytes_total) =
+            totals(&self.manifest, &self.selected);
+        self.read_ahead.next_file = next_file(&self.manifest, &self.selected, 0);
+        let statements = Statements::new(&self.manifest, &self.selected);
+        self.statements = Some(statements);
+        out.events.push_back(Event::Accepted {
+            transfer: self.id,
+            files: self.progress.files_total,
+            bytes: self.progress.bytes_total,
+        });
+        self.advance(out);
+        Ok(())
+    }
+
+    /// The receiver said no, or said nothing in time. The transfer is over.
+    pub(crate) fn on_reject(
+        &mut self,
+        error: Error,
+        expired: bool,
+        out: &mut Outbox,
+    ) -> Result<(), Error> {
+        self.step(if expired { TransferEvent::Expire } else { TransferEvent::Reject })?;
+        out.events.push_back(Event::Ended { transfer: self.id, error });
+        self.let_go(out);
+        Ok(())
+    }
+
+    pub(crate) fn on_credit(&mut self, limit: u64) {
+        self.credit.raise(limit);
+    }
+
+    pub(crate) fn on_ack(&mut self, ack: &Ack, out: &mut Outbox) -> Result<(), Error> {
+        for range in &ack.ranges {
+            let chunk_size = self.chunk_size();
+            // An ACK of a file that is wholly acknowledged says nothing new.
+            let Some(file) = self.files.get_mut(&range.file) else { continue };
+            let end = range.first + range.count;
+            if end > file.tree.leaves() {
+                return Err(Error::peer(
+                    ErrorCode::ProtocolViolation,
+                    "an ACK names a chunk that was never sent",
+                ));
+            }
+            let before = file.acked_bytes(chunk_size);
+            file.acked.insert(range.first..end);
+            let bytes = file.acked_bytes(chunk_size).saturating_sub(before);
+            self.progress.bytes_durable = self.progress.bytes_durable.saturating_add(bytes);
+            if file.acked.len() == file.chunks {
+                self.files.remove(&range.file);
+                self.finish_file(range.file, out);
+            }
+        }
+        self.advance(out);
+        Ok(())
+    }
+
+    pub(crate) fn on_nack(&mut self, nack: &Nack, out: &mut Outbox) -> Result<(), Error> {
+        let Some(file) = self.files.get_mut(&nack.file) else { return Ok(()) };
+        if nack.chunk >= file.tree.leaves() {
+            return Err(Error::peer(
+                ErrorCode::ProtocolViolation,
+                "a NACK names a chunk that was never sent",
+            ));
+        }
+        let sends = file.sends.entry(nack.chunk).or_insert(1);
+        *sends += 1;
+        if *sends > MAX_CHUNK_SENDS_COUNT {
+            // TR-NACK-LIMIT: the receiver gives the file up by itself.
+            return Ok(());
+        }
+        self.progress.chunks_resent += 1;
+        let offset = nack.chunk * (1 << self.sizes.chunk_log2);
+        let len = (file.size - offset).min(1 << self.sizes.chunk_log2);
+        self.read_ahead.again.push_back(Reading { file: nack.file, offset, len, first: false });
+        self.advance(out);
+        Ok(())
+    }
+
+    /// The receiver gave a file up.
+    pub(crate) fn on_file_failed(
+        &mut self,
+        frame: &FileFailed,
+        out: &mut Outbox,
+    ) -> Result<(), Error> {
+        if self.state != TransferState::Active || !self.selected.contains(frame.file) {
+            return Err(Error::peer(
+                ErrorCode::ProtocolViolation,
+                "a FILE_FAILED names a file that is not being sent",
+            ));
+        }
+        self.fail_file(frame.file, &told_by_peer(frame.code, &frame.text), out);
+        self.advance(out);
+        Ok(())
+    }
+
+    /// Gives one file up: no more of it is sent, and it is stated so unless it
+    /// was stated as sent before (`TR-STATE-ONCE`).
+    fn fail_file(&mut self, file: FileIndex, error: &Error, out: &mut Outbox) {
+        let (dropped, kept) = self.loaded.drain(..).partition(|chunk| chunk.file == file);
+        self.loaded = kept;
+        self.read_ahead.forget(file, dropped);
+        self.files.remove(&file);
+        self.progress.files_failed = self.progress.files_failed.saturating_add(1);
+        if let Some(statements) = &mut self.statements
+            && !statements.is_made(file)
+        {
+            let statement = Statement::Failed { code: error.code };
+            statements.make(&self.manifest, &self.selected, file, statement);
+            out.control.push_back(
+                FileFailed {
+                    transfer: self.id,
+                    file,
+                    code: error.code.to_wire(),
+                    text: wire_text(error),
+                }
+                .into(),
+            );
+        }
+        out.events.push_back(Event::FileFailed { transfer: self.id, file, error: error.clone() });
+    }
+
+    fn finish_file(&mut self, file: FileIndex, out: &mut Outbox) {
+        self.progress.files_done += 1;
+        out.events.push_back(Event::FileDone { transfer: self.id, file });
+    }
+
+    pub(crate) fn on_receipt(
+        &mut self,
+        receipt: &Receipt,
+        key: &ReceiptKey,
+        out: &mut Outbox,
+    ) -> Result<(), Error> {
+        receipt::verify(key.key.expose(), key.role.peer(), receipt)?;
+        let digest = self.statements.as_ref().and_then(Statements::digest);
+        if !self.complete_sent || digest != Some(receipt.statements) {
+            return Err(Error::peer(
+                ErrorCode::ProtocolViolation,
+                "the receipt is not for what was sent",
+            ));
+        }
+        if receipt
+            .delivered
+            .checked_add(receipt.failed)
+            .is_none_or(|all| all < self.progress.files_total)
+        {
+            return Err(Error::peer(
+                ErrorCode::ProtocolViolation,
+                "the receipt does not account for every file",
+            ));
+        }
+        self.step(TransferEvent::Receipt)?;
+        self.progress.files_done = receipt.delivered;
+        self.progress.files_failed = receipt.failed;
+        out.events.push_back(Event::Completed {
+            transfer: self.id,
+            completion: Completion {
+                delivered: receipt.delivered,
+                failed: receipt.failed,
+                bytes: self.progress.bytes_durable,
+                receipt: receipt.mac,
+            },
+        });
+        self.let_go(out);
+        Ok(())
+    }
+
+    /// The peer ended the transfer.
+    pub(crate) fn on_cancel(&mut self, cancel: &Cancel, out: &mut Outbox) -> Result<(), Error> {
+        self.end(TransferEvent::Cancel, told_by_peer(cancel.code, &cancel.text), out)
+    }
+
+    /// This side ends the transfer, for the reason that `error` gives.
+    pub(crate) fn cancel(&mut self, error: Error, out: &mut Outbox) -> Result<(), Error> {
+        let frame =
+            Cancel { transfer: self.id, code: error.code.to_wire(), text: wire_text(&error) };
+        self.end(TransferEvent::Cancel, error, out)?;
+        out.control.push_back(frame.into());
+        Ok(())
+    }
+
+    fn end(&mut self, event: TransferEvent, error: Error, out: &mut Outbox) -> Result<(), Error> {
+        self.step(event)?;
+        out.events.push_back(Event::Ended { transfer: self.id, error });
+        self.let_go(out);
+        Ok(())
+    }
+
+    /// Frees what the transfer holds, here and in the caller's storage.
+    fn let_go(&mut self, out: &mut Outbox) {
+        self.loaded.clear();
+        self.files.clear();
+        self.read_ahead = ReadAhead::default();
+        self.next_page = None;
+        out.storage.push_back(StorageRequest::Discard { transfer: self.id, file: None });
+    }
+
+    fn step(&mut self, event: TransferEvent) -> Result<(), Error> {
+        self.state = self
+            .state
+            .after(event)
+            .map_err(|illegal| Error::peer(ErrorCode::ProtocolViolation, illegal.to_string()))?;
+        Ok(())
+    }
+
+    /// Does whatever has become possible: reads ahead, and says COMPLETE once a
+    /// statement has been made on every file.
+    fn advance(&mut self, out: &mut Outbox) {
+        if self.state != TransferState::Active {
+            return;
+        }
+        self.read_on(out);
+        if !self.complete_sent
+            && self.loaded.is_empty()
+            && let Some(statements) = self.statements.as_ref().and_then(Statements::digest)
+        {
+            self.complete_sent = true;
+            out.control.push_back(Complete { transfer: self.id, statements }.into());
+        }
+    }
+}
+
+/// How many files, and how many bytes of them, are selected.
+pub(super) fn totals(manifest: &Manifest, selected: &Selected) -> (u32, u64) {
+    let (mut files, mut bytes) = (0u32, 0u64);
+    let mut from = 0;
+    while let Some(place) = next_file(manifest, selected, from) {
+        if let Some(entry) = manifest.entry(FileIndex(place))
+            && let EntryKind::File { size, .. } = entry.kind
+        {
+            files += 1;
+            bytes = bytes.saturating_add(size.unwrap_or(0));
+        }
+        from = place.saturating_add(1);
+    }
+    (files, bytes)
+}

@@ -1,0 +1,81 @@
+//! Pieces of loaded chunks, as credit and room allow.
+
+use super::Outgoing;
+use crate::error::Error;
+use crate::frame::{Data, FileEnd, Frame, FrameWriter};
+use crate::limits::FILE_END_COST;
+use crate::transfer::{Outbox, SendCredit, TransferState};
+
+impl Outgoing {
+    /// Bytes that the next record will cost in credit and take of payload, if
+    /// there is something to send.
+    fn next_cost(&self) -> Option<u64> {
+        let chunk = self.loaded.front()?;
+        let piece = (chunk.data.len() - chunk.sent).min(1 << self.sizes.piece_log2);
+        let ends = chunk.end.is_some() && chunk.sent + piece == chunk.data.len();
+        Some(piece as u64 + if ends { FILE_END_COST as u64 } else { 0 })
+    }
+
+    /// Whether a record could be filled now, were there room for it.
+    pub(crate) fn can_send(&self, connection: SendCredit) -> bool {
+        self.state == TransferState::Active
+            && self
+                .next_cost()
+                .is_some_and(|cost| cost <= self.credit.available().min(connection.available()))
+    }
+
+    /// Fills one record with the next piece. Returns `false`, with the record
+    /// untouched, if there is nothing to send or no credit for it.
+    pub(crate) fn fill(
+        &mut self,
+        writer: &mut FrameWriter<'_>,
+        connection: &mut SendCredit,
+        out: &mut Outbox,
+    ) -> Result<bool, Error> {
+        if !self.can_send(*connection) {
+            return Ok(false);
+        }
+        let (Some(cost), Some(mut chunk)) = (self.next_cost(), self.loaded.pop_front()) else {
+            return Ok(false);
+        };
+        self.credit.spend(cost);
+        connection.spend(cost);
+        let encoding = |_| Error::misuse("a frame cannot be encoded");
+
+        let from = chunk.sent;
+        let until = (from + (1 << self.sizes.piece_log2)).min(chunk.data.len());
+        let finishes = until == chunk.data.len();
+        let mut settled = false;
+        if finishes && let Some((size, root)) = chunk.end {
+            // TR-FILE-END-FIRST: in the same record, before the last piece.
+            let end = FileEnd { transfer: self.id, file: chunk.file, size, root };
+            writer.frame(&Frame::FileEnd(end)).map_err(encoding)?;
+            self.state_sent(chunk.file, size, root);
+            settled = size == 0;
+        }
+        if until > from {
+            let header = Data {
+                transfer: self.id,
+                file: chunk.file,
+                offset: chunk.chunk * self.chunk_size() + from as u64,
+                leaf: finishes.then_some(chunk.leaf),
+            };
+            let payload = chunk.data.get(from..until).unwrap_or_default();
+            writer.data(&header, payload).map_err(encoding)?;
+            self.progress.bytes_moved += payload.len() as u64;
+        }
+        chunk.sent = until;
+        if settled {
+            // An empty file has no chunk that could be acknowledged.
+            self.files.remove(&chunk.file);
+            self.finish_file(chunk.file, out);
+        }
+        if finishes {
+            self.read_ahead.recycle(chunk.data);
+            self.advance(out);
+        } else {
+            self.loaded.push_front(chunk);
+        }
+        Ok(true)
+    }
+}

@@ -1,0 +1,132 @@
+//! States of a transfer and what may lead from one to the next (`TR-STATES`).
+//!
+//! The table is the spec's; a snapshot test holds it. What a transition *does*
+//! is in `outgoing` and `incoming`.
+
+use std::fmt;
+
+/// Where a transfer stands. The last four are terminal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum TransferState {
+    /// Offered and not yet answered.
+    Pending,
+    /// Accepted; data flows or may flow.
+    Active,
+    /// Everything selected has been stored or has failed on its own; the
+    /// receipt stands for it.
+    Completed,
+    /// The transfer as a whole failed.
+    Failed,
+    /// One of the two sides ended it.
+    Cancelled,
+    /// The receiver did not want it, or did not answer in time.
+    Rejected,
+}
+
+/// What happens to a transfer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum TransferEvent {
+    /// The receiver accepted.
+    Accept,
+    /// The receiver rejected.
+    Reject,
+    /// The offer's time is over.
+    Expire,
+    /// The receipt was issued or arrived.
+    Receipt,
+    /// Either side cancelled.
+    Cancel,
+    /// Storage or the peer failed for the transfer as a whole.
+    Fail,
+}
+
+/// An event that is not allowed in the state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IllegalEvent {
+    /// The state, which stays.
+    pub state: TransferState,
+    /// The event.
+    pub event: TransferEvent,
+}
+
+impl fmt::Display for IllegalEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} is not allowed while the transfer is {:?}", self.event, self.state)
+    }
+}
+
+impl TransferState {
+    /// All states.
+    pub const ALL: [TransferState; 6] = [
+        TransferState::Pending,
+        TransferState::Active,
+        TransferState::Completed,
+        TransferState::Failed,
+        TransferState::Cancelled,
+        TransferState::Rejected,
+    ];
+
+    /// Whether nothing can follow.
+    pub fn is_terminal(self) -> bool {
+        !matches!(self, TransferState::Pending | TransferState::Active)
+    }
+
+    /// The state after `event`, or an error that leaves the state as it is.
+    pub fn after(self, event: TransferEvent) -> Result<Self, IllegalEvent> {
+        use TransferEvent as E;
+        use TransferState as S;
+        match (self, event) {
+            (S::Pending, E::Accept) => Ok(S::Active),
+            (S::Pending, E::Reject | E::Expire) => Ok(S::Rejected),
+            (S::Active, E::Receipt) => Ok(S::Completed),
+            (S::Pending | S::Active, E::Cancel) => Ok(S::Cancelled),
+            (S::Pending | S::Active, E::Fail) => Ok(S::Failed),
+            (state, event) => Err(IllegalEvent { state, event }),
+        }
+    }
+}
+
+impl TransferEvent {
+    /// All events.
+    pub const ALL: [TransferEvent; 6] = [
+        TransferEvent::Accept,
+        TransferEvent::Reject,
+        TransferEvent::Expire,
+        TransferEvent::Receipt,
+        TransferEvent::Cancel,
+        TransferEvent::Fail,
+    ];
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_the_specs() {
+        let mut table = String::new();
+        for state in TransferState::ALL {
+            for event in TransferEvent::ALL {
+                let next = match state.after(event) {
+                    Ok(next) => format!("{next:?}"),
+                    Err(_) => "-".into(),
+                };
+                table.push_str(&format!(
+                    "{:<10} {:<8} {next}\n",
+                    format!("{state:?}"),
+                    format!("{event:?}")
+                ));
+            }
+        }
+        insta::assert_snapshot!(table);
+    }
+
+    #[test]
+    fn nothing_follows_a_terminal_state() {
+        for state in TransferState::ALL.into_iter().filter(|state| state.is_terminal()) {
+            for event in TransferEvent::ALL {
+                assert!(state.after(event).is_err());
+            }
+        }
+    }
+}
