@@ -1,0 +1,83 @@
+//! Accepts TCP connections and serves HTTP/1.1 on them, with bounds on their
+//! number and on the time that a request may take to arrive.
+
+use std::future::Future;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::ConnectInfo;
+use axum::{Extension, Router};
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+use super::{Rendezvous, ShellConfig, router};
+
+/// Pause after a failed accept, such as for want of file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Runs a rendezvous server on `listener` until `shutdown` is done, then closes
+/// all its connections.
+///
+/// # Errors
+/// When the system gives no entropy. Failures of single connections only show
+/// in the log.
+pub async fn serve(
+    listener: TcpListener,
+    config: ShellConfig,
+    shutdown: impl Future<Output = ()>,
+) -> io::Result<()> {
+    let rendezvous = Rendezvous::start(config.clone())?;
+    serve_router(listener, router(&rendezvous), &config, shutdown).await;
+    rendezvous.close_sockets();
+    Ok(())
+}
+
+/// Serves `router`, which may hold other routes next to [`router`]'s, until
+/// `shutdown` is done. WebSockets outlive it: see [`Rendezvous::close_sockets`].
+pub async fn serve_router(
+    listener: TcpListener,
+    router: Router,
+    config: &ShellConfig,
+    shutdown: impl Future<Output = ()>,
+) {
+    let permits = Arc::new(Semaphore::new(config.max_connections.clamp(1, Semaphore::MAX_PERMITS)));
+    let mut connections = JoinSet::new();
+    let mut http = http1::Builder::new();
+    // RV-BODY-TIME
+    http.timer(TokioTimer::new()).header_read_timeout(config.request_timeout);
+    tokio::pin!(shutdown);
+    loop {
+        let accepted = async {
+            let permit = Arc::clone(&permits).acquire_owned().await;
+            (permit, listener.accept().await)
+        };
+        let (permit, accepted) = tokio::select! {
+            () = &mut shutdown => return,
+            Some(_) = connections.join_next() => continue,
+            accepted = accepted => accepted,
+        };
+        let (stream, remote) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                tracing::warn!(kind = ?error.kind(), "no connection accepted");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        let service = router.clone().layer(Extension(ConnectInfo(remote)));
+        let connection = http
+            .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service))
+            .with_upgrades();
+        connections.spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(timed_out = error.is_timeout(), "connection failed");
+            }
+            drop(permit);
+        });
+    }
+}
