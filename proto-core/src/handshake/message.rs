@@ -114,7 +114,7 @@ impl From<WireExtension> for Extension {
     }
 }
 
-/// HELLO_I, `spec/04-handshake.md`.
+/// `HELLO_I`, `spec/04-handshake.md`.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub(crate) struct HelloI {
     pub(crate) versions: Numbers,
@@ -126,7 +126,7 @@ pub(crate) struct HelloI {
     pub(crate) extensions: Extensions,
 }
 
-/// HELLO_R, `spec/04-handshake.md`. The tag is last, so that the rest of the
+/// `HELLO_R`, `spec/04-handshake.md`. The tag is last, so that the rest of the
 /// message's bytes can be hashed without it.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub(crate) struct HelloR {
@@ -293,7 +293,7 @@ mod tests {
         assert_eq!(error.blame, Blame::Peer);
         assert_eq!(error.text, "the peer gave the handshake up: wrong");
 
-        let own = Error::local(ErrorCode::StorageFailed, "/home/owl/secret");
+        let own = Error::local(ErrorCode::StorageFailed, "/srv/owl/secret");
         let error = parse_alert(&alert(&own)).unwrap();
         assert_eq!(error.code, ErrorCode::Internal);
         assert!(!error.text.contains("owl"));
