@@ -215,6 +215,9 @@ fn a_changed_byte_anywhere_in_confirm_leaves_the_responder_without_a_session() {
     }
 }
 
+/// A change to the lists of versions and suites.
+type Edit = fn(&mut Vec<u16>, &mut Vec<u16>);
+
 /// Rebuilds `HELLO_I`'s lists, which begin the message: `[0, 1, n, versions…, m,
 /// suites…, auth…]`, numbers as varints.
 fn edit_lists(message: &mut Vec<u8>, edit: impl FnOnce(&mut Vec<u16>, &mut Vec<u16>)) {
@@ -246,7 +249,9 @@ fn edit_lists(message: &mut Vec<u8>, edit: impl FnOnce(&mut Vec<u16>, &mut Vec<u
     let mut out = vec![0, 1];
     for list in [versions, suites] {
         put(&mut out, u16::try_from(list.len()).unwrap());
-        list.into_iter().for_each(|value| put(&mut out, value));
+        for value in list {
+            put(&mut out, value);
+        }
     }
     out.extend_from_slice(rest);
     *message = out;
@@ -267,7 +272,7 @@ fn hellos_are_greased_and_other_numbers_do_not_disturb() {
 // HS-DOWNGRADE: what was offered is taken away, or something is added.
 #[test]
 fn stripping_or_adding_an_offer_breaks_the_handshake() {
-    let edits: [fn(&mut Vec<u16>, &mut Vec<u16>); 6] = [
+    let edits: [Edit; 6] = [
         |versions, _| versions.retain(|version| !is_grease(*version)),
         |_, suites| suites.retain(|suite| !is_grease(*suite)),
         |versions, _| versions.push(2),
@@ -279,7 +284,7 @@ fn stripping_or_adding_an_offer_breaks_the_handshake() {
         let result = run_with(config(), config(), |m| edit_lists(m, edit), |_| {});
         assert_eq!(code_of(result), ErrorCode::AuthenticationFailed);
     }
-    let none = |edit: fn(&mut Vec<u16>, &mut Vec<u16>)| {
+    let none = |edit: Edit| {
         let error =
             run_with(config(), config(), |m| edit_lists(m, edit), |_| {}).expect_err("must fail");
         assert_eq!(error.blame, Blame::Incompatible);

@@ -7,7 +7,7 @@ use std::fmt;
 use chacha20::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
 
-/// A ChaCha20 generator over a 256-bit seed. The same seed gives the same bytes,
+/// A `ChaCha20` generator over a 256-bit seed. The same seed gives the same bytes,
 /// so a seed must never be used for two generators outside of tests. Its state is
 /// wiped when it is dropped.
 pub struct Entropy {

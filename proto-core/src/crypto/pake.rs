@@ -17,28 +17,30 @@ use crate::error::{Error, ErrorCode};
 /// Length of a share: one compressed point of Ed25519.
 pub const SHARE: usize = 32;
 
-/// Which side of the exchange this is: SPAKE2 needs the two to differ.
+/// Which side of an invitation this is; SPAKE2 needs the two to differ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PakeRole {
-    /// Typed the code in: SPAKE2's side A.
+pub enum Side {
+    /// Has the link or typed the code in: SPAKE2's side A.
     Joiner,
-    /// Made the code: SPAKE2's side B.
+    /// Made the invitation: SPAKE2's side B.
     Creator,
 }
 
-impl PakeRole {
-    fn peer(self) -> Self {
+impl Side {
+    /// The other side.
+    #[must_use]
+    pub fn peer(self) -> Self {
         match self {
-            PakeRole::Joiner => PakeRole::Creator,
-            PakeRole::Creator => PakeRole::Joiner,
+            Side::Joiner => Side::Creator,
+            Side::Creator => Side::Joiner,
         }
     }
 
     /// The byte that the `spake2` crate puts before an element; not on the wire.
-    fn side(self) -> u8 {
+    fn letter(self) -> u8 {
         match self {
-            PakeRole::Joiner => b'A',
-            PakeRole::Creator => b'B',
+            Side::Joiner => b'A',
+            Side::Creator => b'B',
         }
     }
 }
@@ -54,7 +56,7 @@ pub struct PakeKey {
 
 /// One side of an exchange that waits for the peer's share.
 pub struct Pake {
-    role: PakeRole,
+    role: Side,
     routing_id: Vec<u8>,
     share: [u8; SHARE],
     state: Spake2<Ed25519Group>,
@@ -64,7 +66,7 @@ impl Pake {
     /// Starts an exchange over `code` within the session `routing_id`, and gives
     /// the share for the peer.
     pub fn start(
-        role: PakeRole,
+        role: Side,
         code: &[u8],
         routing_id: &[u8],
         entropy: &mut Entropy,
@@ -79,8 +81,8 @@ impl Pake {
         let (joiner, creator) = (identity("passel v1 joiner "), identity("passel v1 creator "));
         let rng = Legacy(entropy);
         let (state, message) = match role {
-            PakeRole::Joiner => Spake2::start_a_with_rng(&password, &joiner, &creator, rng),
-            PakeRole::Creator => Spake2::start_b_with_rng(&password, &joiner, &creator, rng),
+            Side::Joiner => Spake2::start_a_with_rng(&password, &joiner, &creator, rng),
+            Side::Creator => Spake2::start_b_with_rng(&password, &joiner, &creator, rng),
         };
         let mut share = [0; SHARE];
         for (to, from) in share.iter_mut().zip(message.iter().skip(1)) {
@@ -105,7 +107,7 @@ impl Pake {
         check_element(&element)?;
 
         let mut message = [0; 1 + SHARE];
-        message[0] = self.role.peer().side();
+        message[0] = self.role.peer().letter();
         message[1..].copy_from_slice(&element);
         let mut key = Zeroizing::new(self.state.finish(&message).map_err(|_| refused())?);
         let mut secret = [0; 32];
@@ -116,8 +118,8 @@ impl Pake {
         key.zeroize();
 
         let (joiner, creator) = match self.role {
-            PakeRole::Joiner => (self.share, element),
-            PakeRole::Creator => (element, self.share),
+            Side::Joiner => (self.share, element),
+            Side::Creator => (element, self.share),
         };
         let context = Items::new()
             .add("routing id", &self.routing_id)
@@ -157,13 +159,13 @@ mod tests {
 
     use super::*;
 
-    fn start(role: PakeRole, code: &str, routing: &str, seed: u8) -> (Pake, [u8; SHARE]) {
+    fn start(role: Side, code: &str, routing: &str, seed: u8) -> (Pake, [u8; SHARE]) {
         Pake::start(role, code.as_bytes(), routing.as_bytes(), &mut Entropy::from_seed([seed; 32]))
     }
 
     fn run(codes: (&str, &str), routings: (&str, &str)) -> (PakeKey, PakeKey) {
-        let (joiner, from_joiner) = start(PakeRole::Joiner, codes.0, routings.0, 1);
-        let (creator, from_creator) = start(PakeRole::Creator, codes.1, routings.1, 2);
+        let (joiner, from_joiner) = start(Side::Joiner, codes.0, routings.0, 1);
+        let (creator, from_creator) = start(Side::Creator, codes.1, routings.1, 2);
         (joiner.finish(&from_creator).unwrap(), creator.finish(&from_joiner).unwrap())
     }
 
@@ -191,7 +193,7 @@ mod tests {
     // SG-SHARE-REFLECTED
     #[test]
     fn our_own_share_is_refused() {
-        for role in [PakeRole::Joiner, PakeRole::Creator] {
+        for role in [Side::Joiner, Side::Creator] {
             let (pake, share) = start(role, "owl-seven", "r1", 1);
             assert_eq!(pake.finish(&share).unwrap_err().code, ErrorCode::ProtocolViolation);
         }
@@ -201,7 +203,7 @@ mod tests {
     #[test]
     fn a_share_of_another_length_is_refused() {
         for length in [0, 1, 31, 33, 64] {
-            let (pake, _) = start(PakeRole::Joiner, "owl-seven", "r1", 1);
+            let (pake, _) = start(Side::Joiner, "owl-seven", "r1", 1);
             assert_eq!(pake.finish(&vec![0x58; length]).unwrap_err().code, ErrorCode::Malformed);
         }
     }
@@ -210,7 +212,7 @@ mod tests {
     #[test]
     fn the_identity_and_points_of_small_order_are_refused() {
         for point in EIGHT_TORSION {
-            let (pake, _) = start(PakeRole::Joiner, "owl-seven", "r1", 1);
+            let (pake, _) = start(Side::Joiner, "owl-seven", "r1", 1);
             assert!(pake.finish(point.compress().as_bytes()).is_err());
         }
     }
@@ -218,7 +220,7 @@ mod tests {
     // SG-SHARE-CHECK
     #[test]
     fn a_point_with_a_torsion_part_is_refused() {
-        let (pake, _) = start(PakeRole::Creator, "owl-seven", "r1", 1);
+        let (pake, _) = start(Side::Creator, "owl-seven", "r1", 1);
         let point = ED25519_BASEPOINT_POINT + EIGHT_TORSION[1];
         assert!(!point.is_torsion_free() && !point.is_small_order());
         assert!(pake.finish(point.compress().as_bytes()).is_err());
@@ -234,7 +236,7 @@ mod tests {
                 bytes[0] = low;
                 bytes[31] = sign;
                 seen += usize::from(CompressedEdwardsY(bytes).decompress().is_some());
-                let (pake, _) = start(PakeRole::Joiner, "owl-seven", "r1", 1);
+                let (pake, _) = start(Side::Joiner, "owl-seven", "r1", 1);
                 assert!(pake.finish(&bytes).is_err());
             }
         }
@@ -242,7 +244,7 @@ mod tests {
         let mut signed_identity = [0; 32];
         signed_identity[0] = 1;
         signed_identity[31] = 0x80;
-        let (pake, _) = start(PakeRole::Joiner, "owl-seven", "r1", 1);
+        let (pake, _) = start(Side::Joiner, "owl-seven", "r1", 1);
         assert!(pake.finish(&signed_identity).is_err());
     }
 
@@ -252,7 +254,7 @@ mod tests {
         let mut bytes = [0; 32];
         bytes[0] = 2;
         assert!(CompressedEdwardsY(bytes).decompress().is_none());
-        let (pake, _) = start(PakeRole::Joiner, "owl-seven", "r1", 1);
+        let (pake, _) = start(Side::Joiner, "owl-seven", "r1", 1);
         assert!(pake.finish(&bytes).is_err());
     }
 }

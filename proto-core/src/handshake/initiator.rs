@@ -11,7 +11,7 @@ use crate::crypto::schedule::Unconfirmed;
 use crate::error::{Error, ErrorCode};
 use crate::ids::Role;
 
-/// Sent HELLO_I, waits for HELLO_R.
+/// Sent `HELLO_I`, waits for `HELLO_R`.
 pub struct ExpectHello {
     config: HandshakeConfig,
     keys: KeyPair,
@@ -20,7 +20,7 @@ pub struct ExpectHello {
     hello_i: Vec<u8>,
 }
 
-/// Starts a handshake: the next state, and HELLO_I for the peer.
+/// Starts a handshake: the next state, and `HELLO_I` for the peer.
 ///
 /// Fails for a configuration against its contract only.
 pub fn start(

@@ -14,13 +14,13 @@ use crate::crypto::schedule::Unconfirmed;
 use crate::error::{Blame, Error, ErrorCode};
 use crate::ids::Role;
 
-/// Waits for HELLO_I.
+/// Waits for `HELLO_I`.
 #[derive(Debug)]
 pub struct ExpectHello {
     config: HandshakeConfig,
 }
 
-/// Sent HELLO_R, waits for CONFIRM. Nothing of a session can be got out of this
+/// Sent `HELLO_R`, waits for CONFIRM. Nothing of a session can be got out of this
 /// state (`HS-CONFIRM-FIRST`).
 #[derive(Debug)]
 pub struct ExpectConfirm {
@@ -37,7 +37,7 @@ impl ExpectHello {
         Ok(Self { config })
     }
 
-    /// Takes the initiator's hello: the next state, and HELLO_R for the peer.
+    /// Takes the initiator's hello: the next state, and `HELLO_R` for the peer.
     pub fn handle(
         self,
         message: &[u8],

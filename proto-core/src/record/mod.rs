@@ -12,8 +12,8 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 pub use open::{OpenError, Opener};
 pub use seal::Sealer;
 
-use crate::crypto::Secret32;
 use crate::crypto::schedule::expand_label_into;
+use crate::crypto::{Secret32, nonce};
 use crate::ids::{Channel, Role};
 use crate::limits::RECORD_HEADER;
 
@@ -65,13 +65,8 @@ impl RecordKeys {
         ChaCha20Poly1305::new(&self.key.into())
     }
 
-    /// The IV with the counter over its last eight bytes (`RL-NONCE`).
     fn nonce(&self, counter: u64) -> Nonce {
-        let mut nonce = self.iv;
-        for (byte, part) in nonce[4..].iter_mut().zip(counter.to_le_bytes()) {
-            *byte ^= part;
-        }
-        nonce.into()
+        nonce(&self.iv, counter).into()
     }
 }
 
