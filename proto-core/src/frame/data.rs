@@ -32,7 +32,7 @@ pub struct FileEnd {
     pub file: FileIndex,
     /// Its length in bytes.
     pub size: u64,
-    /// The root of its tree (`MF-TREE`).
+    /// The root of its tree (`MF-TREE-SHAPE`).
     pub root: [u8; 32],
 }
 
