@@ -6,6 +6,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use toml::{Table, Value};
+
 /// The directory that holds the workspace's `Cargo.toml`.
 pub(crate) fn root() -> PathBuf {
     let own = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -91,4 +93,37 @@ pub(crate) fn tracked() -> Result<Vec<SourceFile>, String> {
 /// Reads one file of the project by its path from the root.
 pub(crate) fn read(path: &str) -> Result<String, String> {
     fs::read_to_string(root().join(path)).map_err(|error| format!("{path}: {error}"))
+}
+
+/// Names of the workspace's packages, in the order of its members.
+pub(crate) fn packages() -> Vec<String> {
+    let manifest = |path: &str| read(path).ok()?.parse::<Table>().ok();
+    let Some(root) = manifest("Cargo.toml") else { return Vec::new() };
+    let members = root.get("workspace").and_then(|workspace| workspace.get("members")?.as_array());
+    let paths = members.into_iter().flatten().filter_map(Value::as_str);
+    let name = |path: &str| {
+        let manifest = manifest(&format!("{path}/Cargo.toml"))?;
+        Some(manifest.get("package")?.get("name")?.as_str()?.to_owned())
+    };
+    paths.filter_map(name).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_members_of_the_workspace_are_its_packages() {
+        let packages = packages();
+        assert!(packages.contains(&"passel".to_owned()), "{packages:?}");
+        assert!(packages.contains(&"xtask".to_owned()), "{packages:?}");
+    }
+
+    #[test]
+    fn what_git_tracks_is_read_with_paths_from_the_root() {
+        let files = tracked().unwrap();
+        let own = files.iter().find(|file| file.path == "xtask/src/repo.rs").unwrap();
+        assert!(own.is_rust() && own.room() == "xtask" && own.name() == "repo.rs");
+        assert!(own.text.starts_with("//!"));
+    }
 }

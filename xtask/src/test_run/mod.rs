@@ -34,22 +34,43 @@ pub(crate) fn run() -> Ledger {
         binary = Some(path.clone());
         Ok(path.display().to_string())
     });
-    let mut units = Units::default();
+    let mut artifacts = Vec::new();
     let built = ledger.step("build: tests", || {
-        units = Units::new(build(&["test", "--workspace", "--no-run"])?);
-        Ok(format!("{} test programs", units.len()))
+        artifacts = build(&["test", "--workspace", "--no-run"])?;
+        Ok(format!("{} test programs", artifacts.len()))
     });
-    if built {
-        run_tests(&mut ledger, binary, &units);
+    let mut selection = vec!["--workspace".to_owned()];
+    if !built {
+        (selection, artifacts) = build_each(&mut ledger);
+    }
+    if !artifacts.is_empty() {
+        run_tests(&mut ledger, binary, &selection, &Units::new(artifacts));
     }
     ledger
 }
 
-fn run_tests(ledger: &mut Ledger, binary: Option<PathBuf>, units: &Units) {
-    println!("── tests: cargo test --workspace");
+/// Builds the tests of each package alone, so that one that does not build
+/// leaves the others their say. Returns the packages that did, as arguments.
+fn build_each(ledger: &mut Ledger) -> (Vec<String>, Vec<Artifact>) {
+    let mut selection = Vec::new();
+    let mut artifacts = Vec::new();
+    for package in repo::packages() {
+        ledger.step(&format!("build: tests of {package} alone"), || {
+            let built = build(&["test", "--package", &package, "--no-run"])?;
+            let text = format!("{} test programs", built.len());
+            artifacts.extend(built);
+            selection.extend(["--package".to_owned(), package.clone()]);
+            Ok(text)
+        });
+    }
+    (selection, artifacts)
+}
+
+fn run_tests(ledger: &mut Ledger, binary: Option<PathBuf>, selection: &[String], units: &Units) {
+    println!("── tests: cargo test {}", selection.join(" "));
     let begin = Instant::now();
     let mut command = repo::cargo();
-    command.args(["test", "--workspace", "--no-fail-fast", "--color", "never"]);
+    command.args(["test", "--no-fail-fast", "--color", "never"]).args(selection);
     command.env_remove(BINARY_VARIABLE);
     if let Some(path) = binary {
         command.env(BINARY_VARIABLE, path);

@@ -39,7 +39,7 @@ impl Artifact {
 }
 
 /// Test programs by the file name of their executable.
-#[derive(Default)]
+#[cfg_attr(test, derive(Default))]
 pub(crate) struct Units {
     by_file: BTreeMap<String, Artifact>,
 }
@@ -52,11 +52,6 @@ impl Units {
             Some((file, artifact))
         });
         Units { by_file: keyed.collect() }
-    }
-
-    /// How many programs there are.
-    pub(crate) fn len(&self) -> usize {
-        self.by_file.len()
     }
 
     /// The directory, below the root, of the package that a suite belongs to.
