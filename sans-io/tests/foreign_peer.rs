@@ -24,7 +24,7 @@ fn run(act: impl Fn(&mut Rtc, ChannelId)) -> Vec<LaneEvent> {
     let end = now + Duration::from_secs(10);
     let (here, there) = ("192.0.2.1:1".parse().unwrap(), "192.0.2.2:2".parse().unwrap());
     let credentials = IceCredentials::from_seed(&[9; ICE_SEED]);
-    let mut lane = Lane::new(&LaneConfig::new(Role::Initiator, 0, credentials), now).unwrap();
+    let mut lane = Lane::new(LaneConfig::new(Role::Initiator, 0, credentials), now).unwrap();
     lane.add_local_candidate(here).unwrap();
     let ours = lane.local_description();
 

@@ -105,7 +105,8 @@ pub struct Lane {
 
 impl Lane {
     /// A lane that awaits its peer's description.
-    pub fn new(config: &LaneConfig, now: Instant) -> Result<Self, Error> {
+    pub fn new(config: LaneConfig, now: Instant) -> Result<Self, Error> {
+        let channels = Channels::new(config.channels(), config.window_bytes);
         let mut builder = RtcConfig::new()
             .clear_codecs()
             .set_local_ice_credentials(IceCreds {
@@ -118,11 +119,11 @@ impl Lane {
             .set_sctp_max_message_size(u32::try_from(MAX_RECORD).unwrap_or(u32::MAX))
             .set_sctp_max_buffered_amount(config::MAX_BUFFERED)
             .set_stats_interval(Some(STATS_INTERVAL));
-        if let Some(certificate) = &config.certificate {
-            builder = builder.set_dtls_cert(certificate.clone());
+        if let Some(certificate) = config.certificate {
+            builder = builder.set_dtls_cert(certificate);
         }
-        if let Some(crypto) = &config.crypto {
-            builder = builder.set_crypto_provider(crypto.clone());
+        if let Some(crypto) = config.crypto {
+            builder = builder.set_crypto_provider(crypto);
         }
         let mut rtc = builder.build(now);
 
@@ -144,10 +145,10 @@ impl Lane {
             phase: Phase::AwaitRemote,
             rtc,
             now,
-            channels: Channels::new(config.channels(), config.window_bytes),
+            channels,
             snap,
             local: Description {
-                ufrag: config.credentials.ufrag.clone(),
+                ufrag: config.credentials.ufrag,
                 pwd: config.credentials.pwd.to_string(),
                 fingerprint,
                 sctp_init,

@@ -39,7 +39,7 @@ pub struct End {
 
 impl End {
     pub fn new(config: &LaneConfig, address: &str, now: Instant) -> Self {
-        let mut lane = Lane::new(config, now).unwrap();
+        let mut lane = Lane::new(config.clone(), now).unwrap();
         let address = address.parse().unwrap();
         lane.add_local_candidate(address).unwrap();
         Self {

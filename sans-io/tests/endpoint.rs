@@ -1,0 +1,327 @@
+//! Two whole endpoints in virtual time: signaling, ICE, DTLS, SCTP, handshake
+//! and transfers, with a network of queues between them.
+
+#![allow(clippy::unwrap_used, clippy::panic)] // a test that fails says so
+
+#[path = "../../proto-core/tests/support/mod.rs"]
+mod support;
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use passel_proto::connection::Event;
+use passel_proto::crypto::{Entropy, Secret32, SecretBytes};
+use passel_proto::error::{Error, ErrorCode};
+use passel_proto::ids::Role;
+use passel_proto::manifest::Manifest;
+use passel_proto::signal::SignalSession;
+use passel_sans_io::datagram::Datagram;
+use passel_sans_io::endpoint::{Endpoint, EndpointConfig, EndpointEvent};
+use passel_sans_io::lane::{Dtls, IceCredentials, LaneConfig};
+use support::{Disk, content, epoch, manifest};
+
+const ROUTE: &[u8] = b"route";
+const DELAY: Duration = Duration::from_millis(5);
+
+struct Peer {
+    endpoint: Endpoint,
+    address: SocketAddr,
+    disk: Disk,
+    events: Vec<EndpointEvent>,
+}
+
+struct World {
+    now: Instant,
+    /// The creator, who sends, and the joiner.
+    peers: [Peer; 2],
+    datagrams: VecDeque<(Instant, usize, Datagram)>,
+    blobs: Vec<Vec<u8>>,
+    /// Changes a blob on its way from the peer with this number.
+    meddle: fn(usize, &mut Vec<u8>),
+    manifest: Option<Manifest>,
+    /// Datagrams are lost from now on.
+    cut: bool,
+}
+
+fn lane(entropy: &mut Entropy) -> LaneConfig {
+    LaneConfig::new(Role::Initiator, 0, IceCredentials::from_seed(&entropy.array()))
+}
+
+fn world(
+    creator: impl Fn(&mut Entropy) -> SignalSession,
+    joiner: impl Fn(&mut Entropy) -> SignalSession,
+) -> World {
+    let now = epoch();
+    let mut entropy = Entropy::from_seed([5; 32]);
+    let mut peer = |role, signal, address: &str| {
+        let lane = lane(&mut entropy);
+        let config = EndpointConfig::new(role, signal, lane, entropy.array());
+        let address: SocketAddr = address.parse().unwrap();
+        let mut endpoint = Endpoint::new(config, now).unwrap();
+        assert!(endpoint.add_local_candidate(address));
+        Peer { endpoint, address, disk: Disk::default(), events: Vec::new() }
+    };
+    let mut signals = Entropy::from_seed([6; 32]);
+    let creator = peer(Role::Responder, creator(&mut signals), "10.0.0.1:1000");
+    let joiner = peer(Role::Initiator, joiner(&mut signals), "10.0.0.2:2000");
+    let mut world = World {
+        now,
+        peers: [creator, joiner],
+        datagrams: VecDeque::new(),
+        blobs: Vec::new(),
+        meddle: |_, _| {},
+        manifest: None,
+        cut: false,
+    };
+    for peer in &mut world.peers {
+        peer.endpoint.start(now);
+    }
+    world
+}
+
+fn linked() -> World {
+    let secret = || Secret32::new([9; 32]);
+    world(
+        move |entropy| SignalSession::creator(Some(secret()), None, ROUTE, entropy).unwrap(),
+        move |entropy| SignalSession::joiner_link(&secret(), ROUTE, entropy).unwrap(),
+    )
+}
+
+fn coded(creator: &'static str, joiner: &'static str) -> World {
+    let words = |words: &str| SecretBytes::new(words.as_bytes().to_vec());
+    world(
+        move |entropy| SignalSession::creator(None, Some(&words(creator)), ROUTE, entropy).unwrap(),
+        move |entropy| SignalSession::joiner_code(&words(joiner), ROUTE, entropy).unwrap(),
+    )
+}
+
+impl World {
+    /// Drains both peers at this moment.
+    fn drain(&mut self) {
+        let mut busy = true;
+        while busy {
+            busy = false;
+            for n in 0..2 {
+                let peer = &mut self.peers[n];
+                while let Some(event) = peer.endpoint.poll_event() {
+                    peer.events.push(event);
+                    busy = true;
+                }
+                while let Some(request) = peer.endpoint.poll_storage() {
+                    let reply = peer.disk.carry_out(request, self.manifest.as_ref().unwrap());
+                    peer.endpoint.handle_storage(self.now, reply).unwrap();
+                    busy = true;
+                }
+                while let Some(datagram) = peer.endpoint.poll_datagram() {
+                    assert_eq!(datagram.source, peer.address);
+                    if !self.cut {
+                        self.datagrams.push_back((self.now + DELAY, 1 - n, datagram));
+                    }
+                }
+                let mut blobs = Vec::new();
+                while let Some(blob) = peer.endpoint.poll_signal() {
+                    blobs.push(blob);
+                }
+                for mut blob in blobs {
+                    (self.meddle)(n, &mut blob);
+                    self.blobs.push(blob.clone());
+                    self.peers[1 - n].endpoint.handle_signal(self.now, &blob);
+                    busy = true;
+                }
+            }
+        }
+    }
+
+    /// Lets time pass until `done` or for `limit`.
+    fn run(&mut self, limit: Duration, mut done: impl FnMut(&World) -> bool) {
+        let end = self.now + limit;
+        loop {
+            self.drain();
+            if done(self) {
+                return;
+            }
+            let timers =
+                self.peers.iter().filter_map(|peer| peer.endpoint.poll_timeout()).map(|(at, _)| at);
+            let arrival = self.datagrams.front().map(|(at, _, _)| *at);
+            let Some(next) = timers.chain(arrival).min().filter(|at| *at <= end) else {
+                self.now = end;
+                return;
+            };
+            self.now = self.now.max(next);
+            for peer in &mut self.peers {
+                peer.endpoint.handle_timeout(self.now);
+            }
+            while let Some((at, to, _)) = self.datagrams.front()
+                && *at <= self.now
+            {
+                let to = *to;
+                let Some((_, _, datagram)) = self.datagrams.pop_front() else { return };
+                self.peers[to].endpoint.handle_datagram(self.now, datagram.as_ref());
+            }
+        }
+    }
+
+    fn connect(&mut self) {
+        self.run(Duration::from_secs(10), |world| world.peers.iter().all(Peer::is_established));
+        assert!(
+            self.peers.iter().all(Peer::is_established),
+            "{:?}",
+            self.peers.each_ref().map(|p| &p.events)
+        );
+    }
+
+    fn send(&mut self, files: &[(&str, Vec<u8>)]) {
+        for (place, (_, content)) in files.iter().enumerate() {
+            self.peers[0].disk.source.insert(u32::try_from(place).unwrap(), content.clone());
+        }
+        let manifest = manifest(files);
+        self.manifest = Some(manifest.clone());
+        let id = self.peers[0].endpoint.offer(self.now, manifest, "").unwrap();
+        self.run(Duration::from_secs(10), |world| world.peers[1].endpoint.manifest(id).is_some());
+        self.peers[1].endpoint.accept(self.now, id, None).unwrap();
+    }
+}
+
+impl Peer {
+    fn is_established(&self) -> bool {
+        self.events
+            .iter()
+            .any(|event| matches!(event, EndpointEvent::Connection(Event::Established { .. })))
+    }
+
+    fn is_completed(&self) -> bool {
+        self.events
+            .iter()
+            .any(|event| matches!(event, EndpointEvent::Connection(Event::Completed { .. })))
+    }
+
+    fn closed(&self) -> Option<Option<Error>> {
+        self.events.iter().find_map(|event| match event {
+            EndpointEvent::Connection(Event::Closed { error }) => Some(error.clone()),
+            _ => None,
+        })
+    }
+}
+
+fn both_closed(world: &World) -> bool {
+    world.peers.iter().all(|peer| peer.closed().is_some())
+}
+
+#[test]
+fn a_file_goes_over_dtls_1_3_and_both_sides_close_without_waiting() {
+    let mut world = linked();
+    world.connect();
+    let dtls = world.peers[0].events.iter().find_map(|event| match event {
+        EndpointEvent::Connected { dtls, .. } => Some(*dtls),
+        _ => None,
+    });
+    assert_eq!(dtls, Some(Dtls::V1_3));
+    let files = [("a", content(2_000_000, 1)), ("b", vec![])];
+    world.send(&files);
+    world.run(Duration::from_secs(60), |world| world.peers.iter().all(Peer::is_completed));
+    assert_eq!(world.peers[1].disk.committed.get(&0), Some(&files[0].1));
+    assert_eq!(world.peers[1].disk.committed.get(&1), Some(&files[1].1));
+
+    let before = world.now;
+    world.peers[0].endpoint.close(world.now, None);
+    world.run(Duration::from_secs(10), |world| {
+        world.peers.iter().all(|peer| peer.endpoint.is_done())
+    });
+    assert!(world.peers.iter().all(|peer| peer.closed() == Some(None)));
+    assert!(world.now - before < Duration::from_secs(1), "closing took {:?}", world.now - before);
+}
+
+#[test]
+fn a_code_connects_as_well_as_a_link() {
+    let mut world = coded("able-zebra", "able-zebra");
+    world.connect();
+    let events = &world.peers[1].events;
+    assert!(events.iter().any(|event| {
+        matches!(event, EndpointEvent::Connection(Event::Established { auth: 2, .. }))
+    }));
+}
+
+#[test]
+fn a_wrong_code_is_refused_on_both_sides_and_reveals_no_address() {
+    let mut world = coded("able-zebra", "able-zebro");
+    world.run(Duration::from_secs(5), both_closed);
+    for peer in &world.peers {
+        let error = peer.closed().unwrap().unwrap();
+        assert_eq!(error.code, ErrorCode::AuthenticationFailed);
+    }
+    assert!(world.datagrams.is_empty(), "nothing was sent to any address");
+}
+
+/// SG-OPAQUE: what the rendezvous carries holds no address, no fingerprint and
+/// no ICE credential.
+#[test]
+fn the_signaling_shows_nothing_to_whoever_carries_it() {
+    let mut world = linked();
+    world.connect();
+    assert!(world.blobs.len() >= 2);
+    for (n, ip) in [[10u8, 0, 0, 1], [10, 0, 0, 2]].iter().enumerate() {
+        let text = world.peers[n].address.to_string();
+        for blob in &world.blobs {
+            assert!(!blob.windows(4).any(|window| window == ip), "an address in bytes");
+            assert!(!blob.windows(text.len()).any(|window| window == text.as_bytes()));
+        }
+    }
+}
+
+#[test]
+fn a_blob_that_was_altered_is_refused() {
+    let mut world = linked();
+    world.meddle = |from, blob| {
+        if from == 1 {
+            let last = blob.len() - 1;
+            blob[last] ^= 1;
+        }
+    };
+    world.run(Duration::from_secs(5), |world| world.peers[0].closed().is_some());
+    let error = world.peers[0].closed().unwrap().unwrap();
+    assert_eq!(error.code, ErrorCode::AuthenticationFailed);
+}
+
+#[test]
+fn a_path_that_is_never_found_ends_in_time() {
+    let mut world = linked();
+    world.cut = true;
+    let start = world.now;
+    world.run(Duration::from_secs(60), both_closed);
+    for peer in &world.peers {
+        assert_eq!(peer.closed().unwrap().unwrap().code, ErrorCode::HandshakeTimeout);
+    }
+    assert!(world.now - start <= Duration::from_secs(31));
+}
+
+#[test]
+fn a_path_that_dies_is_an_error_on_both_sides() {
+    let mut world = linked();
+    world.connect();
+    world.send(&[("a", content(1_000_000, 1))]);
+    world.cut = true;
+    world.run(Duration::from_secs(120), both_closed);
+    for peer in &world.peers {
+        let error = peer.closed().unwrap().unwrap();
+        assert!(
+            matches!(error.code, ErrorCode::IdleTimeout | ErrorCode::TransportFailed),
+            "{error:?}"
+        );
+        assert!(
+            peer.events
+                .iter()
+                .any(|event| { matches!(event, EndpointEvent::Connection(Event::Ended { .. })) })
+        );
+    }
+}
+
+#[test]
+fn a_joiner_that_leaves_before_there_is_a_path_says_so() {
+    let mut world = linked();
+    world.cut = true;
+    world.drain();
+    world.peers[1].endpoint.close(world.now, None);
+    world.run(Duration::from_secs(5), both_closed);
+    assert_eq!(world.peers[0].closed().unwrap().unwrap().code, ErrorCode::Cancelled);
+}
