@@ -5,4 +5,5 @@
 
 pub mod datagram;
 pub mod description;
+pub mod endpoint;
 pub mod lane;

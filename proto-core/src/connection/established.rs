@@ -74,6 +74,8 @@ pub(super) struct Established {
     pub(super) last_sent: Instant,
     pings: u64,
     pub(super) closing: Closing,
+    /// Whether CLOSE went out.
+    pub(super) close_sent: bool,
     /// Whose turn it is on the file channel.
     pub(super) turn: TransferId,
 }
@@ -117,6 +119,7 @@ impl Established {
             last_sent: now,
             pings: 0,
             closing: Closing::Open,
+            close_sent: false,
             turn: TransferId(0),
         }
     }

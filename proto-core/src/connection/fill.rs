@@ -52,6 +52,7 @@ impl Established {
             && let Closing::Queued { error, .. } = &mut self.closing
         {
             let error = error.take();
+            self.close_sent = true;
             self.finish(error);
         }
         Some(channel)

@@ -76,6 +76,8 @@ pub struct Connection {
     events: VecDeque<Event>,
     room: [usize; 4],
     started: Instant,
+    /// Whether a handshake alert was this side's last word.
+    alerted: bool,
 }
 
 #[derive(Debug)]
@@ -133,6 +135,7 @@ impl Connection {
             events: VecDeque::new(),
             room: [0; 4],
             started: now,
+            alerted: false,
         }
     }
 
@@ -149,6 +152,15 @@ impl Connection {
     /// Whether the connection is over and has nothing more to send.
     pub fn is_closed(&self) -> bool {
         matches!(self.phase, Phase::Closed) && self.handshake_out.is_empty()
+    }
+
+    /// Whether this side had the last word, so that the transport should stay
+    /// until the peer has heard it.
+    pub fn said_last_word(&self) -> bool {
+        match &self.phase {
+            Phase::Established(session) => session.close_sent,
+            _ => self.alerted,
+        }
     }
 
     /// The transport can take `room` bytes of further messages on `channel`.
@@ -217,6 +229,7 @@ impl Connection {
     /// The handshake failed on this side: says so to the peer, and ends.
     fn abort_handshake(&mut self, error: Error) {
         self.handshake_out.push_back(handshake::alert(&error));
+        self.alerted = true;
         self.close_with(Some(error));
     }
 

@@ -1,0 +1,72 @@
+//! What an endpoint is told at its beginning, and what it tells its caller.
+
+use std::time::Duration;
+
+use passel_proto::connection::{self, Timers};
+use passel_proto::error::Error;
+use passel_proto::ids::Role;
+use passel_proto::signal::SignalSession;
+
+use crate::lane::{Dtls, LaneConfig, Path};
+
+/// Time to find a path, from the peer's description to an open channel
+/// (`TB-CONNECT-TIMEOUT`).
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// What an endpoint needs to know.
+pub struct EndpointConfig {
+    /// The initiator joined the other's invitation.
+    pub role: Role,
+    /// Seals what goes through the rendezvous, and brings the secret that the
+    /// handshake rests on.
+    pub signal: SignalSession,
+    /// The lane; its role and number are set by the endpoint.
+    pub lane: LaneConfig,
+    /// 32 bytes from a CSPRNG, never used twice.
+    pub seed: [u8; 32],
+    /// Chunk size of this side's offers, as a power of two; the default if none.
+    pub chunk_log2: Option<u8>,
+    /// How long the connection waits for things.
+    pub timers: Timers,
+    /// Time to find a path; [`CONNECT_TIMEOUT`] unless changed.
+    pub connect_timeout: Duration,
+}
+
+impl EndpointConfig {
+    /// Defaults for everything but who the peer is and what is random.
+    pub fn new(role: Role, signal: SignalSession, lane: LaneConfig, seed: [u8; 32]) -> Self {
+        Self {
+            role,
+            signal,
+            lane,
+            seed,
+            chunk_log2: None,
+            timers: Timers::default(),
+            connect_timeout: CONNECT_TIMEOUT,
+        }
+    }
+}
+
+/// A piece of news from an endpoint, in the order in which things happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EndpointEvent {
+    /// The peer's description is here and proved that it knows the secret; a
+    /// path is being looked for.
+    Connecting,
+    /// The transport is up. The rendezvous is not needed any more.
+    Connected {
+        /// The path that ICE chose.
+        path: Path,
+        /// The DTLS version agreed upon.
+        dtls: Dtls,
+    },
+    /// News of the connection above. `Closed` comes exactly once, also when the
+    /// connection never came to be.
+    Connection(connection::Event),
+}
+
+impl EndpointEvent {
+    pub(super) fn closed(error: Option<Error>) -> Self {
+        EndpointEvent::Connection(connection::Event::Closed { error })
+    }
+}

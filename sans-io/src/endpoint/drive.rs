@@ -1,0 +1,137 @@
+//! The drain: lane to connection, connection to lane, until neither has
+//! anything left to do at this moment.
+
+use std::time::Instant;
+
+use passel_proto::connection::Event;
+use passel_proto::ids::Channel;
+
+use super::{Endpoint, EndpointEvent};
+use crate::lane::{LaneEvent, LaneOutput};
+
+/// Datagrams kept for a caller that does not poll. UDP may lose the rest.
+const MAX_DATAGRAMS: usize = 4096;
+
+impl Endpoint {
+    /// Moves everything that can be moved now.
+    pub(super) fn drive(&mut self, now: Instant) {
+        loop {
+            self.drain_lane(now);
+            self.drain_events(now);
+            if !self.send_records(now) {
+                break;
+            }
+        }
+        self.close_when_heard();
+    }
+
+    fn drain_lane(&mut self, now: Instant) {
+        loop {
+            match self.lane.poll() {
+                LaneOutput::Transmit(datagram) => {
+                    if self.datagrams.len() < MAX_DATAGRAMS {
+                        self.datagrams.push_back(datagram);
+                    }
+                }
+                LaneOutput::Timeout(at) => {
+                    self.lane_timeout = at;
+                    return;
+                }
+                LaneOutput::Event(event) => self.on_lane_event(event, now),
+            }
+        }
+    }
+
+    fn on_lane_event(&mut self, event: LaneEvent, now: Instant) {
+        match event {
+            LaneEvent::Connected { path, dtls, .. } => {
+                self.events.push_back(EndpointEvent::Connected { path, dtls });
+            }
+            LaneEvent::ChannelOpen(Channel::Control) => {
+                if let Err(error) = self.open_connection(now) {
+                    self.fail(error);
+                }
+            }
+            LaneEvent::Message { channel, mut data } => {
+                if let Some(connection) = &mut self.connection {
+                    connection.handle_message(now, channel, &mut data);
+                }
+            }
+            LaneEvent::Failed(error) => self.fail(error),
+            LaneEvent::Closed => self.on_lane_closed(),
+            LaneEvent::ChannelOpen(_)
+            | LaneEvent::IceState(_)
+            | LaneEvent::Writable(_)
+            | LaneEvent::ChannelClosed(_) => {}
+        }
+    }
+
+    /// The peer closed the transport: after CLOSE that is the end, before it a
+    /// failure.
+    fn on_lane_closed(&mut self) {
+        self.close_by = None;
+        if let Some(connection) = &mut self.connection {
+            connection.handle_transport_closed(Some(super::lost("the peer closed the transport")));
+        } else if !self.closed {
+            self.closed = true;
+            let error = super::lost("the peer closed the transport");
+            self.events.push_back(EndpointEvent::closed(Some(error)));
+        }
+    }
+
+    fn drain_events(&mut self, now: Instant) {
+        while let Some(event) =
+            self.connection.as_mut().and_then(|connection| connection.poll_event())
+        {
+            if matches!(event, Event::Closed { .. }) {
+                self.on_closed(now);
+            }
+            self.events.push_back(EndpointEvent::Connection(event));
+        }
+    }
+
+    /// Hands records to the lane while it has room. Returns whether it did.
+    fn send_records(&mut self, now: Instant) -> bool {
+        let mut sent = false;
+        if let Some((channel, record)) = self.blocked.take() {
+            if !self.write(now, channel, &record) {
+                self.blocked = Some((channel, record));
+                return false;
+            }
+            sent = true;
+        }
+        let Some(mut connection) = self.connection.take() else { return sent };
+        for channel in Channel::ALL {
+            connection.handle_writable(channel, self.lane.room(channel));
+        }
+        let mut record = std::mem::take(&mut self.record);
+        while let Some(transmit) = connection.poll_transmit(now, &mut record) {
+            if !self.write(now, transmit.channel, &record) {
+                self.blocked = Some((transmit.channel, record.clone()));
+                break;
+            }
+            sent = true;
+        }
+        self.record = record;
+        self.connection = Some(connection);
+        sent
+    }
+
+    fn write(&mut self, now: Instant, channel: Channel, record: &[u8]) -> bool {
+        match self.lane.write(now, channel, record) {
+            Ok(written) => written,
+            // A closed channel: the lane's own event says what happened.
+            Err(_) => true,
+        }
+    }
+
+    /// The side that said the last word closes the transport once the word has
+    /// arrived; the other side waits for that, and `close_by` for both.
+    fn close_when_heard(&mut self) {
+        let said = self.closed && self.blocked.is_none() && self.close_by.is_some();
+        if said && self.closing_first && self.lane.buffered(Channel::Control) == 0 {
+            self.close_by = None;
+            self.lane.close();
+        }
+    }
+}

@@ -1,0 +1,476 @@
+//! One peer: sealed signaling, a lane and the connection above it, as one state
+//! machine without I/O.
+//!
+//! [`Endpoint`] does the wiring and nothing else: descriptions go through the
+//! signaling session, datagrams to the lane, messages to the connection. What a
+//! frame means is `passel-proto`'s; what a datagram means is the lane's. The
+//! files: `config` is what goes in and out, `drive` is the drain.
+
+mod config;
+mod drive;
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+pub use self::config::{CONNECT_TIMEOUT, EndpointConfig, EndpointEvent};
+
+use passel_proto::connection::{self, Connection, Progress, TimerKind, Timers};
+use passel_proto::error::{Blame, Error, ErrorCode};
+use passel_proto::escape;
+use passel_proto::frame::EntryRange;
+use passel_proto::handshake::TransportBinding;
+use passel_proto::ids::{Channel, Role, TransferId};
+use passel_proto::limits::timers::CLOSE_LINGER;
+use passel_proto::manifest::Manifest;
+use passel_proto::signal::SignalSession;
+use passel_proto::storage::{StorageReply, StorageRequest};
+
+use crate::datagram::{Datagram, DatagramRef};
+use crate::description::SignalMessage;
+use crate::lane::{Lane, LaneMetrics};
+
+/// What a wake-up is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum EndpointTimer {
+    /// The transport: retransmission, connectivity checks, consent.
+    Transport,
+    /// No path was found in time.
+    Connect,
+    /// A timer of the connection.
+    Connection(TimerKind),
+    /// The transport closes, whether or not the last word arrived.
+    Close,
+}
+
+/// One peer of a connection over WebRTC.
+///
+/// # Driving it
+///
+/// Call any one of the mutating methods, then drain, each until it gives nothing
+/// more: [`poll_event`](Self::poll_event), [`poll_storage`](Self::poll_storage),
+/// [`poll_signal`](Self::poll_signal), [`poll_datagram`](Self::poll_datagram).
+/// Then ask [`poll_timeout`](Self::poll_timeout) when to call
+/// [`handle_timeout`](Self::handle_timeout) at the latest. Up to eight datagrams
+/// that came together may be given before draining.
+///
+/// Sealed blobs from [`poll_signal`](Self::poll_signal) go to the peer through
+/// the rendezvous, in order; the peer gives them to
+/// [`handle_signal`](Self::handle_signal). Before that, local addresses are made
+/// known with [`add_local_candidate`](Self::add_local_candidate) and
+/// [`start`](Self::start) is called once.
+///
+/// When [`is_done`](Self::is_done) says so, nothing more will come and the
+/// endpoint can be dropped.
+///
+/// No datagram and no blob makes any method panic; a transport that dies is
+/// [`connection::Event::Closed`] with an error.
+pub struct Endpoint {
+    role: Role,
+    signal: SignalSession,
+    lane: Lane,
+    connection: Option<Connection>,
+    seed: [u8; 32],
+    chunk_log2: Option<u8>,
+    timers: Timers,
+    local_fingerprint: [u8; 32],
+    remote_fingerprint: Option<[u8; 32]>,
+    description_sent: bool,
+    connect_timeout: Duration,
+    connect_by: Option<Instant>,
+    close_by: Option<Instant>,
+    /// This side said the last word, and waits for it to arrive.
+    closing_first: bool,
+    closed: bool,
+    events: VecDeque<EndpointEvent>,
+    datagrams: VecDeque<Datagram>,
+    lane_timeout: Option<Instant>,
+    /// A record that the lane had no room for; it goes before any other.
+    blocked: Option<(Channel, Vec<u8>)>,
+    record: Vec<u8>,
+}
+
+impl std::fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Endpoint")
+            .field("role", &self.role)
+            .field("connection", &self.connection)
+            .field("closed", &self.closed)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Endpoint {
+    /// A new endpoint, silent until [`start`](Self::start).
+    ///
+    /// # Errors
+    ///
+    /// Local: the transport cannot be set up.
+    pub fn new(config: EndpointConfig, now: Instant) -> Result<Self, Error> {
+        let mut lane_config = config.lane;
+        lane_config.role = config.role;
+        lane_config.lane = 0;
+        let lane = Lane::new(lane_config, now)?;
+        Ok(Self {
+            role: config.role,
+            signal: config.signal,
+            local_fingerprint: lane.local_description().fingerprint,
+            lane,
+            connection: None,
+            seed: config.seed,
+            chunk_log2: config.chunk_log2,
+            timers: config.timers,
+            remote_fingerprint: None,
+            description_sent: false,
+            connect_timeout: config.connect_timeout,
+            connect_by: None,
+            close_by: None,
+            closing_first: false,
+            closed: false,
+            events: VecDeque::new(),
+            datagrams: VecDeque::new(),
+            lane_timeout: None,
+            blocked: None,
+            record: Vec::new(),
+        })
+    }
+
+    /// Adds one of this side's addresses. Before [`start`](Self::start) it goes
+    /// into the description, later it is sent on its own (trickle ICE). One that
+    /// nobody could send to is left out; whether it was taken is the result.
+    pub fn add_local_candidate(&mut self, address: SocketAddr) -> bool {
+        let Some(candidate) = self.lane.add_local_candidate(address) else { return false };
+        if self.description_sent {
+            self.send_signal(&SignalMessage::Candidates(vec![candidate]));
+        }
+        true
+    }
+
+    /// Begins. The initiator describes itself at once; the responder waits for
+    /// that, so that it answers only a peer that knows the secret.
+    pub fn start(&mut self, now: Instant) {
+        if self.role == Role::Initiator {
+            self.connect_by = Some(now + self.connect_timeout);
+            self.describe();
+        }
+    }
+
+    fn describe(&mut self) {
+        if !self.description_sent {
+            self.description_sent = true;
+            let description = self.lane.local_description();
+            self.send_signal(&SignalMessage::Description(description));
+        }
+    }
+
+    fn send_signal(&mut self, message: &SignalMessage) {
+        let sealed = message.encode().and_then(|bytes| self.signal.seal(&bytes));
+        if let Err(error) = sealed {
+            self.fail(error);
+        }
+    }
+
+    /// Takes a blob that the peer sent through the rendezvous.
+    pub fn handle_signal(&mut self, now: Instant, blob: &[u8]) {
+        if self.closed || self.lane.is_connected() {
+            return; // SG-AFTER: with a transport there is no use for more.
+        }
+        let taken = match self.signal.handle_blob(blob) {
+            Ok(None) => return,
+            Ok(Some(payload)) => SignalMessage::decode(&payload),
+            Err(error) => Err(error),
+        };
+        let result = taken.and_then(|message| self.take_signal(now, message));
+        match result {
+            Ok(()) => self.drive(now),
+            Err(error) => self.fail(error),
+        }
+    }
+
+    fn take_signal(&mut self, now: Instant, message: SignalMessage) -> Result<(), Error> {
+        match message {
+            SignalMessage::Description(description) => {
+                let fingerprint = description.fingerprint;
+                self.lane.set_remote(description, now)?;
+                self.remote_fingerprint = Some(fingerprint);
+                self.events.push_back(EndpointEvent::Connecting);
+                if self.role == Role::Responder {
+                    self.connect_by = Some(now + self.connect_timeout);
+                    self.describe();
+                }
+            }
+            SignalMessage::Candidates(candidates) => {
+                for candidate in candidates {
+                    self.lane.add_remote_candidate(candidate);
+                }
+            }
+            SignalMessage::EndOfCandidates => {}
+            SignalMessage::Abort { code, text } => {
+                let text = escape::reason(&text);
+                return Err(Error::new(Blame::Circumstance, ErrorCode::from_wire(code), text));
+            }
+        }
+        Ok(())
+    }
+
+    /// The next sealed blob for the peer.
+    pub fn poll_signal(&mut self) -> Option<Vec<u8>> {
+        self.signal.poll_blob()
+    }
+
+    /// Takes a datagram that came to one of the local addresses.
+    pub fn handle_datagram(&mut self, now: Instant, datagram: DatagramRef<'_>) {
+        self.lane.handle_datagram(now, datagram);
+        self.drive(now);
+    }
+
+    /// Does what has become due. Calling it early is harmless.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.lane.handle_timeout(now);
+        if let Some(connection) = &mut self.connection {
+            connection.handle_timeout(now);
+        }
+        if self.connect_by.is_some_and(|by| now >= by) {
+            // TB-CONNECT-TIMEOUT
+            self.connect_by = None;
+            self.fail(Error::new(
+                Blame::Circumstance,
+                ErrorCode::HandshakeTimeout,
+                "no path to the peer was found in time",
+            ));
+        }
+        if self.close_by.is_some_and(|by| now >= by) {
+            self.close_by = None;
+            self.lane.close();
+        }
+        self.drive(now);
+    }
+
+    /// Takes an answer of the caller's storage.
+    ///
+    /// # Errors
+    ///
+    /// Misuse: an answer to a request that was not made.
+    pub fn handle_storage(&mut self, now: Instant, reply: StorageReply) -> Result<(), Error> {
+        let result = match &mut self.connection {
+            Some(connection) => connection.handle_storage(now, reply),
+            None => Ok(()),
+        };
+        self.drive(now);
+        result
+    }
+
+    /// Offers files; see [`Connection::offer`].
+    ///
+    /// # Errors
+    ///
+    /// Misuse, as there.
+    pub fn offer(
+        &mut self,
+        now: Instant,
+        manifest: Manifest,
+        note: &str,
+    ) -> Result<TransferId, Error> {
+        let id = self.connection_mut()?.offer(now, manifest, note)?;
+        self.drive(now);
+        Ok(id)
+    }
+
+    /// Accepts an offer; see [`Connection::accept`].
+    ///
+    /// # Errors
+    ///
+    /// Misuse, as there.
+    pub fn accept(
+        &mut self,
+        now: Instant,
+        transfer: TransferId,
+        selection: Option<Vec<EntryRange>>,
+    ) -> Result<(), Error> {
+        self.connection_mut()?.accept(now, transfer, selection)?;
+        self.drive(now);
+        Ok(())
+    }
+
+    /// Rejects an offer; see [`Connection::reject`].
+    ///
+    /// # Errors
+    ///
+    /// Misuse, as there.
+    pub fn reject(
+        &mut self,
+        now: Instant,
+        transfer: TransferId,
+        error: Error,
+    ) -> Result<(), Error> {
+        self.connection_mut()?.reject(now, transfer, error)?;
+        self.drive(now);
+        Ok(())
+    }
+
+    /// Ends a transfer for both sides; see [`Connection::cancel`].
+    ///
+    /// # Errors
+    ///
+    /// Misuse, as there.
+    pub fn cancel(
+        &mut self,
+        now: Instant,
+        transfer: TransferId,
+        error: Error,
+    ) -> Result<(), Error> {
+        self.connection_mut()?.cancel(now, transfer, error)?;
+        self.drive(now);
+        Ok(())
+    }
+
+    /// Closes the connection, telling the peer why, and then the transport.
+    /// Before there is a connection the peer is told through the signaling.
+    pub fn close(&mut self, now: Instant, error: Option<Error>) {
+        match &mut self.connection {
+            Some(connection) => connection.close(now, error),
+            None if !self.closed => {
+                let error = error.unwrap_or_else(|| {
+                    Error::new(Blame::Circumstance, ErrorCode::Cancelled, "the peer left")
+                });
+                self.abort(&error);
+                self.fail(error);
+            }
+            None => {}
+        }
+        self.drive(now);
+    }
+
+    /// Tells the peer through the signaling that there will be no connection.
+    fn abort(&mut self, error: &Error) {
+        let text =
+            if error.blame == Blame::Local { String::new() } else { escape::reason(&error.text) };
+        let message = SignalMessage::Abort { code: error.code.to_wire(), text };
+        if let Ok(bytes) = message.encode() {
+            // Without keys there is nobody yet who could be told.
+            let _ = self.signal.seal(&bytes);
+        }
+    }
+
+    /// The peer left the rendezvous before a path was found.
+    pub fn handle_signal_closed(&mut self, now: Instant, error: Error) {
+        if self.connection.is_none() && !self.lane.is_connected() {
+            self.fail(error);
+        }
+        self.drive(now);
+    }
+
+    fn connection_mut(&mut self) -> Result<&mut Connection, Error> {
+        self.connection.as_mut().ok_or_else(|| Error::misuse("there is no connection yet"))
+    }
+
+    /// The manifest of a transfer; see [`Connection::manifest`].
+    pub fn manifest(&self, transfer: TransferId) -> Option<&Manifest> {
+        self.connection.as_ref()?.manifest(transfer)
+    }
+
+    /// The note of an incoming offer; see [`Connection::note`].
+    pub fn note(&self, transfer: TransferId) -> Option<&str> {
+        self.connection.as_ref()?.note(transfer)
+    }
+
+    /// How far a transfer is; see [`Connection::progress`].
+    pub fn progress(&self, transfer: TransferId) -> Option<Progress> {
+        self.connection.as_ref()?.progress(transfer)
+    }
+
+    /// Counters of the transport.
+    pub fn metrics(&self) -> LaneMetrics {
+        self.lane.metrics()
+    }
+
+    /// The next piece of news.
+    pub fn poll_event(&mut self) -> Option<EndpointEvent> {
+        self.events.pop_front()
+    }
+
+    /// The next request to the caller's storage.
+    pub fn poll_storage(&mut self) -> Option<StorageRequest> {
+        self.connection.as_mut()?.poll_storage()
+    }
+
+    /// The next datagram to send. It may be lost, and if the socket has no room
+    /// it may be dropped.
+    pub fn poll_datagram(&mut self) -> Option<Datagram> {
+        self.datagrams.pop_front()
+    }
+
+    /// When to call [`handle_timeout`](Self::handle_timeout) at the latest, and
+    /// what for.
+    pub fn poll_timeout(&self) -> Option<(Instant, EndpointTimer)> {
+        let lane = self.lane_timeout.map(|at| (at, EndpointTimer::Transport));
+        let connect = self.connect_by.map(|at| (at, EndpointTimer::Connect));
+        let close = self.close_by.map(|at| (at, EndpointTimer::Close));
+        let connection = self.connection.as_ref().and_then(Connection::poll_timeout);
+        let connection = connection.map(|(at, kind)| (at, EndpointTimer::Connection(kind)));
+        [lane, connect, close, connection].into_iter().flatten().min()
+    }
+
+    /// Whether everything is over: events, blobs and datagrams are drained and
+    /// nothing more will come.
+    pub fn is_done(&self) -> bool {
+        self.closed
+            && self.events.is_empty()
+            && self.datagrams.is_empty()
+            && (self.lane.is_over() || self.remote_fingerprint.is_none())
+    }
+
+    /// Ends without a connection, or because the transport died.
+    fn fail(&mut self, error: Error) {
+        self.connect_by = None;
+        if let Some(connection) = &mut self.connection {
+            connection.handle_transport_closed(Some(error));
+        } else if !self.closed {
+            self.closed = true;
+            self.events.push_back(EndpointEvent::closed(Some(error)));
+        }
+        self.lane.close();
+    }
+
+    /// Both fingerprints, in the order of roles (`HS-BINDING`).
+    fn binding(&self, remote: [u8; 32]) -> TransportBinding {
+        let (local, remote) = (self.local_fingerprint.to_vec(), remote.to_vec());
+        match self.role {
+            Role::Initiator => TransportBinding { initiator: local, responder: remote },
+            Role::Responder => TransportBinding { initiator: remote, responder: local },
+        }
+    }
+
+    fn open_connection(&mut self, now: Instant) -> Result<(), Error> {
+        if self.connection.is_some() {
+            return Ok(());
+        }
+        let (Some(remote), Some(auth)) = (self.remote_fingerprint, self.signal.auth()) else {
+            return Err(Error::misuse("a channel opened before the peer was described"));
+        };
+        let mut config = connection::Config::new(auth.clone(), self.binding(remote));
+        config.timers = self.timers;
+        if let Some(chunk_log2) = self.chunk_log2 {
+            config.chunk_log2 = chunk_log2;
+        }
+        let connection = match self.role {
+            Role::Initiator => Connection::initiator(config, self.seed, now)?,
+            Role::Responder => Connection::responder(config, self.seed, now)?,
+        };
+        self.seed = [0; 32];
+        self.connect_by = None;
+        self.connection = Some(connection);
+        Ok(())
+    }
+
+    fn on_closed(&mut self, now: Instant) {
+        self.closed = true;
+        self.closing_first = self.connection.as_ref().is_some_and(Connection::said_last_word);
+        self.close_by = Some(now + CLOSE_LINGER);
+    }
+}
+
+/// The transport went away and nobody is to blame.
+fn lost(text: &'static str) -> Error {
+    Error::new(Blame::Circumstance, ErrorCode::TransportFailed, text)
+}
