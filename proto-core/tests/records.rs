@@ -98,7 +98,7 @@ fn ordered_channels_take_exactly_the_next_record() {
         assert_eq!(open(&mut opener, &records[0]), Err(OpenError::OutOfOrder));
         assert_eq!(open(&mut opener, &records[2]), Err(OpenError::OutOfOrder));
         assert!(open(&mut opener, &records[1]).is_ok());
-        assert!(OpenError::OutOfOrder.is_fatal());
+        assert!(OpenError::OutOfOrder.is_fatal(channel));
     }
 }
 
@@ -116,7 +116,7 @@ fn unordered_channels_take_every_record_once_in_any_order() {
             assert_eq!(open(&mut opener, record), Err(OpenError::Replay));
         }
         assert_eq!(opener.replays(), 50);
-        assert!(!OpenError::Replay.is_fatal());
+        assert!(!OpenError::Replay.is_fatal(channel));
     }
 }
 
@@ -196,7 +196,7 @@ fn each_field_of_the_header_is_checked() {
         let mut changed = record.clone();
         changed[place] = value;
         assert_eq!(open(&mut opener, &changed), Err(error), "byte {place}");
-        assert!(error.is_fatal());
+        assert!(error.is_fatal(Channel::File));
     }
 }
 
@@ -217,9 +217,14 @@ fn equal_plaintexts_never_give_equal_records() {
     assert_ne!(one[RECORD_HEADER..], other[RECORD_HEADER..]);
 }
 
-// RL-FATAL
+// RL-FATAL, RL-REPLAY-DROP, RL-UNRELIABLE-DROP
 #[test]
-fn the_peer_is_told_record_rejected() {
+fn a_refused_record_ends_the_connection_but_for_replays_and_on_unreliable() {
+    for error in [OpenError::BadTag, OpenError::Malformed, OpenError::WrongEpoch] {
+        assert!(error.is_fatal(Channel::Control) && error.is_fatal(Channel::Reliable));
+        assert!(error.is_fatal(Channel::File));
+        assert!(!error.is_fatal(Channel::Unreliable));
+    }
     assert_eq!(Error::from(OpenError::BadTag).code, ErrorCode::RecordRejected);
 }
 

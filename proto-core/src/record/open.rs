@@ -6,6 +6,7 @@ use chacha20poly1305::{AeadInOut, ChaCha20Poly1305, Tag};
 use super::replay::Window;
 use super::{MAX_RECORDS, RECORD_SEALED, RecordKeys};
 use crate::error::{Error, ErrorCode};
+use crate::ids::Channel;
 use crate::limits::{MAX_RECORD, RECORD_HEADER, RECORD_TAG};
 
 /// Why a record was not opened. All are the doing of the peer, of somebody
@@ -30,10 +31,11 @@ pub enum OpenError {
 }
 
 impl OpenError {
-    /// Whether the connection must end (`RL-FATAL`). A replay on an unordered
-    /// channel is dropped and counted instead (`RL-REPLAY-DROP`).
-    pub fn is_fatal(self) -> bool {
-        self != OpenError::Replay
+    /// Whether the connection must end if this happens on `channel` (`RL-FATAL`).
+    /// Replays on unordered channels, and whatever is refused on `unreliable`,
+    /// are dropped instead (`RL-REPLAY-DROP`, `RL-UNRELIABLE-DROP`).
+    pub fn is_fatal(self, channel: Channel) -> bool {
+        channel != Channel::Unreliable && (channel.is_ordered() || self != OpenError::Replay)
     }
 }
 
