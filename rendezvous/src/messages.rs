@@ -71,6 +71,7 @@ impl TryFrom<JoinFields> for JoinRequest {
         match fields {
             JoinFields { session: Some(session), nameplate: None } => Ok(Self::Session(session)),
             JoinFields { session: None, nameplate: Some(number) } => Ok(Self::Nameplate(number)),
+            // RV-JOIN-ONE
             _ => Err("exactly one of session and nameplate"),
         }
     }
@@ -153,7 +154,8 @@ macro_rules! error_codes {
                 }
             }
 
-            /// One sentence for people, without a full stop.
+            /// One sentence for people, without a full stop. It is the code's own,
+            /// so nothing of a request is in it (`RV-ERROR-TEXT`).
             pub fn text(self) -> &'static str {
                 match self {
                     $(ErrorCode::$variant => $text,)*

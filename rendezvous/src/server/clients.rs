@@ -58,7 +58,7 @@ impl Bucket {
 }
 
 #[derive(Default)]
-struct Client {
+pub(super) struct Client {
     buckets: BTreeMap<Action, Bucket>,
     /// Place in `Clients::by_age`.
     heard: u64,
@@ -67,7 +67,7 @@ struct Client {
 /// Rates and open sockets of all clients.
 #[derive(Default)]
 pub(super) struct Clients {
-    known: BTreeMap<ClientKey, Client>,
+    pub(super) known: BTreeMap<ClientKey, Client>,
     by_age: BTreeMap<u64, ClientKey>,
     next_age: u64,
     /// Bounded by the server's limit of sockets.
@@ -136,12 +136,6 @@ impl Clients {
             }
         }
     }
-
-    /// How many clients are remembered.
-    #[cfg(test)]
-    pub(super) fn len(&self) -> usize {
-        self.known.len()
-    }
 }
 
 #[cfg(test)]
@@ -201,9 +195,9 @@ mod tests {
             clients.take(start(), v4(n), Action::Join, &config).unwrap();
         }
         clients.forget_idle(start() + Duration::from_secs(1));
-        assert_eq!(clients.len(), 10);
+        assert_eq!(clients.known.len(), 10);
         clients.forget_idle(start() + Duration::from_secs(60));
-        assert_eq!(clients.len(), 0);
+        assert_eq!(clients.known.len(), 0);
     }
 
     #[test]

@@ -8,8 +8,6 @@ mod config;
 mod session;
 mod socket;
 mod state;
-#[cfg(test)]
-mod tests;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
@@ -172,9 +170,11 @@ impl Server {
     ) -> Result<CreateResponse, Refusal> {
         self.handle_timeout(now);
         self.spend(now, ClientKey::of(ip), ClientAction::Create)?;
+        // RV-SESSIONS
         if self.live >= self.config.max_sessions {
             return Err(ErrorCode::Full.into());
         }
+        // RV-NAMEPLATE-ASKED
         let nameplate = if request.nameplate {
             Some(self.draw_nameplate().ok_or(ErrorCode::Full)?)
         } else {
@@ -211,6 +211,7 @@ impl Server {
             }
         };
         let token = Token::from_bits(self.draw_bits());
+        // RV-NOT-FOUND
         let session = self.sessions.get_mut(&id).ok_or(ErrorCode::NotFound)?;
         match next(session.state, Event::Join) {
             Verdict::Go(state) => session.state = state,
@@ -303,6 +304,7 @@ impl Server {
 
     fn expire(&mut self, now: Instant, id: SessionId) {
         let Some(state) = self.session_state(id) else { return };
+        // RV-EXPIRED
         if let Verdict::Go(State::Expired) = next(state, Event::Deadline) {
             for conn in self.end(now, id, State::Expired) {
                 self.close(conn, Some(ServerText::error(ErrorCode::Expired)));
@@ -326,6 +328,7 @@ impl Server {
         for Peer { seat, queued, .. } in peers {
             self.queued = self.queued.saturating_sub(queued);
             match seat {
+                // RV-TOKEN-ENDED
                 Seat::Awaited(token) => {
                     self.tokens.remove(&token);
                 }
@@ -365,3 +368,6 @@ impl Server {
 fn seconds(deadline: Instant, now: Instant) -> u32 {
     u32::try_from(deadline.saturating_duration_since(now).as_secs()).unwrap_or(u32::MAX)
 }
+
+#[cfg(test)]
+mod tests;

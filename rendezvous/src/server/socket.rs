@@ -42,6 +42,7 @@ impl Server {
         if text.len() > MAX_TEXT {
             return self.fail(now, conn, ErrorCode::TooLarge);
         }
+        // RV-MALFORMED
         let Ok(text) = serde_json::from_str::<ClientText>(text) else {
             return self.fail(now, conn, ErrorCode::Malformed);
         };
@@ -97,6 +98,7 @@ impl Server {
                 {
                     return self.fail(now, conn, ErrorCode::TooLarge);
                 }
+                // RV-QUEUE-TOTAL
                 if self.queued + blob.len() > self.config.queue_bytes_total {
                     return self.fail(now, conn, ErrorCode::Full);
                 }
@@ -163,7 +165,7 @@ impl Server {
             entry.place = Place::Member { session: id, side };
         }
         self.timers.remove(&(until, Timer::Hello(conn)));
-        // RV-ATTACH-ORDER: ready, whether the other is there, what it sent, whether it left.
+        // RV-READY, RV-PEER, RV-ATTACH-ORDER: ready, whether the other is there, what it sent, whether it left.
         self.send(conn, ServerText::Ready);
         if let Seat::Open(other) = other {
             self.send(conn, ServerText::Peer { state: PeerState::Joined });
@@ -206,6 +208,7 @@ impl Server {
                     self.send(other, ServerText::Peer { state: PeerState::Left });
                 }
             }
+            // RV-LAST
             Verdict::Go(state) => {
                 self.end(now, id, state);
             }

@@ -20,6 +20,7 @@ use crate::messages::{
 };
 use crate::server::Refusal;
 
+/// No route lists anything (`RV-NO-LISTING`).
 pub(super) fn router(rendezvous: Rendezvous) -> Router {
     Router::new()
         .route(PATH_CREATE, post(create))

@@ -1,7 +1,8 @@
 //! The server behind HTTP and WebSocket, with tokio and axum: it brings the
 //! clock, the entropy and the sockets. No decision of the protocol is made
 //! here. `http` has the requests, `socket` the WebSockets, `origin` says whose
-//! request it is, `listen` accepts connections.
+//! request it is, `listen` accepts connections. Their log lines name kinds of
+//! failures and codes alone (`RV-LOG`).
 
 mod http;
 mod listen;

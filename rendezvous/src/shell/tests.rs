@@ -296,3 +296,64 @@ async fn the_routes_can_be_merged_with_others() {
     drop(site);
     serving.await.unwrap();
 }
+
+#[tokio::test]
+async fn nothing_lists_sessions() {
+    // RV-NO-LISTING
+    let site = site(ShellConfig::default()).await;
+    let id = site.create().await.session.to_string();
+    for path in [PATH_CREATE, PATH_JOIN, "/v1", "/v1/", "/v1/sessions/", "/v1/nameplates", "/"] {
+        let request = format!("GET {path} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n");
+        let answer = site.raw(request.as_bytes()).await;
+        assert!(answer.starts_with("HTTP/1.1 40") && !answer.contains(&id), "{answer}");
+    }
+}
+
+/// Keeps every event of every level as text.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<String>>>);
+
+impl tracing::field::Visit for Log {
+    fn record_debug(&mut self, field: &tracing::field::Field, value: &dyn std::fmt::Debug) {
+        self.0.lock().unwrap().push(format!("{field}={value:?}"));
+    }
+}
+
+impl tracing::Subscriber for Log {
+    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
+        metadata.target().starts_with("passel")
+    }
+    fn new_span(&self, span: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        span.record(&mut self.clone());
+        tracing::span::Id::from_u64(1)
+    }
+    fn record(&self, _: &tracing::span::Id, values: &tracing::span::Record<'_>) {
+        values.record(&mut self.clone());
+    }
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+    fn event(&self, event: &tracing::Event<'_>) {
+        event.record(&mut self.clone());
+    }
+    fn enter(&self, _: &tracing::span::Id) {}
+    fn exit(&self, _: &tracing::span::Id) {}
+}
+
+#[tokio::test]
+async fn no_id_token_or_address_comes_into_the_log() {
+    // RV-LOG: at any level, which is more than the spec asks for.
+    let log = Log::default();
+    let _guard = tracing::subscriber::set_default(log.clone());
+    let site = site(ShellConfig::default()).await;
+    let created = site.create().await;
+    let mut creator = site.socket(created.token).await;
+    assert_eq!(text(&mut creator).await, Some(ServerText::Ready));
+    let mut again = site.socket(created.token).await;
+    assert_eq!(text(&mut again).await, Some(ServerText::error(ErrorCode::TokenRefused)));
+    site.post(PATH_JOIN, &format!(r#"{{"session":"{}","nameplate":1}}"#, created.session)).await;
+    let lines = log.0.lock().unwrap().join("\n");
+    assert!(lines.contains("request refused"), "the log works: {lines}");
+    let (id, token) = (created.session.to_string(), String::from(created.token));
+    for private in [id.as_str(), token.as_str(), "127.0.0.1"] {
+        assert!(!lines.contains(private), "{lines}");
+    }
+}

@@ -148,7 +148,7 @@ fn check(world: &World) {
     assert_eq!(server.sessions.len(), live + server.ended.len());
     assert!(server.nameplates.len() <= live && server.tokens.len() <= 2 * live);
     assert!(server.conns.len() <= config.max_sockets);
-    assert!(server.clients.len() <= config.max_clients);
+    assert!(server.clients.known.len() <= config.max_clients);
     let silent = server.conns.values().filter(|c| matches!(c.place, Place::Silent { .. })).count();
     assert_eq!(server.timers.len(), live + silent);
     let queues = || server.sessions.values().flat_map(|s| [&s.creator, &s.joiner]);

@@ -196,7 +196,7 @@ fn nameplates_grow_under_load_and_come_back() {
 
 #[test]
 fn an_expired_session_says_so_and_is_forgotten_later() {
-    // RV-LIFE, RV-ENDED
+    // RV-LIFE, RV-EXPIRED, RV-ENDED
     let mut world = World::new();
     let created = world.create();
     assert_eq!(created.expires_in, 1_200);

@@ -133,7 +133,7 @@ fn a_close_reaches_the_peer_with_its_reason() {
 
 #[test]
 fn a_silent_socket_is_closed() {
-    // RV-HELLO-TIME
+    // RV-HELLO-TIME, RV-ERROR-CLOSE
     let mut world = World::new();
     let conn = world.connect();
     assert_eq!(world.server.poll_timeout(), Some((start() + secs(10), TimerKind::Hello)));
