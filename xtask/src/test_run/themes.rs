@@ -98,6 +98,13 @@ pub(crate) const THEMES: &[Theme] = &[
         words: ANY,
     },
     Theme {
+        title: "transfers between two connections",
+        by_name: true,
+        rooms: &["proto-core"],
+        places: &["tests/transfer"],
+        words: ANY,
+    },
+    Theme {
         title: "simulated worlds",
         by_name: true,
         rooms: &["sim"],
@@ -105,7 +112,7 @@ pub(crate) const THEMES: &[Theme] = &[
         words: ANY,
     },
     Theme {
-        title: "end to end, whole endpoints",
+        title: "lanes over WebRTC, both ends in a process",
         by_name: true,
         rooms: &["sans-io"],
         places: &["tests/"],
