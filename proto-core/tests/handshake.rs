@@ -386,7 +386,7 @@ fn an_alert_in_any_state_ends_the_handshake_with_its_reason() {
     assert!(parse_alert(&hello_i).is_none());
 }
 
-// HS-KEM-LENGTH, HS-MESSAGE-LIMIT, WF-CANONICAL
+// HS-KEM-LENGTH, HS-MESSAGE-LIMIT, HS-ENCODING
 #[test]
 fn truncated_and_extended_messages_are_refused() {
     let (_, hello_i) = initiator::start(config(), &mut entropy(1)).unwrap();

@@ -203,16 +203,16 @@ fn refused(auth: &Auth) -> Vec<Refused> {
         ("33 versions", "HS-LIST-LIMITS", lists(&many), "MALFORMED"),
         (
             "a number in more bytes than it needs",
-            "WF-CANONICAL",
+            "HS-ENCODING",
             lists(&[1, 251, 1, 0, 1, 1]),
             "MALFORMED",
         ),
         ("an extension twice", "HS-EXT-ONCE", extension(&[2, 7, 0, 7, 0]), "PROTOCOL_VIOLATION"),
         ("an extension of 1025 bytes", "HS-LIST-LIMITS", long_body, "MALFORMED"),
-        ("a byte behind the end", "WF-TRAILING", [&honest[..], &[0]].concat(), "MALFORMED"),
+        ("a byte behind the end", "HS-ENCODING", [&honest[..], &[0]].concat(), "MALFORMED"),
         (
             "the last byte is missing",
-            "WF-TRUNCATED",
+            "HS-ENCODING",
             honest[..honest.len() - 1].to_vec(),
             "MALFORMED",
         ),
@@ -243,7 +243,7 @@ fn key_start(auth: &Auth) -> Vec<u8> {
 }
 
 // HS-SCHEDULE, HS-EXTRACT, HS-EXPAND-LABEL, HS-TRANSCRIPT, HS-TRANSCRIPT-ITEM,
-// HS-CONFIRM-TAG, HS-MESSAGES, HS-EXPORTER
+// HS-CONFIRM-TAG, HS-MESSAGES, HS-EXPORTER, HS-HELLO-R-TAG
 #[test]
 fn whole_handshakes_agree_with_the_words_of_the_spec_and_their_vectors() {
     let psk = || Secret32::new([0xa5; 32]);

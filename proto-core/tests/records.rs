@@ -209,6 +209,7 @@ fn an_empty_record_is_malformed() {
     assert_eq!(open(&mut opener, &empty), Err(OpenError::Malformed));
 }
 
+// RL-NONCE-ONCE
 #[test]
 fn equal_plaintexts_never_give_equal_records() {
     let (mut sealer, _) = pair(Channel::Control);

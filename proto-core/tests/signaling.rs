@@ -97,6 +97,7 @@ fn by_code_both_sides_hear_each_other_and_agree_on_context() {
     }
 }
 
+// SG-SHARE-FIRST
 #[test]
 fn a_joiner_with_a_code_sends_share_and_payload_in_one_go_when_the_share_is_there() {
     let (mut creator, mut joiner) = (creator(), joiner_code("owl-seven"));

@@ -1,5 +1,5 @@
 //! X-Wing (draft-connolly-cfrg-xwing-kem): ML-KEM-768 and X25519 joined by one
-//! SHA3-256 call, from explicit seeds and randomness. Stricter than the draft in
+//! SHA3-256 call (`HS-KEM`), from explicit seeds and randomness. Stricter than the draft in
 //! one respect: values that an honest peer never sends are refused
 //! (`HS-KEM-CANONICAL`, `HS-KEM-CONTRIBUTORY`). Which side sends which value is
 //! the handshake's business.
@@ -31,7 +31,7 @@ const LABEL: &[u8; 6] = b"\\.//^\\";
 /// Why a public value was refused. Always the fault of whoever made it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KemError {
-    /// Not exactly as long as the value must be.
+    /// Not exactly as long as the value must be (`HS-KEM-LENGTH`).
     #[error("a KEM value has the wrong length")]
     Length,
     /// An ML-KEM coefficient or X25519 coordinate that is not reduced.

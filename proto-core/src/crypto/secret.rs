@@ -1,5 +1,5 @@
-//! Secrets in memory: wiped when dropped, never shown, compared in constant
-//! time. What a secret means is said by whoever holds it.
+//! Secrets in memory: wiped when dropped, never shown (`HS-NO-SECRETS-SHOWN`),
+//! compared in constant time. What a secret means is said by whoever holds it.
 
 use std::fmt;
 

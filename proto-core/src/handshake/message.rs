@@ -1,5 +1,5 @@
 //! The four handshake messages and their bytes (`HS-MESSAGES`). Decoding checks
-//! form and limits; what a value means for the handshake is decided by the two
+//! form and limits and never panics (`HS-NO-PANIC`); what a value means for the handshake is decided by the two
 //! state machines.
 
 use bincode::de::{BorrowDecode, BorrowDecoder, Decoder};
@@ -169,6 +169,7 @@ pub(crate) fn decode<T: Encode + Decode<()>>(
     message: &[u8],
 ) -> Result<T, Error> {
     if message.len() > MAX_HELLO {
+        // HS-MESSAGE-LIMIT
         return Err(Error::peer(ErrorCode::LimitExceeded, "a handshake message is too long"));
     }
     let [RECORD_HANDSHAKE, kind, body @ ..] = message else {
@@ -189,6 +190,7 @@ pub(crate) fn decode<T: Encode + Decode<()>>(
     codec::decode(body).map_err(malformed)
 }
 
+/// Bytes that are not the one encoding of the value (`HS-ENCODING`).
 fn malformed(error: codec::CodecError) -> Error {
     Error::peer(ErrorCode::Malformed, format!("a handshake message was refused: {error}"))
 }
@@ -219,7 +221,7 @@ pub fn parse_alert(message: &[u8]) -> Option<Error> {
     }
 }
 
-/// What a peer's ALERT means here.
+/// What a peer's ALERT means here, its text escaped (`HS-ALERT-TEXT`).
 fn reported(alert: &Alert) -> Error {
     let code = ErrorCode::from_wire(alert.code);
     let blame = match code {
@@ -236,12 +238,11 @@ fn reported(alert: &Alert) -> Error {
         _ => Blame::Peer,
     };
     match std::str::from_utf8(&alert.text.0) {
-        Ok("") => Error::new(blame, code, "the peer gave the handshake up"),
-        Ok(text) => Error::new(
-            blame,
-            code,
-            format!("the peer gave the handshake up: {}", escape::reason(text)),
-        ),
+        Ok("") => Error::new(blame, code, "the peer gave the handshake up").told(),
+        Ok(text) => {
+            let text = format!("the peer gave the handshake up: {}", escape::reason(text));
+            Error::new(blame, code, text).told()
+        }
         Err(_) => Error::peer(ErrorCode::Malformed, "an alert whose text is not UTF-8"),
     }
 }
@@ -323,5 +324,70 @@ mod tests {
         }
         assert!(is_grease(0x0a0a) && is_grease(0xfafa));
         assert!(!is_grease(1) && !is_grease(0x0a00) && !is_grease(0xaaab));
+    }
+
+    fn decode_as_everything(message: &[u8]) -> [bool; 4] {
+        [
+            decode::<HelloI>(MessageType::HelloI, message).is_ok(),
+            decode::<HelloR>(MessageType::HelloR, message).is_ok(),
+            decode::<Confirm>(MessageType::Confirm, message).is_ok(),
+            parse_alert(message).is_some(),
+        ]
+    }
+
+    // HS-NO-PANIC
+    #[test]
+    fn random_and_mutated_bytes_never_panic_a_decoder() {
+        let mut random = Entropy::from_seed([8; 32]);
+        let extensions = || List(vec![WireExtension { id: 7, body: List(vec![1; 9]) }; 3]);
+        let hello_i = HelloI {
+            versions: List(vec![1, 0x0a0a]),
+            suites: List(vec![0x1a2a, 1]),
+            auth: 1,
+            session_id: [2; 16],
+            random: [3; 32],
+            encapsulation_key: [4; ENCAPSULATION_KEY],
+            extensions: extensions(),
+        };
+        let hello_r = HelloR {
+            version: 1,
+            suite: 1,
+            auth: 1,
+            random: [3; 32],
+            ciphertext: [4; CIPHERTEXT],
+            extensions: extensions(),
+            confirm: [5; CONFIRM_TAG],
+        };
+        let error = Error::peer(ErrorCode::Malformed, "some text");
+        let real = [
+            encode(MessageType::HelloI, &hello_i).unwrap(),
+            encode(MessageType::HelloR, &hello_r).unwrap(),
+            encode(MessageType::Confirm, &Confirm { confirm: [6; CONFIRM_TAG] }).unwrap(),
+            alert(&error),
+        ];
+        for (place, message) in real.iter().enumerate() {
+            assert!(decode_as_everything(message)[place]);
+        }
+        let mut decoded = 0;
+        for round in 0..100_000usize {
+            let mut message = real[round % 4].clone();
+            if round % 3 == 0 {
+                message.truncate(2);
+                message.resize(2 + usize::from(random.array::<1>()[0]), 0);
+                random.fill(&mut message[2..]);
+            }
+            for _ in 0..=random.array::<1>()[0] % 4 {
+                // Mostly near the ends, where lengths and numbers are.
+                let wide = usize::from(u16::from_le_bytes(random.array()));
+                let place = if round % 2 == 0 { wide % 16 } else { wide } % message.len();
+                let place = if round % 5 == 0 { message.len() - 1 - place } else { place };
+                message[place] = random.array::<1>()[0];
+            }
+            if round % 7 == 0 {
+                message.truncate(usize::from(u16::from_le_bytes(random.array())) % message.len());
+            }
+            decoded += decode_as_everything(&message).iter().filter(|ok| **ok).count();
+        }
+        assert!(decoded > 1000, "some must get through the form, or this is too wild");
     }
 }

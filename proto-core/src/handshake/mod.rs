@@ -107,6 +107,7 @@ impl HandshakeConfig {
         }
         let lengths = [self.binding.initiator.len(), self.binding.responder.len()];
         if lengths.iter().any(|length| !(1..=MAX_BINDING).contains(length)) {
+            // HS-BINDING-LENGTH
             return Err(Error::misuse("a transport binding is 1 to 64 bytes long"));
         }
         // One place is kept for grease.
@@ -128,7 +129,8 @@ fn has_duplicates(ids: &[u16]) -> bool {
     sorted.windows(2).any(|pair| pair[0] == pair[1])
 }
 
-/// The peer's extensions out of a hello, without grease.
+/// The peer's extensions out of a hello, those too that nobody here knows: they
+/// are the embedder's to ignore (`HS-EXT-UNKNOWN`).
 fn received(extensions: message::Extensions) -> Result<Vec<Extension>, Error> {
     let ids: Vec<u16> = extensions.0.iter().map(|extension| extension.id).collect();
     if has_duplicates(&ids) {
@@ -142,6 +144,7 @@ fn kem_refused(error: crate::crypto::kem::KemError) -> Error {
     Error::peer(ErrorCode::Malformed, error.to_string())
 }
 
+/// The other side's tag is wrong (`HS-CONFIRM-CHECK`).
 fn not_confirmed() -> Error {
     Error::peer(
         ErrorCode::AuthenticationFailed,

@@ -48,6 +48,7 @@ impl ExpectHello {
         let suite = choose(&SUITES, &hello.suites.0, ErrorCode::UnsupportedSuite)?;
         let auth_mode = self.config.auth.mode();
         if hello.auth != auth_mode {
+            // HS-AUTH-MODE
             return Err(incompatible(ErrorCode::UnsupportedAuth));
         }
         let extensions = received(hello.extensions)?;

@@ -1,6 +1,6 @@
 //! The transcript hash: everything that was offered, chosen and said about the
 //! transport, in one order for both sides (`HS-TRANSCRIPT`). A difference in any
-//! byte of it makes key confirmation fail.
+//! byte of it makes key confirmation fail (`HS-DOWNGRADE`).
 
 use super::message::CONFIRM_TAG;
 use super::{Auth, TransportBinding};

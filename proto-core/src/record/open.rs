@@ -1,5 +1,6 @@
 //! Opening: form, epoch, order or replay, tag, in this order; nothing is
-//! remembered of a record whose tag is wrong.
+//! remembered of a record whose tag is wrong, and no bytes make it panic
+//! (`RL-NO-PANIC`).
 
 use chacha20poly1305::{AeadInOut, ChaCha20Poly1305, Tag};
 
@@ -78,7 +79,7 @@ impl Opener {
     /// changed but the count of replays.
     pub fn open<'a>(&mut self, record: &'a mut [u8]) -> Result<&'a mut [u8], OpenError> {
         if record.len() > MAX_RECORD || record.len() <= RECORD_HEADER + RECORD_TAG {
-            return Err(OpenError::Malformed);
+            return Err(OpenError::Malformed); // RL-HEADER, RL-NOT-EMPTY
         }
         let (header, rest) =
             record.split_first_chunk_mut::<RECORD_HEADER>().ok_or(OpenError::Malformed)?;
@@ -90,16 +91,18 @@ impl Opener {
             return Err(OpenError::Malformed); // RL-HEADER, RL-COUNTER-LIMIT
         }
         if u16::from_le_bytes([epoch_low, epoch_high]) != self.keys.epoch {
-            return Err(OpenError::WrongEpoch);
+            return Err(OpenError::WrongEpoch); // RL-EPOCH
         }
         match &self.order {
             Order::Exact(next) if counter != *next => return Err(OpenError::OutOfOrder), // RL-ORDERED
             Order::Window(window) if !window.is_fresh(counter) => {
+                // RL-WINDOW
                 self.replays = self.replays.saturating_add(1);
                 return Err(OpenError::Replay);
             }
             Order::Exact(_) | Order::Window(_) => {}
         }
+        // RL-AUTHENTIC
         self.cipher
             .decrypt_inout_detached(
                 &self.keys.nonce(counter),

@@ -52,7 +52,8 @@ pub(super) enum BlobError {
     Malformed,
 }
 
-/// Reads a blob's form (`SG-BLOB`). Nothing in it has been authenticated.
+/// Reads a blob's form (`SG-BLOB`). Nothing in it has been authenticated, and no
+/// bytes make it panic (`SG-NO-PANIC`).
 pub(super) fn parse(bytes: &[u8]) -> Result<Blob<'_>, BlobError> {
     let ([version, kind, mode @ ..], body) =
         bytes.split_first_chunk::<4>().ok_or(BlobError::Malformed)?;

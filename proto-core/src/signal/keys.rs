@@ -102,7 +102,7 @@ impl Direction {
         Self { cipher: ChaCha20Poly1305::new(&(*key.expose()).into()), iv, salt, next: 0 }
     }
 
-    /// Seals a payload; `None` if it is too long or the counter is used up.
+    /// Seals a payload (`SG-AUTHENTIC`); `None` if it is too long or the counter is used up.
     pub(super) fn seal(&mut self, mode: u16, payload: &[u8]) -> Option<Vec<u8>> {
         let counter = self.next;
         let mut blob = blob::sealed_header(mode, &self.salt, counter);

@@ -133,7 +133,7 @@ impl SignalSession {
             return Err(Error::misuse("a code must not be empty"));
         }
         let (pake, share) = Pake::start(self.side, code.expose(), &self.routing_id, entropy);
-        self.out.push_back(blob::share(MODE_CODE, &share));
+        self.out.push_back(blob::share(MODE_CODE, &share)); // SG-SHARE-FIRST
         Ok(Box::new(pake))
     }
 
@@ -187,7 +187,8 @@ impl SignalSession {
                 let error = Error::peer(
                     ErrorCode::AuthenticationFailed,
                     "the other side refused: wrong code or link, or a code that was used",
-                );
+                )
+                .told();
                 self.end(error.clone());
                 return Err(error);
             }
@@ -331,6 +332,7 @@ fn violation(text: &'static str) -> Error {
     Error::peer(ErrorCode::ProtocolViolation, text)
 }
 
+/// SG-MODE
 fn unsupported(what: &'static str) -> Error {
     Error::new(
         Blame::Incompatible,
