@@ -36,6 +36,12 @@ pub const MIN_PIECE: usize = 1_024;
 pub const MAX_PIECES_PER_CHUNK_COUNT: usize = 64;
 /// Most bytes of a transfer, in whole chunks, that may be partly sent at one time.
 pub const MAX_OPEN_BYTES: usize = 4_194_304;
+/// Most files of a transfer that a receiver may have begun and not settled.
+pub const MAX_OPEN_FILES_COUNT: usize = 8_192;
+/// Most chunks of a file that may be verified while one before them is missing.
+pub const MAX_EARLY_CHUNKS_COUNT: usize = 4_096;
+/// Most chunks of a file that may be asked for again.
+pub const MAX_NACKED_CHUNKS_COUNT: usize = 1_024;
 /// How often one chunk is sent at most: once, and three times more after a NACK.
 pub const MAX_CHUNK_SENDS_COUNT: usize = 4;
 /// Transfers at once on one connection, both directions together.

@@ -10,7 +10,7 @@ use crate::limits::MAX_TRANSFERS_COUNT;
 use crate::record::OpenError;
 use crate::transfer::incoming::Incoming;
 use crate::transfer::outgoing::Outgoing;
-use crate::transfer::{Outbox, told_by_peer};
+use crate::transfer::{Outbox, told_by_peer, wire_text};
 
 /// What a transfer's number stands for.
 enum Found<'a> {
@@ -46,7 +46,8 @@ impl Established {
                 Err(error) => Err(error),
             };
             if let Err(error) = handled {
-                self.fail(now, error);
+                // WF-REFUSE: nothing behind it is looked at.
+                return self.fail(now, error);
             }
             if matches!(self.closing, Closing::Done) {
                 return;
@@ -70,41 +71,41 @@ impl Established {
             Frame::Pong(_) | Frame::Close(_) | Frame::Data(_) => {}
             Frame::Offer(offer) => self.on_offer(offer, now)?,
             Frame::ManifestPage(page) => {
-                if let Found::In(incoming, out) = self.find(page.transfer)? {
+                if let Some((incoming, out)) = self.receiving(page.transfer)? {
                     incoming.on_page(&page, out)?;
                 }
             }
             Frame::Accept(accept) => {
-                if let Found::Out(outgoing, out) = self.find(accept.transfer)? {
+                if let Some((outgoing, out)) = self.sending(accept.transfer)? {
                     outgoing.on_accept(&accept, out)?;
                 }
             }
             Frame::Reject(reject) => {
-                if let Found::Out(outgoing, out) = self.find(reject.transfer)? {
+                if let Some((outgoing, out)) = self.sending(reject.transfer)? {
                     outgoing.on_reject(told_by_peer(reject.code, &reject.text), false, out)?;
                 }
             }
             Frame::FileEnd(end) => {
                 let cost = Incoming::end_cost();
                 self.count(end.transfer, cost)?;
-                if let Found::In(incoming, out) = self.find(end.transfer)? {
+                if let Some((incoming, out)) = self.receiving(end.transfer)? {
                     incoming.on_file_end(&end, now, out)?;
                 }
             }
             Frame::Ack(ack) => {
-                if let Found::Out(outgoing, out) = self.find(ack.transfer)? {
+                if let Some((outgoing, out)) = self.sending(ack.transfer)? {
                     outgoing.on_ack(&ack, out)?;
                 }
             }
             Frame::Nack(nack) => {
-                if let Found::Out(outgoing, out) = self.find(nack.transfer)? {
+                if let Some((outgoing, out)) = self.sending(nack.transfer)? {
                     outgoing.on_nack(&nack, out)?;
                 }
             }
             Frame::Credit(credit) => match credit.transfer {
                 None => self.send_credit.raise(credit.limit),
                 Some(transfer) => {
-                    if let Found::Out(outgoing, _) = self.find(transfer)? {
+                    if let Some((outgoing, _)) = self.sending(transfer)? {
                         outgoing.on_credit(credit.limit);
                     }
                 }
@@ -115,13 +116,13 @@ impl Established {
                 Found::Over => {}
             },
             Frame::Complete(complete) => {
-                if let Found::In(incoming, out) = self.find(complete.transfer)? {
+                if let Some((incoming, out)) = self.receiving(complete.transfer)? {
                     incoming.on_complete(&complete, now, out)?;
                 }
             }
             Frame::Receipt(receipt) => {
                 let key = self.receipt_key.clone();
-                if let Found::Out(outgoing, out) = self.find(receipt.transfer)? {
+                if let Some((outgoing, out)) = self.sending(receipt.transfer)? {
                     outgoing.on_receipt(&receipt, &key, out)?;
                 }
             }
@@ -139,7 +140,7 @@ impl Established {
             return Ok(());
         }
         self.count(data.transfer, Incoming::data_cost(payload))?;
-        if let Found::In(incoming, out) = self.find(data.transfer)? {
+        if let Some((incoming, out)) = self.receiving(data.transfer)? {
             incoming.on_data(data, payload, now, out)?;
         }
         Ok(())
@@ -178,12 +179,50 @@ impl Established {
             self.out.control.push_back(Reject { transfer: id, code, text: String::new() }.into());
             return Ok(());
         }
-        let transfer = Transfer::In(Incoming::new(offer)?);
+        let transfer = match Incoming::new(offer) {
+            Ok(incoming) => Transfer::In(incoming),
+            Err(error) => {
+                // TR-HASH: the offer is refused, and the connection goes on.
+                let (code, text) = (error.code.to_wire(), wire_text(&error));
+                self.out.control.push_back(Reject { transfer: id, code, text }.into());
+                return Ok(());
+            }
+        };
         let expires = now + self.config.timers.offer_expiry;
         self.transfers.insert(id, Slot { transfer, expires });
         Ok(())
     }
 
+    /// A transfer of this side's own, for a frame that only a receiver sends;
+    /// `None` if it is over (`TR-ROLE`).
+    fn sending(&mut self, id: TransferId) -> Result<Option<(&mut Outgoing, &mut Outbox)>, Error> {
+        self.check_offerer(id, true)?;
+        match self.find(id)? {
+            Found::Out(outgoing, out) => Ok(Some((outgoing, out))),
+            Found::In(..) | Found::Over => Ok(None),
+        }
+    }
+
+    /// A transfer of the peer's, for a frame that only a sender sends; `None` if
+    /// it is over (`TR-ROLE`).
+    fn receiving(&mut self, id: TransferId) -> Result<Option<(&mut Incoming, &mut Outbox)>, Error> {
+        self.check_offerer(id, false)?;
+        match self.find(id)? {
+            Found::In(incoming, out) => Ok(Some((incoming, out))),
+            Found::Out(..) | Found::Over => Ok(None),
+        }
+    }
+
+    fn check_offerer(&self, id: TransferId, own: bool) -> Result<(), Error> {
+        if (id.0 % 2 == self.next_own % 2) == own {
+            return Ok(());
+        }
+        let text = "a frame is not for its sender's side of the transfer";
+        Err(Error::peer(ErrorCode::ProtocolViolation, text))
+    }
+
+    /// TR-OVER: what names a transfer that is over is ignored, and what names one
+    /// that never was is refused.
     fn find(&mut self, id: TransferId) -> Result<Found<'_>, Error> {
         let known = if id.0 % 2 == self.next_own % 2 {
             id.0 < self.next_own

@@ -90,6 +90,9 @@ impl Established {
     }
 
     fn next_page(&mut self) -> Option<Frame> {
+        if self.is_closing() {
+            return None; // FC-CLOSE: nothing follows it.
+        }
         self.transfers.values_mut().find_map(|slot| match &mut slot.transfer {
             Transfer::Out(outgoing) => outgoing.next_page(),
             Transfer::In(_) => None,

@@ -17,8 +17,7 @@ mod statement;
 use std::collections::VecDeque;
 
 pub(crate) use self::credit::{ReceiveCredit, SendCredit};
-pub(crate) use self::state::TransferEvent;
-pub use self::state::TransferState;
+pub use self::state::{TransferEvent, TransferState};
 
 use crate::connection::Event;
 use crate::crypto::Secret32;
@@ -101,9 +100,7 @@ pub(crate) fn told_by_peer(code: u16, text: &str) -> Error {
         ErrorCode::Cancelled | ErrorCode::Declined | ErrorCode::OfferExpired => Blame::Circumstance,
         _ => Blame::Peer,
     };
-    let said = crate::escape::reason(text);
-    let text = if said.is_empty() { "the peer gave no reason".to_owned() } else { said };
-    Error::new(blame, code, text)
+    Error::new(blame, code, crate::escape::reason(text)).told()
 }
 
 /// The text that goes to the peer with a code. Only texts of this crate's own

@@ -3,7 +3,8 @@
 //! Pieces of a chunk may come in any order, for the channel is unordered. Each
 //! begins at a multiple of the piece size and is as long as that, but for the
 //! one that ends the chunk, which carries the leaf (`TR-PIECE`). A bitmap says
-//! which are here. Memory is bounded by `MAX_OPEN_BYTES`, in whole chunks.
+//! which are here. Memory is bounded by `MAX_OPEN_BYTES` and one chunk, each
+//! chunk counted whole from its first piece on.
 
 use std::collections::BTreeMap;
 
@@ -23,6 +24,7 @@ pub(super) struct WholeChunk {
 
 #[derive(Debug)]
 struct OpenChunk {
+    /// As long as the chunk will be.
     data: Vec<u8>,
     have: u64,
     /// The chunk's leaf and length, once the piece that ends it is here.
@@ -35,6 +37,7 @@ pub(super) struct OpenChunks {
     chunk_size: usize,
     piece_size: usize,
     open: BTreeMap<(FileIndex, u64), OpenChunk>,
+    held: u64,
     spare: Vec<Vec<u8>>,
 }
 
@@ -44,20 +47,23 @@ impl OpenChunks {
             chunk_size: 1 << chunk_log2,
             piece_size: 1 << piece_log2,
             open: BTreeMap::new(),
+            held: 0,
             spare: Vec::new(),
         }
     }
 
-    /// Bytes of memory that open chunks take, in whole chunks.
+    /// Bytes of memory that open chunks take.
     pub(super) fn held(&self) -> u64 {
-        (self.open.len() * self.chunk_size) as u64
+        self.held
     }
 
     /// Puts one piece into its place. Returns the chunk once it is whole.
+    /// `chunk_len` is how long the chunk will be.
     pub(super) fn insert(
         &mut self,
         file: FileIndex,
         offset: u64,
+        chunk_len: u64,
         leaf: Option<[u8; 32]>,
         piece: &[u8],
     ) -> Result<Option<WholeChunk>, Error> {
@@ -65,23 +71,26 @@ impl OpenChunks {
         let chunk = offset / self.chunk_size as u64;
         let within = usize::try_from(offset % self.chunk_size as u64).unwrap_or(usize::MAX);
         let until = within.saturating_add(piece.len());
-        if !within.is_multiple_of(self.piece_size) || piece.is_empty() || until > self.chunk_size {
+        let chunk_len = usize::try_from(chunk_len).unwrap_or(usize::MAX).min(self.chunk_size);
+        if !within.is_multiple_of(self.piece_size) || piece.is_empty() || until > chunk_len {
             return Err(violation("a piece is not in its place"));
         }
         if piece.len() > self.piece_size || (leaf.is_none() && piece.len() < self.piece_size) {
             return Err(violation("a piece is not of the piece size"));
         }
         if !self.open.contains_key(&(file, chunk)) {
-            let limit = (MAX_OPEN_BYTES / self.chunk_size).max(1);
-            if self.open.len() >= limit {
+            if self.held > MAX_OPEN_BYTES as u64 {
                 // TR-OPEN-CHUNKS
                 return Err(Error::peer(
                     ErrorCode::LimitExceeded,
                     "too many chunks are partly sent",
                 ));
             }
-            let mut data = self.spare.pop().unwrap_or_default();
-            data.resize(self.chunk_size, 0);
+            // A short chunk gets a short buffer: credit counts what it takes.
+            let spare = if chunk_len == self.chunk_size { self.spare.pop() } else { None };
+            let mut data = spare.unwrap_or_default();
+            data.resize(chunk_len, 0);
+            self.held += chunk_len as u64;
             self.open.insert((file, chunk), OpenChunk { data, have: 0, end: None });
         }
         let Some(open) = self.open.get_mut(&(file, chunk)) else { return Ok(None) };
@@ -110,24 +119,31 @@ impl OpenChunks {
         }
         let Some(open) = self.open.remove(&(file, chunk)) else { return Ok(None) };
         let mut data = open.data;
+        self.held = self.held.saturating_sub(data.len() as u64);
         data.truncate(len);
         Ok(Some(WholeChunk { data, leaf }))
     }
 
     /// Takes a buffer back for a later chunk.
     pub(super) fn recycle(&mut self, buf: Vec<u8>) {
-        if self.spare.len() < SPARE_BUFFERS {
+        if self.spare.len() < SPARE_BUFFERS && buf.capacity() >= self.chunk_size {
             self.spare.push(buf);
         }
     }
 
     /// Drops the open chunks of a file that is given up.
     pub(super) fn forget(&mut self, file: FileIndex) {
-        self.open.retain(|(of, _), _| *of != file);
+        let held = &mut self.held;
+        self.open.retain(|(of, _), open| {
+            let stays = *of != file;
+            *held = held.saturating_sub(if stays { 0 } else { open.data.len() as u64 });
+            stays
+        });
     }
 
     pub(super) fn clear(&mut self) {
         self.open.clear();
+        self.held = 0;
         self.spare.clear();
     }
 }
@@ -137,6 +153,7 @@ mod tests {
     use super::*;
 
     const FILE: FileIndex = FileIndex(1);
+    const LEN: u64 = 16384;
     const LEAF: Option<[u8; 32]> = Some([1; 32]);
 
     fn chunks() -> OpenChunks {
@@ -149,11 +166,12 @@ mod tests {
             (0..4u8).map(|n| vec![n; if n == 3 { 100 } else { 4096 }]).collect();
         for order in [[0, 1, 2, 3], [3, 2, 1, 0], [1, 3, 0, 2]] {
             let mut open = chunks();
+            let len = 3 * 4096 + 100;
             let mut whole = None;
             for &n in &order {
                 assert!(whole.is_none());
                 let leaf = if n == 3 { LEAF } else { None };
-                whole = open.insert(FILE, 16384 + n as u64 * 4096, leaf, &pieces[n]).unwrap();
+                whole = open.insert(FILE, 16384 + n as u64 * 4096, len, leaf, &pieces[n]).unwrap();
             }
             assert_eq!(whole.unwrap().data, pieces.concat());
             assert_eq!(open.held(), 0);
@@ -163,35 +181,48 @@ mod tests {
     #[test]
     fn misplaced_pieces_are_refused() {
         let full = vec![0; 4096];
-        assert!(chunks().insert(FILE, 1, None, &full).is_err(), "not at a multiple");
-        assert!(chunks().insert(FILE, 0, None, &full[1..]).is_err(), "short and not the last");
-        assert!(chunks().insert(FILE, 0, LEAF, &[]).is_err(), "empty");
-        assert!(chunks().insert(FILE, 0, LEAF, &[0; 4097]).is_err(), "longer than a piece");
+        assert!(chunks().insert(FILE, 1, LEN, None, &full).is_err(), "not at a multiple");
+        assert!(chunks().insert(FILE, 0, LEN, None, &full[1..]).is_err(), "short and not the last");
+        assert!(chunks().insert(FILE, 0, LEN, LEAF, &[]).is_err(), "empty");
+        assert!(chunks().insert(FILE, 0, LEN, LEAF, &[0; 4097]).is_err(), "longer than a piece");
         let mut open = chunks();
-        assert!(open.insert(FILE, 4096, LEAF, &full).unwrap().is_none());
-        assert!(open.insert(FILE, 8192, None, &full).is_err(), "behind the end");
-        assert!(open.insert(FILE, 4096, None, &full).is_err(), "twice");
+        assert!(open.insert(FILE, 4096, LEN, LEAF, &full).unwrap().is_none());
+        assert!(open.insert(FILE, 8192, LEN, None, &full).is_err(), "behind the end");
+        assert!(open.insert(FILE, 4096, LEN, None, &full).is_err(), "twice");
         let mut open = chunks();
-        assert!(open.insert(FILE, 8192, None, &full).unwrap().is_none());
-        assert!(open.insert(FILE, 4096, LEAF, &full).is_err(), "an end before a piece");
+        assert!(open.insert(FILE, 8192, LEN, None, &full).unwrap().is_none());
+        assert!(open.insert(FILE, 4096, LEN, LEAF, &full).is_err(), "an end before a piece");
     }
 
     #[test]
     fn offsets_near_the_end_of_the_world_do_not_overflow() {
         let full = vec![0; 4096];
         let offset = u64::MAX - 4095;
-        assert!(chunks().insert(FILE, offset, LEAF, &full).unwrap().is_none());
+        assert!(chunks().insert(FILE, offset, LEN, LEAF, &full).unwrap().is_none());
     }
 
+    // TR-OPEN-CHUNKS
     #[test]
-    fn open_chunks_are_bounded() {
+    fn open_chunks_are_bounded_by_their_bytes() {
         let mut open = chunks();
         let full = vec![0; 4096];
         let limit = (MAX_OPEN_BYTES / 16384) as u64;
-        for chunk in 0..limit {
-            assert!(open.insert(FILE, chunk * 16384, None, &full).unwrap().is_none());
+        for chunk in 0..=limit {
+            assert!(open.insert(FILE, chunk * 16384, LEN, None, &full).unwrap().is_none());
         }
-        let error = open.insert(FILE, limit * 16384, None, &full).unwrap_err();
+        assert_eq!(open.held(), MAX_OPEN_BYTES as u64 + LEN);
+        let error = open.insert(FILE, (limit + 1) * 16384, LEN, None, &full).unwrap_err();
         assert_eq!(error.code, ErrorCode::LimitExceeded);
+        open.forget(FILE);
+        assert_eq!(open.held(), 0);
+    }
+
+    #[test]
+    fn a_short_chunk_takes_no_more_memory_than_it_is_long() {
+        let mut open = chunks();
+        open.recycle(Vec::with_capacity(16384));
+        let whole = open.insert(FILE, 0, 1, LEAF, &[7]).unwrap().unwrap();
+        assert_eq!(whole.data, [7]);
+        assert!(whole.data.capacity() < 64, "{}", whole.data.capacity());
     }
 }

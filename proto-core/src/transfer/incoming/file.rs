@@ -2,12 +2,13 @@
 //! durable, and what they must add up to.
 
 use crate::error::{Error, ErrorCode};
+use crate::limits::{MAX_EARLY_CHUNKS_COUNT, MAX_NACKED_CHUNKS_COUNT};
 use crate::ranges::RangeSet;
 use crate::tree::OutOfOrderTree;
 
 /// Leaves that may wait for an earlier chunk. Credit bounds what can be out of
 /// order; this is the belt to it, at the smallest chunk size.
-const MAX_EARLY_LEAVES: usize = 4096;
+const MAX_EARLY_LEAVES: usize = MAX_EARLY_CHUNKS_COUNT;
 
 /// How far a file is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +30,8 @@ pub(super) struct ReceiveFile {
     verified: RangeSet,
     /// Chunks that storage has written and made durable.
     pub(super) durable: RangeSet,
+    /// The root that the manifest promised, if it did.
+    promised: Option<[u8; 32]>,
     /// The root that the sender stated.
     root: Option<[u8; 32]>,
     /// How often chunks were asked for again.
@@ -36,7 +39,7 @@ pub(super) struct ReceiveFile {
 }
 
 impl ReceiveFile {
-    pub(super) fn new(size: u64, chunk_size: u64) -> Self {
+    pub(super) fn new(size: u64, chunk_size: u64, promised: Option<[u8; 32]>) -> Self {
         Self {
             size,
             chunk_size,
@@ -44,6 +47,7 @@ impl ReceiveFile {
             tree: OutOfOrderTree::new(MAX_EARLY_LEAVES),
             verified: RangeSet::new(),
             durable: RangeSet::new(),
+            promised,
             root: None,
             nacks: std::collections::BTreeMap::new(),
         }
@@ -85,8 +89,11 @@ impl ReceiveFile {
     }
 
     /// Counts that a chunk did not match; `false` when it may not be asked for
-    /// again (`TR-NACK-LIMIT`).
+    /// again (`TR-NACK-LIMIT`, `TR-NACK-BOUND`).
     pub(super) fn may_ask_again(&mut self, chunk: u64, limit: usize) -> bool {
+        if self.nacks.len() >= MAX_NACKED_CHUNKS_COUNT && !self.nacks.contains_key(&chunk) {
+            return false;
+        }
         let asked = self.nacks.entry(chunk).or_insert(0);
         *asked += 1;
         *asked < limit
@@ -104,10 +111,13 @@ impl ReceiveFile {
         Ok(())
     }
 
-    /// Whether all chunks are verified and the root is known; then whether the
-    /// root is right.
+    /// Whether the root is right, as soon as that can be known: when it is not
+    /// the manifest's (`TR-ROOT-PROMISED`), or when all chunks are verified.
     pub(super) fn root_matches(&self) -> Option<bool> {
         let root = self.root?;
+        if self.promised.is_some_and(|promised| promised != root) {
+            return Some(false);
+        }
         if self.verified.len() < self.chunks() {
             return None;
         }

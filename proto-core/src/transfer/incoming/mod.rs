@@ -10,6 +10,7 @@ mod file;
 mod storing;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Instant;
 
 use self::chunk::OpenChunks;
@@ -25,12 +26,12 @@ use super::{
 use crate::connection::Event;
 use crate::error::{Error, ErrorCode};
 use crate::frame::{
-    Accept, Cancel, Complete, EntryRange, FailedFile, FileFailed, ManifestPage, Offer, Receipt,
-    Reject, Selection,
+    Accept, Body, Cancel, Complete, EntryRange, FailedFile, FileFailed, ManifestPage, Offer,
+    Receipt, Reject, Selection,
 };
 use crate::ids::{FileIndex, TransferId};
 use crate::limits::TRANSFER_CREDIT;
-use crate::manifest::{Manifest, ManifestBuilder};
+use crate::manifest::{EntryKind, Manifest, ManifestBuilder};
 use crate::storage::StorageRequest;
 
 /// Ranges in one ACCEPT, and failures in one RECEIPT: the frames' own limits.
@@ -43,7 +44,7 @@ pub(crate) struct Incoming {
     offer: Offer,
     /// Pages so far, until the manifest is whole.
     pages: Option<ManifestBuilder>,
-    manifest: Option<Manifest>,
+    manifest: Option<Arc<Manifest>>,
     state: TransferState,
     selected: Selected,
     statements: Option<Statements>,
@@ -95,7 +96,7 @@ impl Incoming {
     }
 
     /// The manifest, once it is whole.
-    pub(crate) fn manifest(&self) -> Option<&Manifest> {
+    pub(crate) fn manifest(&self) -> Option<&Arc<Manifest>> {
         self.manifest.as_ref()
     }
 
@@ -129,7 +130,12 @@ impl Incoming {
         if manifest.digest() != self.offer.digest || manifest.total_bytes() != self.offer.bytes {
             return Err(invalid("the manifest is not the one that was offered"));
         }
-        self.manifest = Some(manifest);
+        // TR-SIZE-KNOWN
+        let unknown = |kind: &EntryKind| matches!(kind, EntryKind::File { size: None, .. });
+        if manifest.iter().any(|(_, entry)| unknown(&entry.kind)) {
+            return Err(invalid("a file's size is not known"));
+        }
+        self.manifest = Some(Arc::new(manifest));
         out.events.push_back(Event::Offered { transfer: self.id });
         Ok(())
     }
@@ -157,20 +163,20 @@ impl Incoming {
                 .map(|some| Selection::Ranges(some.to_vec()))
                 .collect(),
         };
-        for selection in &selections {
-            selected
-                .extend(selection, manifest.len())
-                .map_err(|_| Error::misuse("the selection is not of this offer's entries"))?;
+        let misuse = "the selection is not of this offer's entries, ascending and apart";
+        let last = selections.len() - 1;
+        let mut answers = Vec::with_capacity(selections.len());
+        for (place, selection) in selections.into_iter().enumerate() {
+            selected.extend(&selection, manifest.len()).map_err(|_| Error::misuse(misuse))?;
+            let accept = Accept { transfer: self.id, more: place < last, selection };
+            accept.check().map_err(|_| Error::misuse(misuse))?;
+            answers.push(accept.into());
         }
         (self.progress.files_total, self.progress.bytes_total) = totals(manifest, &selected);
         self.statements = Some(Statements::new(manifest, &selected));
         self.selected = selected;
         self.step(TransferEvent::Accept)?;
-        let last = selections.len() - 1;
-        for (place, selection) in selections.into_iter().enumerate() {
-            out.control
-                .push_back(Accept { transfer: self.id, more: place < last, selection }.into());
-        }
+        out.control.extend(answers);
         out.events.push_back(Event::Accepted {
             transfer: self.id,
             files: self.progress.files_total,

@@ -17,7 +17,7 @@ use crate::connection::Event;
 use crate::error::{Error, ErrorCode};
 use crate::frame::{Ack, AckRange, Data, FileEnd, Nack};
 use crate::ids::FileIndex;
-use crate::limits::{FILE_END_COST, MAX_CHUNK_SENDS_COUNT, timers};
+use crate::limits::{FILE_END_COST, MAX_CHUNK_SENDS_COUNT, MAX_OPEN_FILES_COUNT, timers};
 use crate::manifest::{Entry, EntryKind};
 use crate::ranges::RangeSet;
 use crate::storage::{StorageError, StorageErrorKind, StorageReply, StorageRequest};
@@ -102,8 +102,9 @@ impl Incoming {
         let chunk_size = u64::from(self.offer.chunk_size());
         let file = self.open_file(data.file)?;
         file.check_piece(data.offset, payload.len() as u64, data.leaf.is_some())?;
+        let chunk_len = file.chunk_len(data.offset / chunk_size);
         let held = self.open.held();
-        let whole = self.open.insert(data.file, data.offset, data.leaf, payload)?;
+        let whole = self.open.insert(data.file, data.offset, chunk_len, data.leaf, payload)?;
         match self.open.held().cmp(&held) {
             std::cmp::Ordering::Greater => self.credit.hold(self.open.held() - held),
             std::cmp::Ordering::Less => self.credit.release(held - self.open.held()),
@@ -161,15 +162,20 @@ impl Incoming {
         }
         if !self.files.contains_key(&file) {
             let entry = self.entry(file).filter(|_| self.selected.contains(file));
-            let Some(EntryKind::File { size: Some(size), .. }) = entry.map(|entry| entry.kind)
+            let Some(EntryKind::File { size: Some(size), root, .. }) =
+                entry.map(|entry| entry.kind)
             else {
                 return Err(violation("data came for an entry that was not accepted"));
             };
             if self.storing.settled.contains(file.0.into()) {
                 return Err(violation("data came for a file that was settled"));
             }
+            if self.files.len() >= MAX_OPEN_FILES_COUNT {
+                // TR-OPEN-FILES
+                return Err(Error::peer(ErrorCode::LimitExceeded, "too many files are open"));
+            }
             let chunk_size = u64::from(self.offer.chunk_size());
-            self.files.insert(file, ReceiveFile::new(size, chunk_size));
+            self.files.insert(file, ReceiveFile::new(size, chunk_size, root));
         }
         self.files.get_mut(&file).ok_or_else(|| violation("data came for an unknown file"))
     }

@@ -9,6 +9,7 @@ mod reading;
 mod sending;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 use self::reading::{ReadAhead, Reading};
 use super::selection::Selected;
@@ -23,7 +24,7 @@ use crate::frame::{
     Accept, Ack, Cancel, Complete, FileFailed, Frame, ManifestPage, Nack, Offer, Receipt,
 };
 use crate::ids::{FileIndex, TransferId};
-use crate::limits::{MAX_CHUNK_SENDS_COUNT, TRANSFER_CREDIT};
+use crate::limits::{MAX_CHUNK_SENDS_COUNT, MAX_NACKED_CHUNKS_COUNT, TRANSFER_CREDIT};
 use crate::manifest::{EntryKind, Manifest};
 use crate::ranges::RangeSet;
 use crate::storage::StorageRequest;
@@ -42,7 +43,7 @@ pub(crate) struct Sizes {
 #[derive(Debug)]
 pub(crate) struct Outgoing {
     id: TransferId,
-    manifest: Manifest,
+    manifest: Arc<Manifest>,
     sizes: Sizes,
     state: TransferState,
     /// The first entry of the next page; `None` when all pages are out.
@@ -56,6 +57,8 @@ pub(crate) struct Outgoing {
     loaded: VecDeque<LoadedChunk>,
     /// Files that were begun and are not wholly acknowledged.
     files: BTreeMap<FileIndex, SendFile>,
+    /// Files that were given up, by either side.
+    failed: RangeSet,
     progress: Progress,
 }
 
@@ -78,6 +81,8 @@ struct SendFile {
     size: u64,
     chunks: u64,
     tree: TreeBuilder,
+    /// Chunks whose last piece has been sent, counted from the first.
+    sent: u64,
     acked: RangeSet,
     /// How often chunks were sent that had to be sent again.
     sends: BTreeMap<u64, usize>,
@@ -97,7 +102,7 @@ impl Outgoing {
     /// A new offer, whose OFFER frame is left in the outbox.
     pub(crate) fn offer(
         id: TransferId,
-        manifest: Manifest,
+        manifest: Arc<Manifest>,
         sizes: Sizes,
         note: String,
         out: &mut Outbox,
@@ -129,6 +134,7 @@ impl Outgoing {
             read_ahead: ReadAhead::default(),
             loaded: VecDeque::new(),
             files: BTreeMap::new(),
+            failed: RangeSet::new(),
             progress: Progress::default(),
         }
     }
@@ -137,7 +143,7 @@ impl Outgoing {
         self.state
     }
 
-    pub(crate) fn manifest(&self) -> &Manifest {
+    pub(crate) fn manifest(&self) -> &Arc<Manifest> {
         &self.manifest
     }
 
@@ -211,7 +217,8 @@ impl Outgoing {
             // An ACK of a file that is wholly acknowledged says nothing new.
             let Some(file) = self.files.get_mut(&range.file) else { continue };
             let end = range.first + range.count;
-            if end > file.tree.leaves() {
+            if end > file.sent {
+                // TR-ACK-SENT
                 return Err(Error::peer(
                     ErrorCode::ProtocolViolation,
                     "an ACK names a chunk that was never sent",
@@ -232,11 +239,16 @@ impl Outgoing {
 
     pub(crate) fn on_nack(&mut self, nack: &Nack, out: &mut Outbox) -> Result<(), Error> {
         let Some(file) = self.files.get_mut(&nack.file) else { return Ok(()) };
-        if nack.chunk >= file.tree.leaves() {
+        if nack.chunk >= file.sent || file.acked.contains(nack.chunk) {
+            // TR-NACK-SENT
             return Err(Error::peer(
                 ErrorCode::ProtocolViolation,
-                "a NACK names a chunk that was never sent",
+                "a NACK names a chunk that was never sent, or was acknowledged",
             ));
+        }
+        if file.sends.len() >= MAX_NACKED_CHUNKS_COUNT && !file.sends.contains_key(&nack.chunk) {
+            // TR-NACK-BOUND
+            return Err(Error::peer(ErrorCode::LimitExceeded, "too many chunks are asked for"));
         }
         let sends = file.sends.entry(nack.chunk).or_insert(1);
         *sends += 1;
@@ -264,6 +276,9 @@ impl Outgoing {
                 "a FILE_FAILED names a file that is not being sent",
             ));
         }
+        if self.failed.contains(frame.file.0.into()) {
+            return Ok(()); // TR-FAIL-ONCE: it crossed with this side's own, or says nothing new.
+        }
         self.fail_file(frame.file, &told_by_peer(frame.code, &frame.text), out);
         self.advance(out);
         Ok(())
@@ -276,8 +291,11 @@ impl Outgoing {
         self.loaded = kept;
         self.read_ahead.forget(file, dropped);
         self.files.remove(&file);
+        self.failed.insert(file.0.into()..u64::from(file.0) + 1);
+        let is_file = self.manifest.entry(file).is_some_and(|entry| !entry.is_directory());
         self.progress.files_failed = self.progress.files_failed.saturating_add(1);
         if let Some(statements) = &mut self.statements
+            && is_file
             && !statements.is_made(file)
         {
             let statement = Statement::Failed { code: error.code };

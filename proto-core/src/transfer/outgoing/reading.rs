@@ -121,6 +121,7 @@ impl Outgoing {
                 size,
                 chunks: size.div_ceil(self.chunk_size()),
                 tree: TreeBuilder::new(),
+                sent: 0,
                 acked: RangeSet::default(),
                 sends: std::collections::BTreeMap::new(),
             },

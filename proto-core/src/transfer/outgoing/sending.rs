@@ -71,6 +71,9 @@ impl Outgoing {
             self.finish_file(chunk.file, out);
         }
         if finishes {
+            if let Some(file) = self.files.get_mut(&chunk.file) {
+                file.sent = file.sent.max(chunk.chunk + 1);
+            }
             self.read_ahead.recycle(chunk.data);
             self.advance(out);
         } else {

@@ -1,0 +1,364 @@
+//! A receiver against a sender that breaks the rules: each refusal of chapters 3
+//! and 7 that a receiver owes.
+
+#![allow(clippy::unwrap_used, clippy::panic)] // a test that fails says so
+
+mod forger;
+mod support;
+
+use std::time::Duration;
+
+use forger::{CHUNK, Forger, OURS, PIECE, statements};
+use passel_proto::connection::Event;
+use passel_proto::error::ErrorCode;
+use passel_proto::frame::{
+    Cancel, Complete, FileEnd, FileFailed, Frame, ManifestPage, Offer, Ping,
+};
+use passel_proto::ids::{Channel, FileIndex, TransferId};
+use passel_proto::limits::{MAX_OPEN_FILES_COUNT, TRANSFER_CREDIT};
+use passel_proto::manifest::{Entry, EntryKind, ManifestBuilder};
+use passel_proto::path::SafePath;
+use passel_proto::tree::leaf_hash;
+use support::{content, manifest};
+
+const VIOLATION: Option<ErrorCode> = Some(ErrorCode::ProtocolViolation);
+
+/// A forger that offers one file, accepted, and the file's content.
+fn one_file(size: usize) -> (Forger, Vec<u8>) {
+    let bytes = content(size, 1);
+    let mut forger = Forger::new(manifest(&[("a", bytes.clone())]));
+    forger.accepted();
+    (forger, bytes)
+}
+
+/// TR-RECEIPT, TR-STATEMENTS, TR-RECEIPT-ORDER: what an honest sender gets.
+#[test]
+fn a_peer_made_by_hand_can_complete_a_transfer() {
+    let (mut forger, bytes) = one_file(CHUNK * 2 + 5);
+    forger.end(0, &bytes);
+    for (place, chunk) in bytes.chunks(CHUNK).enumerate() {
+        forger.chunk(0, place as u64, chunk, chunk);
+    }
+    let digest = statements(&[(0, &bytes)]);
+    forger.send(Complete { transfer: OURS, statements: digest });
+    forger.wait(Duration::from_millis(200));
+    assert_eq!(forger.refused(), None);
+    assert_eq!(forger.disk.committed.get(&0), Some(&bytes));
+    let place = |pick: fn(&Frame) -> bool| forger.got.iter().rposition(|(frame, _)| pick(frame));
+    let (ack, receipt) = (
+        place(|frame| matches!(frame, Frame::Ack(_))),
+        place(|frame| matches!(frame, Frame::Receipt(_))),
+    );
+    assert!(ack.is_some() && ack < receipt, "{ack:?} {receipt:?}");
+    // TR-OVER: what is still under way to it is harmless.
+    forger.data(0, 0, None, &[0; PIECE]);
+    forger.send(Cancel { transfer: OURS, code: 0x20, text: String::new() });
+    assert_eq!(forger.refused(), None);
+}
+
+/// WF-REFUSE: the record is left where it breaks, and the connection ends.
+#[test]
+fn bytes_that_are_no_frames_end_the_connection() {
+    for (plaintext, code) in [
+        (&[251][..], ErrorCode::Malformed),            // half a number
+        (&[0x1c], ErrorCode::Malformed),               // no length
+        (&[0x1c, 2, 1], ErrorCode::Malformed),         // half a body
+        (&[0x1c, 2, 1, 1], ErrorCode::Malformed),      // WF-CANONICAL: trailing byte
+        (&[0x1c, 3, 251, 1, 0], ErrorCode::Malformed), // WF-CANONICAL: overlong
+        (&[251, 0x1c, 0, 1, 1], ErrorCode::Malformed), // WF-CANONICAL: overlong type
+        (&[0x7f, 252, 1, 192, 0, 0], ErrorCode::Malformed), // WF-FRAME-LENGTH: 49153
+        (&[0x7e, 0], ErrorCode::UnknownCriticalFrame), // WF-FRAME-UNKNOWN
+        (&[0x0a, 0], ErrorCode::ProtocolViolation),    // WF-FRAME-CHANNEL
+    ] {
+        let (mut forger, _) = one_file(10);
+        forger.raw(Channel::Control, plaintext);
+        assert_eq!(forger.refused(), Some(code), "{plaintext:?}");
+    }
+}
+
+/// FC-PING, WF-FRAME-UNKNOWN
+#[test]
+fn a_ping_behind_an_unknown_odd_frame_is_answered() {
+    let (mut forger, _) = one_file(10);
+    forger.raw(Channel::Control, &[0x7f, 2, 9, 9, 0x1c, 1, 42]);
+    assert!(forger.count(|frame| matches!(frame, Frame::Pong(pong) if pong.token == 42)) == 1);
+    forger.send(Ping { token: u64::MAX });
+    assert_eq!(forger.refused(), None);
+}
+
+/// TR-ID-PARITY, TR-ROLE, TR-OVER
+#[test]
+fn transfers_are_numbered_without_gaps_by_their_offerer() {
+    for id in [1, 2, u32::MAX] {
+        let mut forger = Forger::new(manifest(&[("a", vec![])]));
+        forger.send(Offer { transfer: TransferId(id), ..forger.offer_frame() });
+        assert_eq!(forger.refused(), VIOLATION, "{id}");
+    }
+    let (mut forger, _) = one_file(10);
+    forger.send(Complete { transfer: TransferId(2), statements: [0; 32] });
+    assert_eq!(forger.refused(), VIOLATION, "never offered");
+    let (mut forger, _) = one_file(10);
+    forger.send(passel_proto::frame::Nack { transfer: OURS, file: FileIndex(0), chunk: 0 });
+    assert_eq!(forger.refused(), VIOLATION, "only a receiver says NACK");
+}
+
+/// TR-TOO-MANY, TR-HASH: the offer is refused, and nothing else ends.
+#[test]
+fn offers_that_cannot_be_taken_are_rejected_one_by_one() {
+    let mut forger = Forger::new(manifest(&[("a", vec![])]));
+    for id in 0..6 {
+        forger.send(Offer { transfer: TransferId(id * 2), ..forger.offer_frame() });
+    }
+    let rejected = |forger: &Forger, id, code: ErrorCode| {
+        forger.count(|frame| {
+            matches!(frame, Frame::Reject(reject)
+                if reject.transfer == TransferId(id) && reject.code == code.to_wire())
+        }) == 1
+    };
+    assert!(rejected(&forger, 10, ErrorCode::TooManyTransfers));
+    let mut forger = Forger::new(manifest(&[("a", vec![])]));
+    forger.send(Offer { hash: 2, ..forger.offer_frame() });
+    assert!(rejected(&forger, 0, ErrorCode::UnsupportedSuite));
+    forger.send(Offer { transfer: TransferId(2), ..forger.offer_frame() });
+    assert_eq!(forger.refused(), None);
+}
+
+/// TR-MANIFEST-PAGE, TR-OFFER-TRUE, TR-SIZE-KNOWN
+#[test]
+fn a_manifest_that_is_not_the_offered_one_is_refused() {
+    let files = [("a", content(10, 1)), ("b", vec![])];
+    let altered = |alter: fn(&mut Offer, &mut ManifestPage)| {
+        let mut forger = Forger::new(manifest(&files));
+        let (mut offer, mut page) = (forger.offer_frame(), forger.page_frame());
+        alter(&mut offer, &mut page);
+        forger.send(offer);
+        forger.send(page);
+        assert!(!forger.events.iter().any(|event| matches!(event, Event::Offered { .. })));
+        forger.refused()
+    };
+    let invalid = Some(ErrorCode::ManifestInvalid);
+    assert_eq!(altered(|_, page| page.first = 1), invalid);
+    assert_eq!(altered(|offer, _| offer.entries = 1), invalid);
+    assert_eq!(altered(|offer, _| offer.bytes += 1), invalid);
+    assert_eq!(altered(|offer, _| offer.digest[0] ^= 1), invalid);
+    assert_eq!(altered(|_, page| page.count = 1), Some(ErrorCode::Malformed));
+    let mut forger = Forger::new(manifest(&files));
+    forger.offer();
+    forger.send(forger.page_frame());
+    assert_eq!(forger.refused(), invalid, "a page after the last");
+
+    let mut builder = ManifestBuilder::new();
+    let kind = EntryKind::File { size: None, executable: false, mime: None, root: None };
+    let path = SafePath::parse("a").unwrap();
+    builder.push(&Entry { path, kind, modified: None }).unwrap();
+    let mut forger = Forger::new(builder.finish().unwrap());
+    forger.offer();
+    assert_eq!(forger.refused(), invalid, "a size that is not known");
+}
+
+/// TR-SELECTION-ONLY: nothing is taken before the answer, or outside of it.
+#[test]
+fn data_that_was_not_accepted_is_refused() {
+    let bytes = content(CHUNK, 1);
+    let files = [("a", bytes.clone()), ("b", bytes.clone()), ("d/", vec![])];
+    let mut forger = Forger::new(manifest(&files));
+    forger.offer();
+    forger.chunk(0, 0, &bytes, &bytes);
+    assert_eq!(forger.refused(), VIOLATION, "not answered");
+    for file in [1, 2, 3] {
+        let mut forger = Forger::new(manifest(&files));
+        forger.offer();
+        let some = passel_proto::frame::EntryRange { first: 0, count: 1 };
+        forger.victim.accept(forger.now, OURS, Some(vec![some])).unwrap();
+        forger.chunk(file, 0, &bytes, &bytes);
+        assert_eq!(forger.refused(), VIOLATION, "entry {file}");
+        assert!(forger.disk.parts.is_empty());
+    }
+    let mut forger = Forger::new(manifest(&files));
+    forger.accepted();
+    forger.end(2, &[]);
+    assert_eq!(forger.refused(), VIOLATION, "a directory has no end");
+}
+
+/// TR-PIECE, TR-LEAF, TR-PIECE-ONCE
+#[test]
+fn pieces_are_where_they_belong_and_come_once() {
+    let leaf = Some([0; 32]);
+    let size = CHUNK as u64 * 2 + 5;
+    for (offset, leaf, len, why) in [
+        (1, None, PIECE, "not at a multiple"),
+        (0, None, PIECE - 1, "short"),
+        (0, None, PIECE + 1, "long"),
+        (0, None, 0, "empty"),
+        (0, leaf, PIECE, "a leaf before the chunk's end"),
+        ((CHUNK - PIECE) as u64, None, PIECE, "no leaf at the chunk's end"),
+        (size - 5, None, 5, "no leaf at the file's end"),
+        (size - 5, leaf, 6, "behind the file's end"),
+        (size - 5, leaf, 4, "a leaf before the file's end"),
+        (u64::MAX - PIECE as u64 + 1, None, PIECE, "at the end of the world"),
+    ] {
+        let (mut forger, _) = one_file(CHUNK * 2 + 5);
+        forger.data(0, offset, leaf, &vec![0; len]);
+        assert_eq!(forger.refused(), VIOLATION, "{why}");
+    }
+    let (mut forger, _) = one_file(CHUNK * 2);
+    forger.data(0, 0, None, &[0; PIECE]);
+    assert_eq!(forger.refused(), None);
+    forger.data(0, 0, None, &[0; PIECE]);
+    assert_eq!(forger.refused(), VIOLATION, "a piece twice");
+    let (mut forger, bytes) = one_file(CHUNK * 2);
+    forger.chunk(0, 1, &bytes[CHUNK..], &bytes[CHUNK..]);
+    forger.data(0, CHUNK as u64, None, &bytes[..PIECE]);
+    assert_eq!(forger.refused(), VIOLATION, "a chunk twice");
+}
+
+/// TR-NACK, TR-NACK-LIMIT: three more tries, then the file fails and no other.
+#[test]
+fn a_chunk_that_does_not_match_is_asked_for_three_times() {
+    let bytes = content(CHUNK, 1);
+    let mut forger = Forger::new(manifest(&[("a", bytes.clone()), ("b", bytes.clone())]));
+    forger.accepted();
+    let wrong = content(CHUNK, 2);
+    for tries in 1..=4 {
+        assert!(forger.failed().is_empty());
+        forger.chunk(0, 0, &wrong, &bytes);
+        assert_eq!(forger.count(|frame| matches!(frame, Frame::Nack(_))), tries.min(3));
+    }
+    assert_eq!(forger.failed(), [(0, ErrorCode::HashMismatch)]);
+    forger.end(0, &bytes); // under way when the file was given up
+    forger.chunk(1, 0, &bytes, &bytes);
+    forger.end(1, &bytes);
+    let digest = statements(&[(0, &bytes), (1, &bytes)]);
+    forger.send(Complete { transfer: OURS, statements: digest });
+    forger.wait(Duration::from_millis(200));
+    assert_eq!(forger.refused(), None);
+    let arrived: Vec<u32> = forger.disk.committed.keys().copied().collect();
+    assert_eq!(arrived, [1]);
+    let listed = forger.got.iter().find_map(|(frame, _)| match frame {
+        Frame::Receipt(receipt) => Some((receipt.delivered, receipt.failed, receipt.listed.len())),
+        _ => None,
+    });
+    assert_eq!(listed, Some((1, 1, 1)));
+}
+
+/// TR-ROOT: a file is complete only if its root agrees.
+#[test]
+fn a_root_that_does_not_match_fails_the_file() {
+    let (mut forger, bytes) = one_file(CHUNK * 2);
+    forger.chunk(0, 0, &bytes[..CHUNK], &bytes[..CHUNK]);
+    forger.chunk(0, 1, &bytes[CHUNK..], &bytes[CHUNK..]);
+    forger.end(0, &content(CHUNK * 2, 2));
+    assert_eq!(forger.failed(), [(0, ErrorCode::HashMismatch)]);
+    forger.wait(Duration::from_millis(200));
+    assert!(forger.disk.committed.is_empty());
+}
+
+/// TR-ROOT-PROMISED: what the user saw in the list is what must come.
+#[test]
+fn a_root_that_is_not_the_manifests_fails_the_file() {
+    let bytes = content(CHUNK, 1);
+    for (promised, fails) in [(forger::root_of(&bytes), false), ([7; 32], true)] {
+        let mut builder = ManifestBuilder::new();
+        let size = Some(bytes.len() as u64);
+        let kind = EntryKind::File { size, executable: false, mime: None, root: Some(promised) };
+        let path = SafePath::parse("a").unwrap();
+        builder.push(&Entry { path, kind, modified: None }).unwrap();
+        let mut forger = Forger::new(builder.finish().unwrap());
+        forger.accepted();
+        forger.chunk(0, 0, &bytes, &bytes);
+        forger.end(0, &bytes);
+        forger.wait(Duration::from_millis(200));
+        assert_eq!(!forger.failed().is_empty(), fails);
+        assert_eq!(forger.disk.committed.is_empty(), fails);
+    }
+}
+
+/// TR-STATE-ONCE, TR-FILE-END
+#[test]
+fn one_statement_is_made_on_a_file_and_it_is_true() {
+    let (mut forger, bytes) = one_file(CHUNK);
+    forger.end(0, &bytes);
+    forger.end(0, &bytes);
+    assert_eq!(forger.refused(), VIOLATION, "FILE_END twice");
+    let (mut forger, bytes) = one_file(CHUNK);
+    forger.end(0, &bytes);
+    let text = String::new();
+    forger.send(FileFailed { transfer: OURS, file: FileIndex(0), code: 0x26, text });
+    assert_eq!(forger.refused(), VIOLATION, "FILE_END and FILE_FAILED");
+    let (mut forger, _) = one_file(CHUNK);
+    forger.send(FileEnd { transfer: OURS, file: FileIndex(0), size: 1, root: [0; 32] });
+    assert_eq!(forger.refused(), VIOLATION, "another size than the manifest's");
+}
+
+/// TR-COMPLETE, TR-STATEMENTS
+#[test]
+fn complete_is_said_once_and_over_what_was_stated() {
+    let mut forger = Forger::new(manifest(&[("a", vec![])]));
+    forger.offer();
+    forger.send(Complete { transfer: OURS, statements: [0; 32] });
+    assert_eq!(forger.refused(), VIOLATION, "before the answer");
+    let (mut forger, _) = one_file(CHUNK);
+    forger.send(Complete { transfer: OURS, statements: [0; 32] });
+    assert_eq!(forger.refused(), None, "it may overtake data");
+    forger.send(Complete { transfer: OURS, statements: [0; 32] });
+    assert_eq!(forger.refused(), VIOLATION, "twice");
+    let (mut forger, _) = one_file(0);
+    forger.end(0, &[]);
+    forger.send(Complete { transfer: OURS, statements: [0; 32] });
+    assert_eq!(forger.refused(), VIOLATION, "a digest of something else");
+    assert_eq!(forger.count(|frame| matches!(frame, Frame::Receipt(_))), 0);
+}
+
+/// FC-CREDIT-EXCEEDED, FC-CREDIT-INITIAL
+#[test]
+fn more_than_was_granted_is_refused() {
+    let (mut forger, bytes) = one_file(TRANSFER_CREDIT + CHUNK);
+    forger.stalled = true;
+    let chunks = TRANSFER_CREDIT / CHUNK;
+    for (place, chunk) in bytes.chunks(CHUNK).enumerate().take(chunks) {
+        forger.chunk(0, place as u64, chunk, chunk);
+    }
+    assert_eq!(forger.refused(), None);
+    assert_eq!(forger.count(|frame| matches!(frame, Frame::Credit(_))), 0, "nothing was released");
+    forger.data(0, TRANSFER_CREDIT as u64, None, &[0; PIECE]);
+    assert_eq!(forger.refused(), Some(ErrorCode::CreditExceeded));
+}
+
+/// FC-COUNT-OVER: data of a transfer that is over counts for the connection.
+#[test]
+fn data_of_a_transfer_that_is_over_is_bounded_too() {
+    let (mut forger, bytes) = one_file(CHUNK);
+    forger.chunk(0, 0, &bytes, &bytes);
+    forger.send(Cancel { transfer: OURS, code: 0x20, text: String::new() });
+    let mut credits = 0;
+    for _ in 0..2000 {
+        forger.data(0, 0, None, &[0; 32768]);
+        credits = forger.count(|frame| matches!(frame, Frame::Credit(_)));
+    }
+    assert_eq!(forger.refused(), None);
+    assert!(credits > 5, "what is thrown away is granted anew: {credits}");
+}
+
+/// TR-OPEN-FILES
+#[test]
+fn files_that_are_begun_and_not_ended_are_bounded() {
+    let names: Vec<String> = (0..=MAX_OPEN_FILES_COUNT).map(|n| format!("{n:05}")).collect();
+    let files: Vec<(&str, Vec<u8>)> =
+        names.iter().map(|name| (name.as_str(), vec![0; CHUNK + 1])).collect();
+    let mut forger = Forger::new(manifest(&files));
+    forger.send(forger.offer_frame());
+    let mut first = 0;
+    while first < forger.manifest.len() {
+        let page = forger.manifest.page(first, 16384).unwrap();
+        let (count, entries) = (page.count, page.bytes.to_vec());
+        forger.send(ManifestPage { transfer: OURS, first, count, entries });
+        first += count;
+    }
+    forger.victim.accept(forger.now, OURS, None).unwrap();
+    let leaf = Some(leaf_hash(&[0]));
+    for file in 0..names.len() {
+        assert_eq!(forger.victim.is_established(), file <= MAX_OPEN_FILES_COUNT);
+        forger.data(u32::try_from(file).unwrap(), CHUNK as u64, leaf, &[0]);
+    }
+    assert_eq!(forger.refused(), Some(ErrorCode::LimitExceeded));
+}
