@@ -1,3 +1,7 @@
-//! The `passel` command.
+//! The `passel` command. Everything it does lives in the library of this package.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    passel::main()
+}

@@ -1,0 +1,263 @@
+//! One thread for each transfer that carries out its storage requests in order,
+//! so that a slow disk delays nobody's network. The contract is that of
+//! `passel_proto::storage`. What does not live here: how files are read and
+//! written ([`super::source`], [`super::sink`]).
+
+use std::io;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::thread::JoinHandle;
+
+use passel_proto::storage::{StorageError, StorageReply, StorageRequest};
+
+use super::other;
+use super::sink::Sink;
+use super::source::Source;
+use super::walk::Sources;
+
+/// What an executor works on.
+#[derive(Debug)]
+pub enum Job {
+    /// Reads what is offered.
+    Send(Arc<Sources>),
+    /// Writes what arrives.
+    Receive(Box<Sink>),
+}
+
+/// Why a request was not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum SubmitError {
+    /// More requests are outstanding than were agreed on, which is a bug.
+    #[error("more storage requests are outstanding than the queue holds")]
+    Full(StorageRequest),
+    /// The thread has ended.
+    #[error("the storage thread has ended")]
+    Ended(StorageRequest),
+}
+
+/// A thread that carries out storage requests. Dropping it waits until all
+/// requests that were taken are carried out; what is temporary is then removed.
+#[derive(Debug)]
+pub struct Executor {
+    queue: Option<SyncSender<StorageRequest>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Executor {
+    /// Starts the thread. At most `capacity` requests may wait at one time.
+    ///
+    /// `deliver` is called on the thread with each reply, in the order of the
+    /// requests, and must not wait for whoever drops the executor; the sender of
+    /// an unbounded channel is right, as replies are no more than requests.
+    pub fn spawn(
+        job: Job,
+        capacity: usize,
+        deliver: impl FnMut(StorageReply) + Send + 'static,
+    ) -> io::Result<Self> {
+        let (queue, requests) = sync_channel(capacity);
+        let thread = std::thread::Builder::new()
+            .name("passel-storage".to_owned())
+            .spawn(move || run(job, &requests, deliver))?;
+        Ok(Self { queue: Some(queue), thread: Some(thread) })
+    }
+
+    /// Hands a request to the thread; never waits.
+    pub fn submit(&self, request: StorageRequest) -> Result<(), SubmitError> {
+        let Some(queue) = &self.queue else { return Err(SubmitError::Ended(request)) };
+        queue.try_send(request).map_err(|error| match error {
+            TrySendError::Full(request) => SubmitError::Full(request),
+            TrySendError::Disconnected(request) => SubmitError::Ended(request),
+        })
+    }
+}
+
+impl Drop for Executor {
+    fn drop(&mut self) {
+        self.queue = None;
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the storage thread panicked");
+        }
+    }
+}
+
+enum Worker {
+    Source(Source),
+    Sink(Box<Sink>),
+}
+
+fn run(job: Job, requests: &Receiver<StorageRequest>, mut deliver: impl FnMut(StorageReply)) {
+    let mut worker = match job {
+        Job::Send(sources) => Worker::Source(Source::new(sources)),
+        Job::Receive(sink) => Worker::Sink(sink),
+    };
+    while let Ok(request) = requests.recv() {
+        deliver(worker.carry_out(request));
+    }
+}
+
+impl Worker {
+    fn carry_out(&mut self, request: StorageRequest) -> StorageReply {
+        match request {
+            StorageRequest::Read { transfer, file, offset, len, last, mut buf } => {
+                let result = match self {
+                    Self::Source(source) => source.read(file, offset, len, last, &mut buf),
+                    Self::Sink(_) => Err(other("a receiver reads nothing")),
+                };
+                StorageReply::Read { transfer, file, offset, buf, result }
+            }
+            StorageRequest::Write { transfer, file, offset, data } => {
+                let result = self.sink().and_then(|sink| sink.write(file, offset, &data));
+                StorageReply::Written { transfer, file, offset, buf: data, result }
+            }
+            StorageRequest::Sync { transfer } => {
+                let result = self.sink().and_then(Sink::sync);
+                StorageReply::Synced { transfer, result }
+            }
+            StorageRequest::Commit { transfer, file, size } => {
+                let result = self.sink().and_then(|sink| sink.commit(file, size));
+                StorageReply::Committed { transfer, file, result }
+            }
+            StorageRequest::Discard { transfer, file } => {
+                let result = match self {
+                    Self::Source(source) => {
+                        source.close();
+                        Ok(())
+                    }
+                    Self::Sink(sink) => sink.discard(file),
+                };
+                StorageReply::Discarded { transfer, result }
+            }
+        }
+    }
+
+    fn sink(&mut self) -> Result<&mut Sink, StorageError> {
+        match self {
+            Self::Sink(sink) => Ok(sink),
+            Self::Source(_) => Err(other("a sender writes nothing")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::files::walk::walk;
+    use passel_proto::ids::{FileIndex, TransferId};
+    use std::fs;
+    use std::sync::mpsc::channel;
+
+    const ID: TransferId = TransferId(2);
+
+    fn start(job: Job) -> (Executor, Receiver<StorageReply>) {
+        let (deliver, replies) = channel();
+        let executor = Executor::spawn(job, 4, move |reply| {
+            let _ = deliver.send(reply);
+        });
+        (executor.unwrap(), replies)
+    }
+
+    #[test]
+    fn a_tree_goes_through_two_executors_unchanged() {
+        let temp = tempfile::tempdir().unwrap();
+        let top = temp.path().join("top");
+        fs::create_dir_all(top.join("sub/空")).unwrap();
+        let content: Vec<u8> = (0..100_000_u32).map(|i| (i % 251) as u8).collect();
+        fs::write(top.join("sub/big"), &content).unwrap();
+        fs::write(top.join("empty"), b"").unwrap();
+        let sources = Arc::new(walk(&[top]).unwrap());
+        let manifest = Arc::clone(sources.manifest());
+        let out = temp.path().join("out");
+        let sink = Sink::create(&out, Arc::clone(&manifest)).unwrap();
+        let (reader, reads) = start(Job::Send(sources));
+        let (writer, writes) = start(Job::Receive(Box::new(sink)));
+        let mut buffer = Vec::with_capacity(65_536);
+        let address = buffer.as_ptr();
+        let mut directories = Vec::new();
+        for (file, entry) in manifest.iter() {
+            let Some(size) = entry.size() else {
+                directories.push(file);
+                continue;
+            };
+            let mut offset = 0;
+            while offset < size {
+                let len = (size - offset).min(65_536) as u32;
+                let last = offset + u64::from(len) == size;
+                buffer.clear();
+                let read =
+                    StorageRequest::Read { transfer: ID, file, offset, len, last, buf: buffer };
+                reader.submit(read).unwrap();
+                let StorageReply::Read { buf, result: Ok(()), .. } = reads.recv().unwrap() else {
+                    panic!("read");
+                };
+                let write = StorageRequest::Write { transfer: ID, file, offset, data: buf };
+                writer.submit(write).unwrap();
+                let StorageReply::Written { buf, result: Ok(()), .. } = writes.recv().unwrap()
+                else {
+                    panic!("write");
+                };
+                buffer = buf;
+                offset += u64::from(len);
+            }
+            writer.submit(StorageRequest::Commit { transfer: ID, file, size }).unwrap();
+            let committed = writes.recv().unwrap();
+            assert!(matches!(committed, StorageReply::Committed { result: Ok(()), .. }));
+        }
+        assert_eq!(buffer.as_ptr(), address, "the buffer went round");
+        for file in directories.into_iter().rev() {
+            writer.submit(StorageRequest::Commit { transfer: ID, file, size: 0 }).unwrap();
+            let committed = writes.recv().unwrap();
+            assert!(matches!(committed, StorageReply::Committed { result: Ok(()), .. }));
+        }
+        writer.submit(StorageRequest::Sync { transfer: ID }).unwrap();
+        assert!(matches!(writes.recv().unwrap(), StorageReply::Synced { result: Ok(()), .. }));
+        writer.submit(StorageRequest::Discard { transfer: ID, file: None }).unwrap();
+        drop(writer);
+        assert!(matches!(writes.recv().unwrap(), StorageReply::Discarded { result: Ok(()), .. }));
+        assert_eq!(fs::read(out.join("top/sub/big")).unwrap(), content);
+        assert_eq!(fs::read(out.join("top/empty")).unwrap(), b"");
+        assert!(out.join("top/sub/空").is_dir());
+        assert_eq!(fs::read_dir(&out).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn requests_that_do_not_fit_the_job_are_answered_with_an_error() {
+        let temp = tempfile::tempdir().unwrap();
+        let sources = Arc::new(walk(&[temp.path().to_owned()]).unwrap());
+        let (executor, replies) = start(Job::Send(sources));
+        let write =
+            StorageRequest::Write { transfer: ID, file: FileIndex(0), offset: 0, data: vec![7] };
+        executor.submit(write).unwrap();
+        let StorageReply::Written { transfer, buf, result, .. } = replies.recv().unwrap() else {
+            panic!("not a write's reply");
+        };
+        assert_eq!((transfer, buf), (ID, vec![7]));
+        assert!(result.is_err());
+    }
+
+    #[test]
+    fn a_full_queue_gives_the_request_back_and_dropping_carries_out_the_rest() {
+        let temp = tempfile::tempdir().unwrap();
+        let sources = Arc::new(walk(&[temp.path().to_owned()]).unwrap());
+        let (gate, wait) = channel::<()>();
+        let (deliver, replies) = channel();
+        let executor = Executor::spawn(Job::Send(sources), 1, move |reply| {
+            let _ = wait.recv();
+            let _ = deliver.send(reply);
+        })
+        .unwrap();
+        let sync = || StorageRequest::Sync { transfer: ID };
+        let mut taken = 0;
+        let refused = loop {
+            match executor.submit(sync()) {
+                Ok(()) => taken += 1,
+                Err(error) => break error,
+            }
+        };
+        assert!(matches!(refused, SubmitError::Full(StorageRequest::Sync { .. })));
+        drop(gate);
+        drop(executor);
+        assert_eq!(replies.iter().count(), taken);
+    }
+}

@@ -1,0 +1,248 @@
+//! What a sink writes, and above all what it never touches, in real directories.
+
+use super::*;
+use passel_proto::manifest::ManifestBuilder;
+use passel_proto::path::SafePath;
+use passel_proto::storage::StorageErrorKind;
+use std::fs;
+use tempfile::TempDir;
+
+fn file(path: &str, size: usize) -> Entry {
+    let kind =
+        EntryKind::File { size: Some(size as u64), executable: false, mime: None, root: None };
+    Entry { path: SafePath::parse(path).unwrap(), kind, modified: None }
+}
+
+fn directory(path: &str) -> Entry {
+    let path = SafePath::parse(path).unwrap();
+    Entry { path, kind: EntryKind::Directory, modified: None }
+}
+
+fn manifest(entries: &[Entry]) -> Arc<Manifest> {
+    let mut builder = ManifestBuilder::new();
+    for entry in entries {
+        builder.push(entry).unwrap();
+    }
+    Arc::new(builder.finish().unwrap())
+}
+
+fn sink(out: &TempDir, entries: &[Entry]) -> Sink {
+    Sink::create(out.path(), manifest(entries)).unwrap()
+}
+
+/// Writes and commits a file.
+fn put(sink: &mut Sink, index: u32, data: &[u8]) -> Result<(), StorageError> {
+    sink.write(FileIndex(index), 0, data)?;
+    sink.commit(FileIndex(index), data.len() as u64)
+}
+
+fn names(dir: &Path) -> Vec<String> {
+    let mut names: Vec<String> = fs::read_dir(dir)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn nothing_is_visible_before_its_commit_and_nothing_temporary_after_the_end() {
+    let out = tempfile::tempdir().unwrap();
+    let mut sink = sink(&out, &[file("a", 4), file("b", 4)]);
+    sink.write(FileIndex(0), 2, b"cd").unwrap();
+    sink.write(FileIndex(0), 0, b"ab").unwrap();
+    sink.write(FileIndex(1), 0, b"ab").unwrap();
+    sink.sync().unwrap();
+    let during = names(out.path());
+    assert!(during.len() == 1 && during[0].starts_with(".passel-"), "{during:?}");
+    sink.commit(FileIndex(0), 4).unwrap();
+    sink.discard(None).unwrap();
+    assert_eq!(names(out.path()), ["a"]);
+    assert_eq!(fs::read(out.path().join("a")).unwrap(), b"abcd");
+    assert!(sink.write(FileIndex(1), 0, b"ab").is_err());
+}
+
+#[test]
+fn dropping_a_sink_leaves_nothing_temporary() {
+    let out = tempfile::tempdir().unwrap();
+    let mut sink = sink(&out, &[file("a", 4)]);
+    sink.write(FileIndex(0), 0, b"ab").unwrap();
+    drop(sink);
+    assert!(names(out.path()).is_empty());
+}
+
+#[test]
+fn one_file_can_be_discarded_and_begun_again() {
+    let out = tempfile::tempdir().unwrap();
+    let mut sink = sink(&out, &[file("a", 4)]);
+    sink.write(FileIndex(0), 0, b"xxxx").unwrap();
+    sink.discard(Some(FileIndex(0))).unwrap();
+    sink.discard(Some(FileIndex(0))).unwrap();
+    sink.sync().unwrap();
+    put(&mut sink, 0, b"ab").unwrap();
+    assert_eq!(fs::read(out.path().join("a")).unwrap(), b"ab");
+}
+
+#[test]
+fn a_short_file_is_not_committed() {
+    let out = tempfile::tempdir().unwrap();
+    let mut sink = sink(&out, &[file("a", 4)]);
+    sink.write(FileIndex(0), 0, b"ab").unwrap();
+    assert_eq!(sink.commit(FileIndex(0), 4).unwrap_err().kind, StorageErrorKind::Other);
+    assert!(!out.path().join("a").exists());
+}
+
+#[test]
+fn a_write_beyond_the_end_is_refused() {
+    let out = tempfile::tempdir().unwrap();
+    let mut sink = sink(&out, &[file("a", 4)]);
+    assert!(sink.write(FileIndex(0), 3, b"xx").is_err());
+    assert!(sink.write(FileIndex(0), u64::MAX, b"xx").is_err());
+    assert!(sink.write(FileIndex(1), 0, b"xx").is_err());
+}
+
+#[test]
+fn names_that_are_taken_get_a_number_for_the_whole_entry() {
+    let out = tempfile::tempdir().unwrap();
+    fs::create_dir(out.path().join("d")).unwrap();
+    fs::write(out.path().join("d/old"), b"old").unwrap();
+    fs::write(out.path().join("f.txt"), b"old").unwrap();
+    let entries = [
+        directory("d"),
+        file("d/new", 1),
+        file("d/old", 1),
+        file("f (1).txt", 1),
+        file("f.txt", 1),
+    ];
+    let mut sink = sink(&out, &entries);
+    let renamed: Vec<_> = sink.renamed().iter().map(|(a, b)| (a.as_str(), b.as_str())).collect();
+    assert_eq!(renamed, [("d", "d (1)"), ("f.txt", "f (2).txt")]);
+    assert_eq!(sink.final_path(FileIndex(2)).unwrap(), out.path().join("d (1)/old"));
+    for index in 1..5 {
+        put(&mut sink, index, b"n").unwrap();
+    }
+    sink.commit(FileIndex(0), 0).unwrap();
+    sink.discard(None).unwrap();
+    assert_eq!(names(out.path()), ["d", "d (1)", "f (1).txt", "f (2).txt", "f.txt"]);
+    assert_eq!(names(&out.path().join("d (1)")), ["new", "old"]);
+    assert_eq!(fs::read(out.path().join("d/old")).unwrap(), b"old");
+    assert_eq!(fs::read(out.path().join("f.txt")).unwrap(), b"old");
+}
+
+#[test]
+fn a_name_taken_during_the_transfer_is_a_conflict_and_stays_untouched() {
+    let out = tempfile::tempdir().unwrap();
+    let mut sink = sink(&out, &[directory("d"), file("d/x", 1), file("f", 1)]);
+    fs::write(out.path().join("f"), b"theirs").unwrap();
+    fs::create_dir(out.path().join("d")).unwrap();
+    for index in [1, 2] {
+        let error = put(&mut sink, index, b"n").unwrap_err();
+        assert_eq!(error.kind, StorageErrorKind::NameConflict, "{error}");
+    }
+    assert_eq!(sink.commit(FileIndex(0), 0).unwrap_err().kind, StorageErrorKind::NameConflict);
+    assert_eq!(fs::read(out.path().join("f")).unwrap(), b"theirs");
+    assert!(names(&out.path().join("d")).is_empty());
+}
+
+#[cfg(unix)]
+#[test]
+fn links_planted_in_the_way_are_not_followed() {
+    use std::os::unix::fs::symlink;
+    let (out, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    // Before the transfer: even a dangling link counts as a name that is taken.
+    symlink(elsewhere.path().join("missing"), out.path().join("f")).unwrap();
+    symlink(elsewhere.path(), out.path().join("d")).unwrap();
+    let entries =
+        [directory("d"), directory("d/sub"), file("d/sub/x", 1), file("f", 1), file("g", 1)];
+    let mut sink = sink(&out, &entries);
+    assert_eq!(sink.renamed().len(), 2);
+    put(&mut sink, 3, b"n").unwrap();
+    // During it: at the top, and in a directory that the transfer has made.
+    symlink(elsewhere.path().join("missing"), out.path().join("g")).unwrap();
+    assert_eq!(put(&mut sink, 4, b"n").unwrap_err().kind, StorageErrorKind::NameConflict);
+    sink.commit(FileIndex(0), 0).unwrap();
+    symlink(elsewhere.path(), out.path().join("d (1)/sub")).unwrap();
+    let error = put(&mut sink, 2, b"n").unwrap_err();
+    assert_eq!(error.kind, StorageErrorKind::NameConflict, "{error}");
+    assert!(sink.commit(FileIndex(1), 0).is_err());
+    assert!(names(elsewhere.path()).is_empty());
+}
+
+#[cfg(unix)]
+#[test]
+fn time_and_executable_bit_are_kept_and_no_other_bit() {
+    use std::os::unix::fs::PermissionsExt;
+    let out = tempfile::tempdir().unwrap();
+    let time = Timestamp::new(-86_400, 500_000_000);
+    let kind = |executable| EntryKind::File { size: Some(1), executable, mime: None, root: None };
+    let entries = [
+        Entry { modified: time, ..directory("d") },
+        Entry { modified: time, kind: kind(false), ..file("d/plain", 1) },
+        Entry { modified: time, kind: kind(true), ..file("d/tool", 1) },
+        Entry { modified: Timestamp::new(i64::MAX, 0), ..file("z", 1) },
+    ];
+    let mut sink = sink(&out, &entries);
+    for index in 1..4 {
+        put(&mut sink, index, b"n").unwrap();
+    }
+    sink.commit(FileIndex(0), 0).unwrap();
+    sink.sync().unwrap();
+    // What the umask of this process leaves of a new file and a new program.
+    let probe = out.path().join("probe");
+    fs::write(&probe, b"").unwrap();
+    let plain = fs::metadata(&probe).unwrap().permissions().mode();
+    let metadata = |name: &str| fs::metadata(out.path().join(name)).unwrap();
+    assert_eq!(metadata("d/plain").permissions().mode(), plain);
+    let tool = metadata("d/tool").permissions().mode();
+    assert_eq!(tool & 0o7666, plain & 0o7666);
+    assert_eq!(tool & 0o7100, 0o100);
+    for name in ["d", "d/plain", "d/tool"] {
+        let modified = Timestamp::from_system_time(metadata(name).modified().unwrap());
+        assert_eq!(Some(modified), time, "{name}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn others_cannot_enter_the_temporary_directory() {
+    use std::os::unix::fs::PermissionsExt;
+    let out = tempfile::tempdir().unwrap();
+    let _sink = sink(&out, &[file("a", 4)]);
+    let name = &names(out.path())[0];
+    let mode = fs::metadata(out.path().join(name)).unwrap().permissions().mode();
+    assert_eq!(mode & 0o7777, 0o700);
+}
+
+#[test]
+fn more_files_than_stay_open_or_are_synced_singly_are_all_written() {
+    let out = tempfile::tempdir().unwrap();
+    let entries: Vec<Entry> = (0..200).map(|i| file(&format!("f{i:03}"), 8)).collect();
+    let mut sink = sink(&out, &entries);
+    for half in [0, 4] {
+        for index in 0..200 {
+            sink.write(FileIndex(index), half, &index.to_le_bytes()).unwrap();
+        }
+        sink.sync().unwrap();
+    }
+    for index in 0..200 {
+        sink.commit(FileIndex(index), 8).unwrap();
+    }
+    sink.sync().unwrap();
+    sink.discard(None).unwrap();
+    for index in 0..200_u32 {
+        let expected = [index.to_le_bytes(), index.to_le_bytes()].concat();
+        assert_eq!(fs::read(out.path().join(format!("f{index:03}"))).unwrap(), expected);
+    }
+}
+
+#[test]
+fn the_output_directory_is_made_and_must_be_a_directory() {
+    let out = tempfile::tempdir().unwrap();
+    let entries = manifest(&[file("a", 1)]);
+    let new = out.path().join("x/y");
+    let mut made = Sink::create(&new, Arc::clone(&entries)).unwrap();
+    put(&mut made, 0, b"n").unwrap();
+    assert!(new.join("a").is_file());
+    let error = Sink::create(&new.join("a"), entries).unwrap_err();
+    assert_eq!(error.kind, StorageErrorKind::NameConflict, "{error}");
+}

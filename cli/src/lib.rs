@@ -1,0 +1,18 @@
+//! The `passel` program as a library: the parts around the protocol that a
+//! command line needs. No protocol decision is made here, and nothing here is a
+//! stable interface for others: programs embed `passel-sans-io` instead.
+
+pub mod args;
+pub mod code;
+pub mod events;
+pub mod exit;
+pub mod files;
+pub mod ui;
+
+use std::process::ExitCode;
+
+/// Runs the program with the process's own arguments and returns its exit code.
+pub fn main() -> ExitCode {
+    let _arguments = args::parse();
+    ExitCode::SUCCESS
+}
