@@ -57,8 +57,8 @@ Examples:
   passel demo                            sends a file of random bytes to itself
   passel demo big.iso                    sends that file to itself
 
-Both sides run in this program and talk over the loopback interface. The copy is
-compared with the original and removed.";
+A rendezvous, a sender and a receiver run as three processes and talk over the
+loopback interface. The copy is compared with the original and removed.";
 
 /// Sends files from computer to computer, end to end encrypted, so that no
 /// server in between learns what they are.
@@ -174,6 +174,9 @@ pub struct ServeArgs {
     /// Where to listen
     #[arg(long, value_name = "ADDR")]
     pub listen: SocketAddr,
+    /// Write one JSON object a line to standard output instead of text
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Arguments of `passel demo`.

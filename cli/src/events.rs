@@ -29,6 +29,11 @@ pub enum Event {
         #[serde(skip_serializing_if = "Option::is_none")]
         code: Option<String>,
     },
+    /// `serve`, first of all: where the rendezvous can be reached.
+    Listening {
+        /// The server's address for `--server`.
+        url: String,
+    },
     /// Nobody has come yet.
     Waiting,
     /// The other side is there, and ways to it are tried.

@@ -130,6 +130,11 @@ impl Failure {
         }
     }
 
+    /// The failure that `error` is to a person at this side, wherever it arose.
+    pub fn of_error(error: &Error) -> Self {
+        Self::of(error, if error.from_peer { Origin::Remote } else { Origin::Local })
+    }
+
     /// The failure that `error` is to a person at this side.
     pub fn of(error: &Error, origin: Origin) -> Self {
         let (exit, what, advice) = explain(error.code, origin);

@@ -4,15 +4,17 @@
 
 pub mod args;
 pub mod code;
+mod commands;
 pub mod events;
 pub mod exit;
 pub mod files;
+mod node;
+mod signaling;
 pub mod ui;
 
 use std::process::ExitCode;
 
 /// Runs the program with the process's own arguments and returns its exit code.
 pub fn main() -> ExitCode {
-    let _arguments = args::parse();
-    ExitCode::SUCCESS
+    commands::run(args::parse())
 }

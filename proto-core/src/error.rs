@@ -145,12 +145,21 @@ pub struct Error {
     /// One sentence without a full stop, safe to show: it never holds a secret,
     /// and text that came from the peer has been escaped.
     pub text: Cow<'static, str>,
+    /// Whether the peer said so, rather than this side having found out. What a
+    /// peer says may be false; nothing but words depends on it.
+    pub from_peer: bool,
 }
 
 impl Error {
     /// A failure with the given blame and code.
     pub fn new(blame: Blame, code: ErrorCode, text: impl Into<Cow<'static, str>>) -> Self {
-        Self { blame, code, text: text.into() }
+        Self { blame, code, text: text.into(), from_peer: false }
+    }
+
+    /// The same failure, as something that the peer said.
+    #[must_use]
+    pub fn told(self) -> Self {
+        Self { from_peer: true, ..self }
     }
 
     /// The peer broke the protocol.

@@ -63,6 +63,12 @@ impl SessionId {
     pub fn from_bits(bits: u128) -> Self {
         Self(bits)
     }
+
+    /// The id as 16 bytes, the highest first: what the sealing of the signaling
+    /// is bound to (`SG-ROUTING-ID`).
+    pub fn to_bytes(self) -> [u8; 16] {
+        self.0.to_be_bytes()
+    }
 }
 
 impl Token {

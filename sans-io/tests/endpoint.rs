@@ -253,7 +253,7 @@ fn a_wrong_code_is_refused_on_both_sides_and_reveals_no_address() {
     assert!(world.datagrams.is_empty(), "nothing was sent to any address");
 }
 
-/// SG-OPAQUE: what the rendezvous carries holds no address, no fingerprint and
+/// SG-SECRECY: what the rendezvous carries holds no address, no fingerprint and
 /// no ICE credential.
 #[test]
 fn the_signaling_shows_nothing_to_whoever_carries_it() {

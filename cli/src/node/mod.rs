@@ -1,4 +1,262 @@
-//! The tokio shell around an endpoint: it owns what the layers below only name.
-//! What does not live here: any decision of the protocol.
+//! The tokio shell around an endpoint: sockets, the clock, the rendezvous and
+//! the storage thread, wired together. It decides nothing of the protocol; what
+//! to offer and whether to accept is the commands' business.
 
-pub mod udp;
+mod signal_task;
+mod udp;
+
+pub(crate) use self::signal_task::failure as signal_failure;
+
+use std::io;
+use std::net::IpAddr;
+use std::time::Instant;
+
+use passel_proto::connection::Event;
+use passel_proto::crypto::Entropy;
+use passel_proto::error::{Blame, Error, ErrorCode};
+use passel_proto::ids::Role;
+use passel_proto::signal::SignalSession;
+use passel_proto::storage::{StorageReply, StorageRequest};
+use passel_sans_io::endpoint::{Endpoint, EndpointConfig, EndpointEvent};
+use passel_sans_io::lane::{IceCredentials, LaneConfig};
+use tokio::sync::mpsc;
+
+use self::signal_task::{SignalTask, Signaled};
+use self::udp::{RecvBatch, UdpPaths};
+use crate::exit::Failure;
+use crate::files::executor::{Executor, Job};
+use crate::signaling::Socket;
+
+/// Storage requests that may wait: more than the protocol has outstanding.
+const STORAGE_QUEUE: usize = 16 * 1024;
+/// Storage replies taken in before the network has its turn again.
+const REPLIES_PER_TURN: usize = 64;
+
+/// One endpoint with everything that it needs around it.
+pub(crate) struct Node {
+    /// The state machine. After using it, call [`Node::flush`].
+    pub(crate) endpoint: Endpoint,
+    udp: UdpPaths,
+    batch: RecvBatch,
+    signaling: Option<SignalTask>,
+    storage: Option<Executor>,
+    replies: mpsc::UnboundedReceiver<StorageReply>,
+    reply_to: mpsc::UnboundedSender<StorageReply>,
+    /// What the rendezvous did that ended everything, if it did.
+    signal_failure: Option<Failure>,
+    signaling_over: bool,
+}
+
+/// What woke the node.
+enum Wake {
+    Datagrams(io::Result<()>),
+    Writable,
+    Reply(StorageReply),
+    Signal(Signaled),
+    Timer,
+}
+
+impl Node {
+    /// Binds sockets and begins to connect. `entropy` must come from the system.
+    pub(crate) fn start(
+        role: Role,
+        signal: SignalSession,
+        socket: Socket,
+        bind: Option<IpAddr>,
+        entropy: &mut Entropy,
+    ) -> Result<Self, Failure> {
+        let udp = UdpPaths::bind(bind).map_err(|error| no_socket(&error))?;
+        let credentials = IceCredentials::from_seed(&entropy.array());
+        let config = EndpointConfig::new(
+            role,
+            signal,
+            LaneConfig::new(role, 0, credentials),
+            entropy.array(),
+        );
+        let now = Instant::now();
+        let mut endpoint = Endpoint::new(config, now).map_err(|error| local(&error))?;
+        for address in udp.local_candidates().map_err(|error| no_socket(&error))? {
+            endpoint.add_local_candidate(address);
+        }
+        endpoint.start(now);
+        let (reply_to, replies) = mpsc::unbounded_channel();
+        let mut node = Self {
+            endpoint,
+            udp,
+            batch: RecvBatch::default(),
+            signaling: Some(SignalTask::spawn(socket)),
+            storage: None,
+            replies,
+            reply_to,
+            signal_failure: None,
+            signaling_over: false,
+        };
+        node.flush();
+        Ok(node)
+    }
+
+    /// Starts the thread that carries out the transfer's storage requests.
+    pub(crate) fn start_storage(&mut self, job: Job) -> Result<(), Failure> {
+        let reply_to = self.reply_to.clone();
+        let executor = Executor::spawn(job, STORAGE_QUEUE, move |reply| {
+            // After the node is gone nobody waits for replies.
+            let _ = reply_to.send(reply);
+        });
+        let executor = executor.map_err(|error| {
+            Failure::new(
+                crate::exit::Exit::Other,
+                format!("no thread could be started: {error}"),
+                "Close other programs and try again.",
+            )
+        })?;
+        self.storage = Some(executor);
+        Ok(())
+    }
+
+    /// Waits for one input and takes it in. Dropping the future loses nothing.
+    pub(crate) async fn turn(&mut self) {
+        let wake = self.wake().await;
+        let now = Instant::now();
+        match wake {
+            Wake::Datagrams(Ok(())) => {
+                self.endpoint.handle_datagrams(now, self.batch.datagrams());
+            }
+            // The socket says why when it is written to as well; consent and the
+            // connection's own timers decide whether this is the end.
+            Wake::Datagrams(Err(error)) => tracing::warn!(%error, "a socket cannot be read"),
+            Wake::Writable => {}
+            Wake::Reply(reply) => {
+                self.take_reply(now, reply);
+                for _ in 1..REPLIES_PER_TURN {
+                    let Ok(reply) = self.replies.try_recv() else { break };
+                    self.take_reply(now, reply);
+                }
+            }
+            Wake::Signal(signaled) => self.take_signal(now, signaled),
+            Wake::Timer => self.endpoint.handle_timeout(now),
+        }
+        self.flush();
+    }
+
+    async fn wake(&mut self) -> Wake {
+        let timer = self.endpoint.poll_timeout().map(|(at, _)| tokio::time::Instant::from_std(at));
+        let timer = async {
+            match timer {
+                Some(at) => tokio::time::sleep_until(at).await,
+                None => std::future::pending().await,
+            }
+        };
+        let signaling = self.signaling.as_mut();
+        let signal = async {
+            match signaling {
+                Some(task) => task.next().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            read = self.udp.recv(&mut self.batch) => Wake::Datagrams(read),
+            _ = self.udp.writable() => Wake::Writable,
+            Some(reply) = self.replies.recv() => Wake::Reply(reply),
+            signaled = signal => Wake::Signal(signaled),
+            () = timer => Wake::Timer,
+        }
+    }
+
+    fn take_reply(&mut self, now: Instant, reply: StorageReply) {
+        if let Err(error) = self.endpoint.handle_storage(now, reply) {
+            tracing::error!(%error, "storage and protocol disagree");
+            self.endpoint.close(now, Some(error));
+        }
+    }
+
+    fn take_signal(&mut self, now: Instant, signaled: Signaled) {
+        match signaled {
+            Signaled::Blob(blob) => self.endpoint.handle_signal(now, &blob),
+            Signaled::PeerLeft => {
+                let left = "the other side left before there was a connection";
+                let error = Error::new(Blame::Circumstance, ErrorCode::TransportFailed, left);
+                self.endpoint.handle_signal_closed(now, error);
+            }
+            Signaled::Failed(failure) => {
+                let text = "the rendezvous ended";
+                let error = Error::new(Blame::Circumstance, ErrorCode::TransportFailed, text);
+                if !self.signaling_over {
+                    self.signal_failure = Some(failure);
+                    self.endpoint.handle_signal_closed(now, error);
+                }
+                self.signaling = None;
+            }
+        }
+    }
+
+    /// Carries out what the endpoint wants done. To be called after any use of
+    /// [`Node::endpoint`].
+    pub(crate) fn flush(&mut self) {
+        while let Some(request) = self.endpoint.poll_storage() {
+            self.submit(request);
+        }
+        while let Some(blob) = self.endpoint.poll_signal() {
+            if let Some(task) = &self.signaling {
+                task.send(blob);
+            }
+        }
+        while let Some(datagram) = self.endpoint.poll_datagram() {
+            self.udp.queue(datagram);
+        }
+        self.udp.flush();
+    }
+
+    fn submit(&mut self, request: StorageRequest) {
+        match &self.storage {
+            Some(storage) => {
+                if let Err(error) = storage.submit(request) {
+                    tracing::error!(%error, "a storage request was lost");
+                    let error = Error::local(ErrorCode::Internal, error.to_string());
+                    self.endpoint.close(Instant::now(), Some(error));
+                }
+            }
+            // Before there is a thread there is nothing that could be discarded.
+            None => debug_assert!(matches!(request, StorageRequest::Discard { .. })),
+        }
+    }
+
+    /// The next piece of news.
+    pub(crate) fn poll_event(&mut self) -> Option<EndpointEvent> {
+        let event = self.endpoint.poll_event();
+        if let Some(EndpointEvent::Connection(Event::Established { .. })) = &event {
+            // The rendezvous has done its part.
+            self.signaling_over = true;
+            if let Some(task) = self.signaling.take() {
+                task.finish();
+            }
+        }
+        event
+    }
+
+    /// The failure for an error of the endpoint: the rendezvous's own, if that
+    /// is what ended everything.
+    pub(crate) fn failure(&mut self, error: &Error) -> Failure {
+        self.signal_failure.take().unwrap_or_else(|| Failure::of_error(error))
+    }
+
+    /// Ends: waits until the last blob is out and the storage thread is done.
+    pub(crate) async fn finish(mut self) {
+        self.flush();
+        if let Some(task) = self.signaling.take() {
+            task.finish_and_wait().await;
+        }
+        drop(self.storage.take());
+    }
+}
+
+fn no_socket(error: &io::Error) -> Failure {
+    Failure::new(
+        crate::exit::Exit::Lost,
+        format!("no network address can be used: {error}"),
+        "Check the network, and the address given with --bind.",
+    )
+}
+
+fn local(error: &Error) -> Failure {
+    Failure::of_error(error)
+}

@@ -13,10 +13,10 @@ use tokio::io::Interest;
 use tokio::net::UdpSocket;
 
 /// Most local addresses that are named to a peer.
-pub const MAX_LOCAL_CANDIDATES: usize = 16;
+pub(crate) const MAX_LOCAL_CANDIDATES: usize = 16;
 /// Datagrams that wait for room in a socket's buffer, for each socket. More are
 /// dropped, as a network would.
-pub const SEND_QUEUE: usize = 1_024;
+pub(crate) const SEND_QUEUE: usize = 1_024;
 /// Socket buffer asked for, in bytes; the system may give less.
 const SOCKET_BUFFER: usize = 4 << 20;
 /// Slots of a [`RecvBatch`].
@@ -28,7 +28,7 @@ const MAX_TRAIN: usize = 65_000;
 
 /// The buffers of one read, to be used again for the next. They take 1 MiB, so
 /// that one batch should serve all sockets of a task.
-pub struct RecvBatch {
+pub(crate) struct RecvBatch {
     buffer: Vec<u8>,
     metas: [RecvMeta; SLOTS],
     filled: usize,
@@ -48,7 +48,7 @@ impl Default for RecvBatch {
 
 impl RecvBatch {
     /// The datagrams of the last read, in the order of their arrival.
-    pub fn datagrams(&self) -> impl Iterator<Item = DatagramRef<'_>> {
+    pub(crate) fn datagrams(&self) -> impl Iterator<Item = DatagramRef<'_>> {
         let slots = self.buffer.chunks_exact(SLOT).zip(&self.metas[..self.filled]);
         slots.flat_map(|(slot, meta)| {
             // The address itself, not the wildcard, so that the lane finds the
@@ -161,7 +161,7 @@ impl UdpPath {
 }
 
 /// The sockets of one lane, or shared by several.
-pub struct UdpPaths {
+pub(crate) struct UdpPaths {
     v4: Option<UdpPath>,
     v6: Option<UdpPath>,
     scratch: Vec<u8>,
@@ -172,7 +172,7 @@ impl UdpPaths {
     /// Binds one socket for IPv4 and one for IPv6 to ports that the system
     /// chooses, or only one if `bind` names an address. It is enough if one of
     /// the two can be bound. To be called within a tokio runtime.
-    pub fn bind(bind: Option<IpAddr>) -> io::Result<Self> {
+    pub(crate) fn bind(bind: Option<IpAddr>) -> io::Result<Self> {
         let (v4, v6) = match bind {
             Some(ip @ IpAddr::V4(_)) => (Some(UdpPath::bind(ip)?), None),
             Some(ip @ IpAddr::V6(_)) => (None, Some(UdpPath::bind(ip)?)),
@@ -190,7 +190,7 @@ impl UdpPaths {
 
     /// Addresses at which these sockets can be reached on this machine's own
     /// networks, at most [`MAX_LOCAL_CANDIDATES`].
-    pub fn local_candidates(&self) -> io::Result<Vec<SocketAddr>> {
+    pub(crate) fn local_candidates(&self) -> io::Result<Vec<SocketAddr>> {
         let paths = [&self.v4, &self.v6].into_iter().flatten();
         let bound: Vec<SocketAddr> = paths.map(|path| path.local).collect();
         if let [only] = bound[..]
@@ -204,7 +204,7 @@ impl UdpPaths {
 
     /// Waits until datagrams have come, and reads them. Dropping the future
     /// loses nothing.
-    pub async fn recv(&self, batch: &mut RecvBatch) -> io::Result<()> {
+    pub(crate) async fn recv(&self, batch: &mut RecvBatch) -> io::Result<()> {
         loop {
             let path = tokio::select! {
                 ready = readable(self.v4.as_ref()) => ready?,
@@ -221,7 +221,7 @@ impl UdpPaths {
 
     /// Puts a datagram into the queue of the socket of its family. It is dropped
     /// if there is no such socket, or if the queue is full.
-    pub fn queue(&mut self, datagram: Datagram) {
+    pub(crate) fn queue(&mut self, datagram: Datagram) {
         let path = if datagram.destination.is_ipv4() { &mut self.v4 } else { &mut self.v6 };
         match path {
             Some(path) if path.queue.len() < SEND_QUEUE => path.queue.push_back(datagram),
@@ -231,7 +231,7 @@ impl UdpPaths {
 
     /// Sends what is queued, as far as the sockets take it. `false` if something
     /// is left: wait for [`Self::writable`], then call this again.
-    pub fn flush(&mut self) -> bool {
+    pub(crate) fn flush(&mut self) -> bool {
         let mut all = true;
         for path in [&mut self.v4, &mut self.v6].into_iter().flatten() {
             all &= path.flush(&mut self.scratch, &mut self.dropped);
@@ -241,7 +241,7 @@ impl UdpPaths {
 
     /// Waits until a socket with something in its queue can be written to; for
     /// ever if nothing is queued.
-    pub async fn writable(&self) -> io::Result<()> {
+    pub(crate) async fn writable(&self) -> io::Result<()> {
         tokio::select! {
             ready = writable(self.v4.as_ref()) => ready,
             ready = writable(self.v6.as_ref()) => ready,
@@ -249,7 +249,7 @@ impl UdpPaths {
     }
 
     /// Datagrams that were dropped on this side.
-    pub fn dropped(&self) -> u64 {
+    pub(crate) fn dropped(&self) -> u64 {
         self.dropped
     }
 }

@@ -13,7 +13,11 @@ use bincode::{Decode, Encode};
 /// page of a manifest is the largest value, and takes a few times its wire size.
 const CLAIM_LIMIT: usize = 1 << 20;
 
-type Bounded = Configuration<bincode::config::LittleEndian, bincode::config::Varint, bincode::config::Limit<CLAIM_LIMIT>>;
+type Bounded = Configuration<
+    bincode::config::LittleEndian,
+    bincode::config::Varint,
+    bincode::config::Limit<CLAIM_LIMIT>,
+>;
 
 fn config() -> Bounded {
     standard().with_limit::<CLAIM_LIMIT>()

@@ -147,7 +147,7 @@ impl Established {
     }
 
     /// Counts what came against what was granted (`FC-CREDIT-EXCEEDED`). Data of
-    /// a transfer that is over counts for the connection all the same.
+    /// a transfer that is over counts for the connection all the same (`FC-COUNT-OVER`).
     fn count(&mut self, transfer: TransferId, cost: u64) -> Result<(), Error> {
         let mut granted = self.receive_credit.receive(cost);
         if let Found::In(incoming, _) = self.find(transfer)? {
@@ -222,7 +222,7 @@ impl Established {
     }
 
     /// TR-OVER: what names a transfer that is over is ignored, and what names one
-    /// that never was is refused.
+    /// that never was is refused (`TR-UNKNOWN`).
     fn find(&mut self, id: TransferId) -> Result<Found<'_>, Error> {
         let known = if id.0 % 2 == self.next_own % 2 {
             id.0 < self.next_own

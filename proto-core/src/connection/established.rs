@@ -1,6 +1,7 @@
 //! A connection behind its handshake: keys, transfers, credit and clocks.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::timer::TimerKind;
@@ -131,7 +132,7 @@ impl Established {
     pub(super) fn offer(
         &mut self,
         now: Instant,
-        manifest: Manifest,
+        manifest: Arc<Manifest>,
         note: &str,
     ) -> Result<TransferId, Error> {
         Outgoing::check_offer(&manifest)?;
@@ -200,7 +201,7 @@ impl Established {
         }
     }
 
-    pub(super) fn manifest(&self, transfer: TransferId) -> Option<&Manifest> {
+    pub(super) fn manifest(&self, transfer: TransferId) -> Option<&Arc<Manifest>> {
         match &self.transfers.get(&transfer)?.transfer {
             Transfer::Out(outgoing) => Some(outgoing.manifest()),
             Transfer::In(incoming) => incoming.manifest(),

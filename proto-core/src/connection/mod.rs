@@ -14,12 +14,13 @@ mod fill;
 mod timer;
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Instant;
 
 pub use self::config::{Config, Timers};
 pub use self::event::Event;
 pub use self::timer::TimerKind;
-pub use crate::transfer::{Completion, Progress, TransferState};
+pub use crate::transfer::{Completion, Progress, TransferEvent, TransferState};
 
 use self::established::Established;
 use self::timer::earliest;
@@ -305,10 +306,10 @@ impl Connection {
     pub fn offer(
         &mut self,
         now: Instant,
-        manifest: Manifest,
+        manifest: impl Into<Arc<Manifest>>,
         note: &str,
     ) -> Result<TransferId, Error> {
-        self.session()?.offer(now, manifest, note)
+        self.session()?.offer(now, manifest.into(), note)
     }
 
     /// Accepts an offer whose manifest is whole ([`Event::Offered`]): all of it,
@@ -377,7 +378,7 @@ impl Connection {
 
     /// The manifest of a transfer that is under way; of an incoming one, once
     /// all of it is here.
-    pub fn manifest(&self, transfer: TransferId) -> Option<&Manifest> {
+    pub fn manifest(&self, transfer: TransferId) -> Option<&Arc<Manifest>> {
         self.session_ref()?.manifest(transfer)
     }
 

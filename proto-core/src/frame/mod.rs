@@ -1,6 +1,7 @@
 //! Frames: what a sealed record holds (`WF-FRAME`).
 //!
-//! A frame is a type, a length and a body; the body is one value of the codec.
+//! A frame is a type, a length and a body; the body is one value of the codec
+//! (`WF-LAYOUT`).
 //! Each body's type stands in the file of its subject, with its layout, its
 //! limits and its round-trip test. Here are the table of types, the reader that
 //! walks through a record's plaintext and the writer that fills one. What a

@@ -119,6 +119,7 @@ pub(crate) fn sample() -> Offer {
 mod tests {
     use super::*;
 
+    // TR-CHUNK-SIZE, TR-PIECE-SIZE
     #[test]
     fn sizes_outside_their_limits_are_refused() {
         for (chunk, piece, ok) in

@@ -20,7 +20,7 @@ impl<'a> FrameReader<'a> {
         Self { rest: plaintext, channel, finished: false }
     }
 
-    /// The next frame, or `None` at the end. Unknown ignorable frames are
+    /// The next frame (`WF-FRAME-ORDER`), or `None` at the end. Unknown ignorable frames are
     /// passed over. After DATA the reader is at its end and what is left is
     /// the [`payload`](Self::payload).
     ///
@@ -35,6 +35,7 @@ impl<'a> FrameReader<'a> {
             let length: u32 = self.number()?;
             let length = length as usize;
             if length > MAX_FRAME_BODY {
+                // WF-FRAME-LENGTH
                 return Err(malformed(CodecError::TooLong));
             }
             let Some((body, rest)) = self.rest.split_at_checked(length) else {
@@ -79,6 +80,7 @@ impl<'a> FrameReader<'a> {
     }
 }
 
+/// WF-REFUSE-CODE
 fn malformed(error: CodecError) -> Error {
     Error::peer(ErrorCode::Malformed, error.to_string())
 }

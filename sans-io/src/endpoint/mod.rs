@@ -11,6 +11,7 @@ mod drive;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub use self::config::{CONNECT_TIMEOUT, EndpointConfig, EndpointEvent};
@@ -51,8 +52,7 @@ pub enum EndpointTimer {
 /// more: [`poll_event`](Self::poll_event), [`poll_storage`](Self::poll_storage),
 /// [`poll_signal`](Self::poll_signal), [`poll_datagram`](Self::poll_datagram).
 /// Then ask [`poll_timeout`](Self::poll_timeout) when to call
-/// [`handle_timeout`](Self::handle_timeout) at the latest. Up to eight datagrams
-/// that came together may be given before draining.
+/// [`handle_timeout`](Self::handle_timeout) at the latest.
 ///
 /// Sealed blobs from [`poll_signal`](Self::poll_signal) go to the peer through
 /// the rendezvous, in order; the peer gives them to
@@ -207,7 +207,9 @@ impl Endpoint {
             SignalMessage::EndOfCandidates => {}
             SignalMessage::Abort { code, text } => {
                 let text = escape::reason(&text);
-                return Err(Error::new(Blame::Circumstance, ErrorCode::from_wire(code), text));
+                return Err(
+                    Error::new(Blame::Circumstance, ErrorCode::from_wire(code), text).told()
+                );
             }
         }
         Ok(())
@@ -220,7 +222,18 @@ impl Endpoint {
 
     /// Takes a datagram that came to one of the local addresses.
     pub fn handle_datagram(&mut self, now: Instant, datagram: DatagramRef<'_>) {
-        self.lane.handle_datagram(now, datagram);
+        self.handle_datagrams(now, std::iter::once(datagram));
+    }
+
+    /// Takes datagrams that came together. It is cheaper than one at a time.
+    pub fn handle_datagrams<'a>(
+        &mut self,
+        now: Instant,
+        datagrams: impl Iterator<Item = DatagramRef<'a>>,
+    ) {
+        for datagram in datagrams {
+            self.lane.handle_datagram(now, datagram);
+        }
         self.drive(now);
     }
 
@@ -268,7 +281,7 @@ impl Endpoint {
     pub fn offer(
         &mut self,
         now: Instant,
-        manifest: Manifest,
+        manifest: impl Into<Arc<Manifest>>,
         note: &str,
     ) -> Result<TransferId, Error> {
         let id = self.connection_mut()?.offer(now, manifest, note)?;
@@ -365,7 +378,7 @@ impl Endpoint {
     }
 
     /// The manifest of a transfer; see [`Connection::manifest`].
-    pub fn manifest(&self, transfer: TransferId) -> Option<&Manifest> {
+    pub fn manifest(&self, transfer: TransferId) -> Option<&Arc<Manifest>> {
         self.connection.as_ref()?.manifest(transfer)
     }
 

@@ -96,7 +96,7 @@ impl OpenChunks {
         let Some(open) = self.open.get_mut(&(file, chunk)) else { return Ok(None) };
         let bit = 1u64 << (within / self.piece_size);
         if open.have & bit != 0 {
-            return Err(violation("a piece came twice"));
+            return Err(violation("a piece came twice")); // TR-PIECE-ONCE
         }
         if let Some(leaf) = leaf {
             // No piece may lie behind the one that ends the chunk.

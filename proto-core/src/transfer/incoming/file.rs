@@ -61,7 +61,8 @@ impl ReceiveFile {
         self.size.div_ceil(self.chunk_size)
     }
 
-    /// Refuses a piece that lies outside the file or in a chunk that is here.
+    /// Refuses a piece that lies outside the file or in a chunk that is here
+    /// (`TR-PIECE-PLACE`, `TR-LEAF`).
     pub(super) fn check_piece(&self, offset: u64, len: u64, ends_chunk: bool) -> Result<(), Error> {
         let end = offset.checked_add(len);
         let end = end.filter(|&end| end <= self.size).ok_or_else(|| {
@@ -79,7 +80,7 @@ impl ReceiveFile {
         Ok(())
     }
 
-    /// Takes the leaf of a chunk that matched it.
+    /// Takes the leaf of a chunk that matched it (`TR-EARLY`).
     pub(super) fn verify(&mut self, chunk: u64, leaf: [u8; 32]) -> Result<(), Error> {
         self.tree
             .insert(chunk, leaf)
@@ -137,5 +138,33 @@ impl ReceiveFile {
     /// The length of one chunk of this file.
     pub(super) fn chunk_len(&self, chunk: u64) -> u64 {
         self.size.saturating_sub(chunk.saturating_mul(self.chunk_size)).min(self.chunk_size)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // TR-EARLY
+    #[test]
+    fn chunks_that_wait_for_an_earlier_one_are_bounded() {
+        let mut file = ReceiveFile::new(u64::MAX, 16384, None);
+        for chunk in 1..=MAX_EARLY_CHUNKS_COUNT as u64 {
+            file.verify(chunk, [0; 32]).unwrap();
+        }
+        let error = file.verify(MAX_EARLY_CHUNKS_COUNT as u64 + 1, [0; 32]).unwrap_err();
+        assert_eq!(error.code, ErrorCode::LimitExceeded);
+        file.verify(0, [0; 32]).unwrap();
+    }
+
+    // TR-NACK-BOUND
+    #[test]
+    fn different_chunks_that_are_asked_for_again_are_bounded() {
+        let mut file = ReceiveFile::new(u64::MAX, 16384, None);
+        for chunk in 0..MAX_NACKED_CHUNKS_COUNT as u64 {
+            assert!(file.may_ask_again(chunk, 4));
+        }
+        assert!(!file.may_ask_again(MAX_NACKED_CHUNKS_COUNT as u64, 4));
+        assert!(file.may_ask_again(0, 4), "one of those, for the second time");
     }
 }

@@ -275,7 +275,8 @@ impl Incoming {
         Ok(())
     }
 
-    /// Everything is stored and durable: says so, once.
+    /// Everything is stored and durable: says so, once (`TR-RECEIPT-FIELDS`). ACKs and
+    /// FILE_FAILEDs were queued before (`TR-RECEIPT-ORDER`).
     pub(crate) fn issue_receipt(
         &mut self,
         key: &ReceiptKey,
@@ -286,6 +287,7 @@ impl Incoming {
             return Err(Error::misuse("a receipt was due before the transfer was complete"));
         };
         if digest != complete.statements {
+            // TR-STATEMENTS-CHECK
             return Err(Error::peer(
                 ErrorCode::ProtocolViolation,
                 "the COMPLETE does not fit what was sent",

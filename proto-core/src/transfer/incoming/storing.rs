@@ -97,7 +97,7 @@ impl Incoming {
         out: &mut Outbox,
     ) -> Result<(), Error> {
         if self.failed.contains_key(&data.file) {
-            return Ok(()); // Was under way when the file was given up.
+            return Ok(()); // TR-FAILED-DATA: was under way when the file was given up.
         }
         let chunk_size = u64::from(self.offer.chunk_size());
         let file = self.open_file(data.file)?;
@@ -114,7 +114,8 @@ impl Incoming {
         let chunk = data.offset / chunk_size;
         if leaf_hash(&whole.data) != whole.leaf {
             self.open.recycle(whole.data);
-            return self.ask_again(data.file, chunk, now, out);
+            self.ask_again(data.file, chunk, now, out);
+            return Ok(());
         }
         let Some(file) = self.files.get_mut(&data.file) else { return Ok(()) };
         file.verify(chunk, whole.leaf)?;
@@ -185,14 +186,8 @@ impl Incoming {
     }
 
     /// A chunk did not match: asks for it again, or gives the file up.
-    fn ask_again(
-        &mut self,
-        file: FileIndex,
-        chunk: u64,
-        now: Instant,
-        out: &mut Outbox,
-    ) -> Result<(), Error> {
-        let Some(state) = self.files.get_mut(&file) else { return Ok(()) };
+    fn ask_again(&mut self, file: FileIndex, chunk: u64, now: Instant, out: &mut Outbox) {
+        let Some(state) = self.files.get_mut(&file) else { return };
         self.progress.chunks_resent += 1;
         if state.may_ask_again(chunk, MAX_CHUNK_SENDS_COUNT) {
             out.control.push_back(Nack { transfer: self.id, file, chunk }.into());
@@ -204,10 +199,9 @@ impl Incoming {
             self.fail_file(file, error, out);
             self.settle(now, out);
         }
-        Ok(())
     }
 
-    /// Gives a file up whose chunks do not add up to its root.
+    /// Gives a file up whose chunks do not add up to its root (`TR-ROOT`).
     fn check_root(&mut self, file: FileIndex, out: &mut Outbox) {
         if self.files.get(&file).and_then(ReceiveFile::root_matches) == Some(false) {
             let error = Error::peer(ErrorCode::HashMismatch, "the file does not match its hash");
@@ -283,7 +277,7 @@ impl Incoming {
         Ok(())
     }
 
-    /// A full disk ends the transfer; anything else ends the file.
+    /// A full disk ends the transfer (`TR-NO-SPACE`); anything else ends the file.
     fn on_storage_error(
         &mut self,
         file: FileIndex,

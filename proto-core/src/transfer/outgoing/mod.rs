@@ -177,6 +177,7 @@ impl Outgoing {
             return Ok(());
         }
         if self.selected.is_empty() {
+            // TR-ACCEPT-SOME
             return Err(Error::peer(ErrorCode::ProtocolViolation, "an ACCEPT selects nothing"));
         }
         self.step(TransferEvent::Accept)?;
@@ -285,7 +286,7 @@ impl Outgoing {
     }
 
     /// Gives one file up: no more of it is sent, and it is stated so unless it
-    /// was stated as sent before (`TR-STATE-ONCE`).
+    /// was stated as sent before (`TR-STATE-ONCE`, `TR-FILE-FAILED-STATED`).
     fn fail_file(&mut self, file: FileIndex, error: &Error, out: &mut Outbox) {
         let (dropped, kept) = self.loaded.drain(..).partition(|chunk| chunk.file == file);
         self.loaded = kept;
@@ -324,6 +325,7 @@ impl Outgoing {
         key: &ReceiptKey,
         out: &mut Outbox,
     ) -> Result<(), Error> {
+        // TR-RECEIPT-CHECK, TR-DONE
         receipt::verify(key.key.expose(), key.role.peer(), receipt)?;
         let digest = self.statements.as_ref().and_then(Statements::digest);
         if !self.complete_sent || digest != Some(receipt.statements) {

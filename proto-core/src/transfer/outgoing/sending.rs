@@ -77,7 +77,7 @@ impl Outgoing {
             self.read_ahead.recycle(chunk.data);
             self.advance(out);
         } else {
-            self.loaded.push_front(chunk);
+            self.loaded.push_front(chunk); // TR-PIECE-ORDER
         }
         Ok(true)
     }

@@ -1,0 +1,132 @@
+//! The rendezvous socket in a task of its own, so that waiting for the server
+//! never holds up the network. What a blob means does not live here.
+
+use std::time::Duration;
+
+use passel_rendezvous::messages::CloseReason;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use crate::exit::{Exit, Failure};
+use crate::signaling::{Event, SignalError, Socket};
+
+/// Time for the last blobs to leave.
+const FINISH: Duration = Duration::from_secs(3);
+/// Events that may wait for the node. The server's own bound is lower.
+const EVENTS: usize = 64;
+
+/// What came from the rendezvous.
+#[derive(Debug)]
+pub(super) enum Signaled {
+    /// A sealed blob of the peer.
+    Blob(Vec<u8>),
+    /// The peer's socket is gone.
+    PeerLeft,
+    /// The rendezvous is of no use any more.
+    Failed(Failure),
+}
+
+/// The task's handle.
+pub(super) struct SignalTask {
+    blobs: mpsc::UnboundedSender<Vec<u8>>,
+    events: mpsc::Receiver<Signaled>,
+    task: JoinHandle<()>,
+}
+
+impl SignalTask {
+    pub(super) fn spawn(socket: Socket) -> Self {
+        // The signaling session bounds how many blobs there are.
+        let (blobs, outgoing) = mpsc::unbounded_channel();
+        let (to_node, events) = mpsc::channel(EVENTS);
+        let task = tokio::spawn(run(socket, outgoing, to_node));
+        Self { blobs, events, task }
+    }
+
+    /// Queues a blob for the peer.
+    pub(super) fn send(&self, blob: Vec<u8>) {
+        // A task that has ended has said why.
+        let _ = self.blobs.send(blob);
+    }
+
+    /// The next event; waits for ever after the last.
+    pub(super) async fn next(&mut self) -> Signaled {
+        match self.events.recv().await {
+            Some(signaled) => signaled,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Ends the task once the queued blobs are out, without waiting for it.
+    pub(super) fn finish(self) {}
+
+    /// Ends the task and waits until the queued blobs are out.
+    pub(super) async fn finish_and_wait(self) {
+        drop(self.blobs);
+        drop(self.events);
+        let _ = tokio::time::timeout(FINISH, self.task).await;
+    }
+}
+
+async fn run(
+    mut socket: Socket,
+    mut outgoing: mpsc::UnboundedReceiver<Vec<u8>>,
+    to_node: mpsc::Sender<Signaled>,
+) {
+    loop {
+        let event = tokio::select! {
+            biased;
+            blob = outgoing.recv() => match blob {
+                Some(blob) => match socket.send_blob(blob).await {
+                    Ok(()) => continue,
+                    Err(error) => Err(error),
+                },
+                None => return socket.close(CloseReason::Done).await,
+            },
+            event = socket.recv() => event,
+        };
+        let signaled = match event {
+            Ok(Event::Blob(blob)) => Signaled::Blob(blob),
+            Ok(Event::PeerJoined) => continue,
+            Ok(Event::PeerLeft | Event::Closed(_)) => Signaled::PeerLeft,
+            Ok(Event::Error { code, .. }) => failed(&SignalError::of_code(code, None)),
+            Err(error) => failed(&error),
+        };
+        let over = matches!(signaled, Signaled::Failed(_));
+        // A node that has what it needs no longer listens.
+        if to_node.send(signaled).await.is_err() && !over {
+            continue;
+        }
+        if over {
+            return;
+        }
+    }
+}
+
+fn failed(error: &SignalError) -> Signaled {
+    Signaled::Failed(failure(error))
+}
+
+/// The failure that ends the program when the rendezvous fails.
+pub(crate) fn failure(error: &SignalError) -> Failure {
+    let (exit, advice) = match error {
+        SignalError::NotFound | SignalError::AlreadyJoined | SignalError::Expired => (
+            Exit::Authentication,
+            "Check it for mistakes, or ask for a new one: each can be used only once.",
+        ),
+        SignalError::Closed => (Exit::Cancelled, "Ask the other side to start again."),
+        SignalError::RateLimited { .. } | SignalError::Full => {
+            (Exit::Server, "Wait a little and try again.")
+        }
+        SignalError::BadUrl
+        | SignalError::Unreachable { .. }
+        | SignalError::Untrusted { .. }
+        | SignalError::TimedOut { .. }
+        | SignalError::Lost
+        | SignalError::TooLarge
+        | SignalError::ServerMisbehaved { .. } => (
+            Exit::Server,
+            "Check the address, the network, and that 'passel send' or the server still runs.",
+        ),
+    };
+    Failure::new(exit, error, advice)
+}
