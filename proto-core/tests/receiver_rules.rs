@@ -31,7 +31,7 @@ fn one_file(size: usize) -> (Forger, Vec<u8>) {
     (forger, bytes)
 }
 
-/// TR-RECEIPT, TR-STATEMENTS, TR-RECEIPT-ORDER: what an honest sender gets.
+/// TR-OFFER, TR-DATA, TR-RECEIPT, TR-STATEMENTS, TR-RECEIPT-ORDER, WF-DATA-LAST: what an honest sender gets.
 #[test]
 fn a_peer_made_by_hand_can_complete_a_transfer() {
     let (mut forger, bytes) = one_file(CHUNK * 2 + 5);
@@ -56,19 +56,21 @@ fn a_peer_made_by_hand_can_complete_a_transfer() {
     assert_eq!(forger.refused(), None);
 }
 
-/// WF-REFUSE: the record is left where it breaks, and the connection ends.
+/// OV-NO-PANIC, WF-REFUSE, WF-REFUSE-CODE: the record is left where it breaks, and the connection ends.
 #[test]
 fn bytes_that_are_no_frames_end_the_connection() {
     for (plaintext, code) in [
         (&[251][..], ErrorCode::Malformed),            // half a number
         (&[0x1c], ErrorCode::Malformed),               // no length
         (&[0x1c, 2, 1], ErrorCode::Malformed),         // half a body
-        (&[0x1c, 2, 1, 1], ErrorCode::Malformed),      // WF-CANONICAL: trailing byte
+        (&[0x1c, 2, 1, 1], ErrorCode::Malformed),      // WF-TRAILING
         (&[0x1c, 3, 251, 1, 0], ErrorCode::Malformed), // WF-CANONICAL: overlong
         (&[251, 0x1c, 0, 1, 1], ErrorCode::Malformed), // WF-CANONICAL: overlong type
         (&[0x7f, 252, 1, 192, 0, 0], ErrorCode::Malformed), // WF-FRAME-LENGTH: 49153
         (&[0x7e, 0], ErrorCode::UnknownCriticalFrame), // WF-FRAME-UNKNOWN
         (&[0x0a, 0], ErrorCode::ProtocolViolation),    // WF-FRAME-CHANNEL
+        (&[0x14, 4, 0, 0x20, 1, 0xff], ErrorCode::Malformed), // WF-UTF8
+        (&[0x04, 8, 0, 0, 1, 252, 255, 255, 255, 255], ErrorCode::Malformed), // WF-BOUNDED, OV-CLAIMS
     ] {
         let (mut forger, _) = one_file(10);
         forger.raw(Channel::Control, plaintext);
@@ -86,7 +88,51 @@ fn a_ping_behind_an_unknown_odd_frame_is_answered() {
     assert_eq!(forger.refused(), None);
 }
 
-/// TR-ID-PARITY, TR-ROLE, TR-OVER
+/// WF-FRAME, WF-FRAME-ORDER: the second frame is the one that is ignored.
+#[test]
+fn frames_of_a_record_are_acted_upon_in_their_order() {
+    let (cancel, complete) = ([0x14, 3, 0, 0x20, 0], [&[0x16, 33, 0][..], &[0; 32]].concat());
+    let (mut forger, _) = one_file(10);
+    forger.raw(Channel::Control, &[&cancel[..], &complete, &complete].concat());
+    assert_eq!(forger.refused(), None);
+    let (mut forger, _) = one_file(10);
+    forger.raw(Channel::Control, &[&complete[..], &complete, &cancel].concat());
+    assert_eq!(forger.refused(), VIOLATION, "two COMPLETEs");
+}
+
+/// OV-ERROR-UNKNOWN, OV-ERROR-TEXT
+#[test]
+fn a_code_that_nobody_knows_is_a_failure_all_the_same() {
+    let (mut forger, _) = one_file(10);
+    forger.send(Cancel { transfer: OURS, code: 0xfff0, text: "\u{1b}[2J".into() });
+    let error = forger.events.iter().find_map(|event| match event {
+        Event::Ended { error, .. } => Some(error.clone()),
+        _ => None,
+    });
+    let error = error.unwrap();
+    assert_eq!(error.code, ErrorCode::Unknown(0xfff0));
+    assert!(!error.text.contains('\u{1b}'), "{}", error.text);
+    assert_eq!(forger.refused(), None);
+}
+
+/// TR-ACK-DURABLE, TR-COMMIT-VISIBLE: written is not durable.
+#[test]
+fn nothing_is_acknowledged_or_named_before_the_sync_is_answered() {
+    let (mut forger, bytes) = one_file(CHUNK);
+    forger.chunk(0, 0, &bytes, &bytes);
+    forger.end(0, &bytes);
+    assert_eq!((forger.disk.writes, forger.disk.syncs), (1, 0));
+    forger.stalled = true;
+    forger.wait(Duration::from_millis(200));
+    assert_eq!(forger.count(|frame| matches!(frame, Frame::Ack(_))), 0);
+    assert!(forger.disk.committed.is_empty());
+    forger.stalled = false;
+    forger.wait(Duration::from_millis(1));
+    assert_eq!(forger.count(|frame| matches!(frame, Frame::Ack(_))), 1);
+    assert_eq!(forger.disk.committed.get(&0), Some(&bytes));
+}
+
+/// TR-ID-PARITY, TR-ROLE, TR-OVER, TR-UNKNOWN
 #[test]
 fn transfers_are_numbered_without_gaps_by_their_offerer() {
     for id in [1, 2, u32::MAX] {
@@ -180,7 +226,7 @@ fn data_that_was_not_accepted_is_refused() {
     assert_eq!(forger.refused(), VIOLATION, "a directory has no end");
 }
 
-/// TR-PIECE, TR-LEAF, TR-PIECE-ONCE
+/// TR-PIECE, TR-PIECE-PLACE, TR-LEAF, TR-PIECE-ONCE
 #[test]
 fn pieces_are_where_they_belong_and_come_once() {
     let leaf = Some([0; 32]);
@@ -212,7 +258,7 @@ fn pieces_are_where_they_belong_and_come_once() {
     assert_eq!(forger.refused(), VIOLATION, "a chunk twice");
 }
 
-/// TR-NACK, TR-NACK-LIMIT: three more tries, then the file fails and no other.
+/// TR-NACK, TR-NACK-LIMIT, TR-FAILED-DATA, TR-RECEIPT-FIELDS: three more tries, then the file fails and no other.
 #[test]
 fn a_chunk_that_does_not_match_is_asked_for_three_times() {
     let bytes = content(CHUNK, 1);
@@ -225,6 +271,7 @@ fn a_chunk_that_does_not_match_is_asked_for_three_times() {
         assert_eq!(forger.count(|frame| matches!(frame, Frame::Nack(_))), tries.min(3));
     }
     assert_eq!(forger.failed(), [(0, ErrorCode::HashMismatch)]);
+    forger.data(0, 0, None, &bytes[..PIECE]);
     forger.end(0, &bytes); // under way when the file was given up
     forger.chunk(1, 0, &bytes, &bytes);
     forger.end(1, &bytes);
@@ -290,7 +337,7 @@ fn one_statement_is_made_on_a_file_and_it_is_true() {
     assert_eq!(forger.refused(), VIOLATION, "another size than the manifest's");
 }
 
-/// TR-COMPLETE, TR-STATEMENTS
+/// TR-COMPLETE, TR-STATEMENTS, TR-STATEMENTS-CHECK
 #[test]
 fn complete_is_said_once_and_over_what_was_stated() {
     let mut forger = Forger::new(manifest(&[("a", vec![])]));
@@ -330,9 +377,9 @@ fn data_of_a_transfer_that_is_over_is_bounded_too() {
     let (mut forger, bytes) = one_file(CHUNK);
     forger.chunk(0, 0, &bytes, &bytes);
     forger.send(Cancel { transfer: OURS, code: 0x20, text: String::new() });
-    let mut credits = 0;
+    let (mut credits, piece) = (0, vec![0; 32768]);
     for _ in 0..2000 {
-        forger.data(0, 0, None, &[0; 32768]);
+        forger.data(0, 0, None, &piece);
         credits = forger.count(|frame| matches!(frame, Frame::Credit(_)));
     }
     assert_eq!(forger.refused(), None);

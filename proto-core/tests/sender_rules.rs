@@ -15,7 +15,7 @@ use passel_proto::frame::{
     Accept, Ack, AckRange, Close, Credit, EntryRange, FileFailed, Frame, Nack, Receipt, Reject,
     Selection,
 };
-use passel_proto::ids::{FileIndex, TransferId};
+use passel_proto::ids::{Channel, FileIndex, TransferId};
 use passel_proto::limits::TRANSFER_CREDIT;
 use support::{content, manifest};
 
@@ -59,7 +59,7 @@ fn complete(forger: &Forger) -> Option<[u8; 32]> {
     })
 }
 
-/// TR-ACCEPT, TR-ACCEPT-MORE
+/// TR-ACCEPT, TR-ACCEPT-MORE, TR-ACCEPT-SOME
 #[test]
 fn an_accept_selects_something_that_was_offered_once() {
     let files = [("a", vec![1]), ("b", vec![2]), ("c", vec![3])];
@@ -160,6 +160,39 @@ fn nothing_is_sent_more_often_than_four_times() {
     assert_eq!(forger.refused(), Some(ErrorCode::LimitExceeded));
 }
 
+/// TR-PIECE-ORDER, FC-PRIORITY: chunk after chunk, and what steers comes before.
+#[test]
+fn answers_come_before_data_and_data_comes_chunk_by_chunk() {
+    let mut forger = offered(&[("a", content(CHUNK * 3, 1)), ("b", content(CHUNK + 1, 2))]);
+    let before = forger.got.len();
+    forger.raw(Channel::Control, &[0x06, 3, 1, 0, 0, 0x1c, 1, 7]);
+    assert!(matches!(forger.got[before].0, Frame::Pong(pong) if pong.token == 7));
+    let mut open = None;
+    for (frame, _) in &forger.got {
+        if let Frame::Data(data) = frame {
+            let chunk = (data.file, data.offset / CHUNK as u64);
+            assert_eq!(*open.get_or_insert(chunk), chunk);
+            open = if data.leaf.is_some() { None } else { open };
+        }
+    }
+    assert_eq!(forger.count(|frame| matches!(frame, Frame::Data(_))), 3 * 4 + 5);
+}
+
+/// FC-KEEP-ALIVE, FC-IDLE
+#[test]
+fn silence_is_asked_about_and_then_given_up() {
+    let mut forger = Forger::new(manifest(&[("a", vec![])]));
+    let pings = |forger: &Forger| forger.count(|frame| matches!(frame, Frame::Ping(_)));
+    forger.wait(Duration::from_millis(9_999));
+    assert_eq!(pings(&forger), 0);
+    forger.wait(Duration::from_millis(1));
+    assert_eq!(pings(&forger), 1);
+    forger.wait(Duration::from_millis(19_999));
+    assert_eq!(forger.refused(), None);
+    forger.wait(Duration::from_millis(1));
+    assert_eq!(forger.refused(), Some(ErrorCode::IdleTimeout));
+}
+
 /// FC-CREDIT, FC-COST, FC-CREDIT-INITIAL, FC-CREDIT-MONOTONIC
 #[test]
 fn no_more_is_sent_than_was_granted() {
@@ -178,7 +211,7 @@ fn no_more_is_sent_than_was_granted() {
     assert_eq!(bytes(&forger), TRANSFER_CREDIT * 2);
 }
 
-/// TR-RECEIPT, TR-RECEIPT-MAC, TR-STATEMENTS
+/// TR-RECEIPT, TR-RECEIPT-MAC, TR-RECEIPT-CHECK, TR-STATEMENTS, TR-DONE
 #[test]
 fn a_receipt_counts_only_if_it_is_signed_and_for_what_was_sent() {
     let bytes = content(100, 1);
@@ -190,6 +223,7 @@ fn a_receipt_counts_only_if_it_is_signed_and_for_what_was_sent() {
         <sha2::Sha256 as sha2::Digest>::digest(message).into()
     };
     assert_eq!(complete(&fresh()), Some(expected));
+    assert!(!fresh().events.iter().any(|event| matches!(event, Event::Completed { .. })));
     let mut forger = fresh();
     forger.send(ack(0, 1));
     forger.send(forger.receipt(1, 1, expected));
@@ -212,7 +246,7 @@ fn a_receipt_counts_only_if_it_is_signed_and_for_what_was_sent() {
     }
 }
 
-/// TR-FILE-FAILED, TR-FAIL-ONCE
+/// TR-FILE-FAILED, TR-FILE-FAILED-STATED, TR-FAIL-ONCE
 #[test]
 fn a_file_that_the_receiver_gives_up_fails_once() {
     let files = [("a", content(TRANSFER_CREDIT * 2, 1)), ("b", vec![]), ("d/", vec![])];
@@ -262,11 +296,11 @@ fn close_is_the_last_frame() {
     assert_eq!(forger.count(|frame| matches!(frame, Frame::Close(_))), 1);
 }
 
-/// FC-CLOSE-LINGER, FC-IDLE: a peer that takes nothing more cannot hold the end up.
+/// FC-CLOSE-LINGER: a peer that takes nothing more cannot hold the end up.
 #[test]
 fn closing_does_not_wait_for_long() {
     let mut forger = Forger::new(manifest(&[("a", vec![])]));
-    for channel in passel_proto::ids::Channel::ALL {
+    for channel in Channel::ALL {
         forger.victim.handle_writable(channel, 0);
     }
     forger.victim.close(forger.now, None);

@@ -137,7 +137,7 @@ fn either_side_can_cancel_in_the_middle() {
     }
 }
 
-/// FC-CREDIT: a receiver whose disk stalls holds its sender back.
+/// FC-CREDIT, FC-WINDOW: a receiver whose disk stalls holds its sender back.
 #[test]
 fn a_stalled_disk_bounds_what_is_on_its_way() {
     let mut pair = Pair::established(7);
@@ -155,6 +155,7 @@ fn a_stalled_disk_bounds_what_is_on_its_way() {
     assert_eq!(completion(&pair)[0].bytes, 40_000_000);
 }
 
+/// TR-NO-SPACE
 #[test]
 fn a_full_disk_ends_the_transfer_with_its_code_at_both_ends() {
     for fault in [
@@ -201,6 +202,7 @@ fn a_file_that_fails_leaves_the_others_alone() {
     }
 }
 
+/// TR-OFFER-EXPIRY
 #[test]
 fn an_offer_that_nobody_answers_expires_at_both_ends() {
     let mut pair = Pair::established(10);
