@@ -230,6 +230,9 @@ impl Established {
             id.0 < self.next_peer
         };
         match self.transfers.get_mut(&id).map(|slot| &mut slot.transfer) {
+            // Over since an earlier frame of the same record.
+            Some(Transfer::Out(outgoing)) if outgoing.state().is_terminal() => Ok(Found::Over),
+            Some(Transfer::In(incoming)) if incoming.state().is_terminal() => Ok(Found::Over),
             Some(Transfer::Out(outgoing)) => Ok(Found::Out(outgoing, &mut self.out)),
             Some(Transfer::In(incoming)) => Ok(Found::In(incoming, &mut self.out)),
             None if known => Ok(Found::Over),
