@@ -129,6 +129,11 @@ impl Established {
         !matches!(self.closing, Closing::Open)
     }
 
+    /// Whether nothing more is sent or heard.
+    pub(super) fn is_over(&self) -> bool {
+        matches!(self.closing, Closing::Done)
+    }
+
     pub(super) fn offer(
         &mut self,
         now: Instant,

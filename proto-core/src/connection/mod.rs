@@ -152,7 +152,12 @@ impl Connection {
 
     /// Whether the connection is over and has nothing more to send.
     pub fn is_closed(&self) -> bool {
-        matches!(self.phase, Phase::Closed) && self.handshake_out.is_empty()
+        let is_over = match &self.phase {
+            Phase::Established(session) => session.is_over(),
+            Phase::Closed => true,
+            _ => false,
+        };
+        is_over && self.handshake_out.is_empty()
     }
 
     /// Whether this side had the last word, so that the transport should stay

@@ -215,6 +215,11 @@ impl Incoming {
         self.open.forget(file);
         self.credit.release(held - self.open.held());
         self.storing.written.remove(&file);
+        if self.storing.written.is_empty() {
+            // Nothing is left for the sync that was due, and its timer ends.
+            self.storing.written_since = None;
+            self.storing.written_bytes = 0;
+        }
         if let Some(syncing) = &mut self.storing.syncing {
             syncing.remove(&file);
         }

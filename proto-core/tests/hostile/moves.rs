@@ -1,0 +1,419 @@
+//! What the forger sends: the moves of a true sender and of a true receiver, so
+//! that it gets far, each field of them false now and then.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use passel_proto::frame::{
+    Accept, Ack, AckRange, Cancel, Close, Complete, Credit, Data, EntryRange, FailedFile, FileEnd,
+    FileFailed, Frame, ManifestPage, Nack, Offer, Ping, Pong, Receipt, Reject, Selection,
+};
+use passel_proto::ids::{FileIndex, TransferId};
+use passel_proto::manifest::{Entry, EntryKind, Manifest, ManifestBuilder};
+use passel_proto::path::SafePath;
+use passel_proto::tree::{TreeBuilder, leaf_hash};
+use sha2::{Digest, Sha256};
+
+use super::choices::Choices;
+
+/// An offer of the forger.
+struct Own {
+    id: u32,
+    /// Sizes of files; none for a directory.
+    sizes: Vec<Option<u64>>,
+    chunk: u64,
+    piece: u64,
+    wanted: Vec<bool>,
+    accepted: bool,
+    /// Where honest sending goes on: entry and offset.
+    next: (usize, u64),
+    stated: BTreeMap<usize, [u8; 32]>,
+    completed: bool,
+}
+
+/// An offer of the victim, as far as the forger was told of it.
+#[derive(Default)]
+struct Theirs {
+    entries: u32,
+    chunk_log2: u8,
+    accepted: bool,
+    /// Chunks that came, by file.
+    chunks: BTreeSet<(u32, u64)>,
+    complete: Option<[u8; 32]>,
+}
+
+/// What the forger knows, and how false it is.
+pub struct Moves {
+    next_id: u32,
+    own: Vec<Own>,
+    theirs: BTreeMap<u32, Theirs>,
+    /// Per cent of the fields that are false.
+    wild: usize,
+    leaves: BTreeMap<usize, [u8; 32]>,
+}
+
+/// Paths of up to eight entries, in order; those that end in `/` are directories.
+const PATHS: [&str; 8] = ["a", "b/", "b/c", "b/d", "e", "f", "g/", "h"];
+
+/// A manifest of the first entries of `PATHS` with random sizes.
+pub fn manifest(choices: &mut Choices<'_>, huge: bool) -> (Manifest, Vec<Option<u64>>) {
+    let mut builder = ManifestBuilder::new();
+    let mut sizes = Vec::new();
+    for path in &PATHS[..=choices.below(PATHS.len())] {
+        let size = match choices.below(12) {
+            0..3 => 0,
+            3..6 => choices.below(4000) as u64,
+            6 => 16_384,
+            7 => 16_385,
+            8..10 => choices.below(70_000) as u64,
+            10 => choices.below(400_000) as u64,
+            _ if huge => choices.extreme(),
+            _ => 1,
+        };
+        let size = (!path.ends_with('/')).then_some(size);
+        let kind = match size {
+            None => EntryKind::Directory,
+            size => EntryKind::File { size, executable: false, mime: None, root: None },
+        };
+        let path = SafePath::parse(path.trim_end_matches('/')).expect("a good name");
+        builder.push(&Entry { path, kind, modified: None }).expect("a good entry");
+        sizes.push(size);
+    }
+    (builder.finish().expect("a good manifest"), sizes)
+}
+
+impl Moves {
+    pub fn new(first_id: u32, wild: usize) -> Self {
+        Self {
+            next_id: first_id,
+            own: Vec::new(),
+            theirs: BTreeMap::new(),
+            wild,
+            leaves: BTreeMap::new(),
+        }
+    }
+
+    fn is_false(&self, choices: &mut Choices<'_>) -> bool {
+        choices.below(1000) < self.wild * 10
+    }
+
+    fn number(&self, choices: &mut Choices<'_>, truth: u64) -> u64 {
+        match self.is_false(choices) {
+            false => truth,
+            true if choices.percent(50) => choices.extreme(),
+            true => truth.wrapping_add(choices.below(5) as u64).wrapping_sub(2),
+        }
+    }
+
+    fn number32(&self, choices: &mut Choices<'_>, truth: u32) -> u32 {
+        self.number(choices, truth.into()) as u32
+    }
+
+    fn hash(&self, choices: &mut Choices<'_>, truth: [u8; 32]) -> [u8; 32] {
+        if self.is_false(choices) { choices.array() } else { truth }
+    }
+
+    /// Takes in what the victim said.
+    pub fn learn(&mut self, frame: &Frame) {
+        match frame {
+            Frame::Offer(offer) => {
+                let known = Theirs {
+                    entries: offer.entries,
+                    chunk_log2: offer.chunk_log2,
+                    ..Theirs::default()
+                };
+                self.theirs.insert(offer.transfer.0, known);
+            }
+            Frame::Data(data) => {
+                if let Some(theirs) = self.theirs.get_mut(&data.transfer.0) {
+                    theirs.chunks.insert((data.file.0, data.offset >> theirs.chunk_log2));
+                }
+            }
+            Frame::Complete(complete) => {
+                if let Some(theirs) = self.theirs.get_mut(&complete.transfer.0) {
+                    theirs.complete = Some(complete.statements);
+                }
+            }
+            Frame::Accept(accept) => {
+                let id = accept.transfer.0;
+                if let Some(own) = self.own.iter_mut().find(|own| own.id == id) {
+                    own.accepted |= !accept.more;
+                    for (place, wanted) in own.wanted.iter_mut().enumerate() {
+                        *wanted |= match &accept.selection {
+                            Selection::All => true,
+                            Selection::Ranges(ranges) => ranges.iter().any(|range| {
+                                (range.first..range.first + range.count).contains(&(place as u32))
+                            }),
+                        };
+                    }
+                }
+            }
+            Frame::Cancel(cancel) => self.forget(cancel.transfer),
+            Frame::Reject(reject) => self.forget(reject.transfer),
+            Frame::Receipt(receipt) => self.forget(receipt.transfer),
+            _ => {}
+        }
+    }
+
+    fn forget(&mut self, id: TransferId) {
+        self.own.retain(|own| own.id != id.0);
+        self.theirs.remove(&id.0);
+    }
+
+    /// The next record: frames for one channel, and a payload behind a DATA.
+    pub fn next(
+        &mut self,
+        choices: &mut Choices<'_>,
+        sign: &dyn Fn(&mut Receipt),
+    ) -> (Vec<Frame>, usize) {
+        let mut frames = Vec::new();
+        let mut payload = 0;
+        match choices.below(100) {
+            0..8 => self.offer(choices, &mut frames),
+            8..60 => payload = self.data(choices, &mut frames),
+            60..90 => self.answer(choices, sign, &mut frames),
+            90..94 => self.end_something(choices, &mut frames),
+            94 if choices.percent(5) => frames.push(Close { code: 0, text: String::new() }.into()),
+            94..97 => frames.push(Ping { token: choices.u64() }.into()),
+            _ => frames.push(Pong { token: choices.u64() }.into()),
+        }
+        if frames.is_empty() {
+            frames.push(Ping { token: 1 }.into());
+        }
+        (frames, payload)
+    }
+
+    fn offer(&mut self, choices: &mut Choices<'_>, frames: &mut Vec<Frame>) {
+        if self.own.len() >= 2 && !self.is_false(choices) {
+            return;
+        }
+        let (manifest, sizes) = manifest(choices, self.wild > 0);
+        let (chunk_log2, piece_log2) = *choices.pick(&[(14u8, 10u8), (14, 12), (16, 14), (20, 15)]);
+        let id = self.number32(choices, self.next_id);
+        let transfer = TransferId(id);
+        let entries = self.number32(choices, manifest.len());
+        let bytes = self.number(choices, manifest.total_bytes());
+        let digest = self.hash(choices, manifest.digest());
+        let hash = self.number(choices, 1) as u8;
+        let note = "a note".to_owned();
+        frames.push(
+            Offer { transfer, entries, bytes, digest, chunk_log2, piece_log2, hash, note }.into(),
+        );
+        let mut first = 0;
+        while let Some(page) = manifest.page(first, 1 + choices.below(200)) {
+            let transfer = TransferId(self.number32(choices, id));
+            let at = self.number32(choices, page.first);
+            let count = self.number32(choices, page.count);
+            let mut entries = page.bytes.to_vec();
+            if self.is_false(choices) {
+                choices.spoil(&mut entries, page.bytes);
+            }
+            frames.push(ManifestPage { transfer, first: at, count, entries }.into());
+            first = page.first + page.count;
+        }
+        self.next_id = self.next_id.wrapping_add(2);
+        let wanted = vec![false; sizes.len()];
+        self.own.push(Own {
+            id,
+            sizes,
+            chunk: 1 << chunk_log2,
+            piece: 1 << piece_log2,
+            wanted,
+            accepted: false,
+            next: (0, 0),
+            stated: BTreeMap::new(),
+            completed: false,
+        });
+    }
+
+    /// A leaf over so many zeros, which is what all of the forger's files hold.
+    fn leaf(&mut self, len: usize) -> [u8; 32] {
+        *self.leaves.entry(len).or_insert_with(|| leaf_hash(&vec![0; len]))
+    }
+
+    /// The next piece of an accepted offer; returns the payload's length.
+    fn data(&mut self, choices: &mut Choices<'_>, frames: &mut Vec<Frame>) -> usize {
+        let ready: Vec<usize> = (0..self.own.len())
+            .filter(|&n| self.own[n].accepted && !self.own[n].completed)
+            .collect();
+        if ready.is_empty() {
+            if self.is_false(choices) {
+                let transfer = TransferId(choices.below(8) as u32);
+                let file = FileIndex(choices.below(3) as u32);
+                frames.push(Data { transfer, file, offset: 0, leaf: None }.into());
+                return choices.below(2000);
+            }
+            return 0;
+        }
+        let which = *choices.pick(&ready);
+        self.skip_settled(which);
+        let Own { id, next: (place, offset), chunk, piece, .. } = self.own[which];
+        let Some(&size) = self.own[which].sizes.get(place) else {
+            self.complete(which, choices, frames);
+            return 0;
+        };
+        // Files of petabytes are begun and given up.
+        let size = size.unwrap_or(0);
+        let transfer = TransferId(self.number32(choices, id));
+        let file = FileIndex(self.number32(choices, place as u32));
+        if size > 1 << 30 || choices.percent(2) {
+            self.own[which].next = (place + 1, 0);
+            self.own[which].stated.insert(place, [0; 32]);
+            frames.push(Ping { token: 0 }.into());
+            frames.push(FileFailed { transfer, file, code: 0x26, text: String::new() }.into());
+            return 0;
+        }
+        let chunk_start = offset / chunk * chunk;
+        let chunk_end = (chunk_start + chunk).min(size);
+        let until = (offset + piece).min(chunk_end);
+        if until == size {
+            let root = self.root(size, chunk);
+            let (root, size) = (self.hash(choices, root), self.number(choices, size));
+            frames.push(FileEnd { transfer, file, size, root }.into());
+            self.own[which].stated.insert(place, root);
+        }
+        self.own[which].next = if until == size { (place + 1, 0) } else { (place, until) };
+        if until == offset {
+            return 0;
+        }
+        let mut leaf = (until == chunk_end).then(|| self.leaf((chunk_end - chunk_start) as usize));
+        if self.is_false(choices) {
+            leaf = choices.percent(50).then(|| choices.array());
+        }
+        let offset = self.number(choices, offset);
+        let transfer = TransferId(self.number32(choices, id));
+        frames.push(Data { transfer, file, offset, leaf }.into());
+        (self.number(choices, until - offset.min(until)) as usize).min(40_000)
+    }
+
+    /// Moves on to the next entry that is a file and wanted.
+    fn skip_settled(&mut self, which: usize) {
+        let own = &mut self.own[which];
+        while own.next.0 < own.sizes.len()
+            && (own.sizes[own.next.0].is_none() || !own.wanted[own.next.0])
+        {
+            own.next = (own.next.0 + 1, 0);
+        }
+    }
+
+    fn root(&mut self, size: u64, chunk: u64) -> [u8; 32] {
+        let mut tree = TreeBuilder::new();
+        let mut from = 0;
+        while from < size.min(1 << 24) {
+            let len = chunk.min(size - from);
+            tree.push(self.leaf(len as usize));
+            from += len;
+        }
+        tree.root()
+    }
+
+    fn complete(&mut self, which: usize, choices: &mut Choices<'_>, frames: &mut Vec<Frame>) {
+        let own = &mut self.own[which];
+        own.completed = true;
+        let mut hasher = Sha256::new_with_prefix(b"passel v1 statements");
+        for (&place, root) in &own.stated {
+            hasher.update((place as u32).to_le_bytes());
+            if *root == [0; 32] {
+                hasher.update([0]);
+                hasher.update(0x26u16.to_le_bytes());
+            } else {
+                hasher.update([1]);
+                hasher.update(own.sizes[place].unwrap_or(0).to_le_bytes());
+                hasher.update(root);
+            }
+        }
+        let transfer = TransferId(own.id);
+        let statements = self.hash(choices, hasher.finalize().into());
+        frames.push(Complete { transfer, statements }.into());
+    }
+
+    /// What a receiver says of the victim's offers.
+    fn answer(
+        &mut self,
+        choices: &mut Choices<'_>,
+        sign: &dyn Fn(&mut Receipt),
+        frames: &mut Vec<Frame>,
+    ) {
+        let ids: Vec<u32> = self.theirs.keys().copied().collect();
+        if ids.is_empty() {
+            return;
+        }
+        let id = *choices.pick(&ids);
+        let transfer = TransferId(self.number32(choices, id));
+        let Some(theirs) = self.theirs.get_mut(&id) else { return };
+        if !theirs.accepted {
+            theirs.accepted = true;
+            let (first, count) = (self.number32(choices, 0), choices.below(8) as u32);
+            let selection = match choices.below(4) {
+                0 if self.wild > 0 => Selection::Ranges(vec![EntryRange { first, count }]),
+                _ => Selection::All,
+            };
+            let more = self.wild > 0 && selection != Selection::All && choices.percent(30);
+            frames.push(Accept { transfer, more, selection }.into());
+            return;
+        }
+        let chunks: Vec<(u32, u64)> = theirs.chunks.iter().copied().collect();
+        let (entries, complete) = (theirs.entries, theirs.complete);
+        match choices.below(20) {
+            0..2 => {
+                let limit = self.number(choices, 1 << 30);
+                let transfer = choices.percent(50).then_some(transfer);
+                frames.push(Credit { transfer, limit }.into());
+            }
+            2..12 if !chunks.is_empty() => {
+                let ranges = (0..=choices.below(6)).map(|_| {
+                    let (file, chunk) = *choices.pick(&chunks);
+                    let file = FileIndex(self.number32(choices, file));
+                    let first = self.number(choices, chunk);
+                    AckRange { file, first, count: self.number(choices, 1) }
+                });
+                frames.push(Ack { transfer, ranges: ranges.collect() }.into());
+            }
+            12..15 if !chunks.is_empty() => {
+                for _ in 0..=choices.below(8) {
+                    let (file, chunk) = *choices.pick(&chunks);
+                    let file = FileIndex(self.number32(choices, file));
+                    let chunk = self.number(choices, chunk);
+                    frames.push(Nack { transfer, file, chunk }.into());
+                }
+            }
+            15 if self.wild > 0 => {
+                let file = FileIndex(choices.below(entries as usize + 1) as u32);
+                frames.push(FileFailed { transfer, file, code: 0x24, text: "full".into() }.into());
+            }
+            _ if complete.is_some() || self.is_false(choices) => {
+                let file = FileIndex(choices.below(4) as u32);
+                let mut receipt = Receipt {
+                    transfer,
+                    delivered: self.number32(choices, entries),
+                    failed: 1,
+                    listed: vec![FailedFile { file, code: 0x28 }],
+                    statements: self.hash(choices, complete.unwrap_or_default()),
+                    mac: [0; 32],
+                };
+                sign(&mut receipt);
+                receipt.mac = self.hash(choices, receipt.mac);
+                frames.push(receipt.into());
+            }
+            _ => {}
+        }
+    }
+
+    /// Ends, or claims to end, one of the transfers.
+    fn end_something(&mut self, choices: &mut Choices<'_>, frames: &mut Vec<Frame>) {
+        let ids: Vec<u32> =
+            self.own.iter().map(|own| own.id).chain(self.theirs.keys().copied()).collect();
+        if ids.is_empty() || !choices.percent(25 + self.wild) {
+            return;
+        }
+        let id = *choices.pick(&ids);
+        let transfer = TransferId(self.number32(choices, id));
+        let code = choices.below(70) as u16;
+        let text = "\u{1b}[2J".to_owned();
+        if self.theirs.get(&id).is_some_and(|theirs| !theirs.accepted) {
+            frames.push(Reject { transfer, code, text }.into());
+        } else {
+            frames.push(Cancel { transfer, code, text }.into());
+        }
+        self.forget(TransferId(id));
+    }
+}

@@ -1,0 +1,350 @@
+//! The connection under attack, with its caller: a storage that keeps the
+//! contract, a clock, and after each input the rules that no peer may break.
+//! What the peer does does not live here.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use passel_proto::connection::{Config, Connection, Event};
+use passel_proto::error::{Blame, Error, ErrorCode};
+use passel_proto::frame::EntryRange;
+use passel_proto::ids::{Channel, FileIndex, Role, TransferId};
+use passel_proto::limits::{
+    CONNECTION_CREDIT, MAX_CHUNK, MAX_TRANSFERS_COUNT, TRANSFER_CREDIT, timers,
+};
+use passel_proto::manifest::{EntryKind, Manifest};
+use passel_proto::storage::{StorageError, StorageErrorKind, StorageReply, StorageRequest};
+
+use super::choices::Choices;
+use super::decoders::{auth, binding};
+
+/// Requests that one input may make beyond those in proportion to its length.
+const REQUESTS_AT_ONCE: usize = 64 * 3;
+
+/// A moment to count from; only differences from it matter.
+pub fn epoch() -> Instant {
+    #[allow(clippy::disallowed_methods)] // the one place where a test's world begins
+    Instant::now()
+}
+
+/// What the caller accepted: the only thing that may ever be written.
+struct Accepted {
+    manifest: Arc<Manifest>,
+    ranges: Option<Vec<EntryRange>>,
+}
+
+impl Accepted {
+    fn size_of(&self, file: FileIndex) -> Option<(bool, u64)> {
+        let wanted =
+            |range: &EntryRange| (range.first..range.first + range.count).contains(&file.0);
+        if !self.ranges.as_ref().is_none_or(|ranges| ranges.iter().any(wanted)) {
+            return None;
+        }
+        match self.manifest.entry(file)?.kind {
+            EntryKind::Directory => Some((true, 0)),
+            EntryKind::File { size, .. } => Some((false, size.unwrap_or(0))),
+        }
+    }
+}
+
+pub struct Victim {
+    pub connection: Connection,
+    pub now: Instant,
+    /// Storage requests not answered yet, in order.
+    outstanding: BTreeMap<TransferId, VecDeque<StorageRequest>>,
+    accepted: BTreeMap<TransferId, Accepted>,
+    /// Offers that the caller has been shown.
+    pub offered: Vec<TransferId>,
+    /// Whether the connection is over, and the error that it ended with.
+    pub closed: bool,
+    pub error: Option<Error>,
+    /// Whether the caller closed it.
+    left: bool,
+    /// Records on their way to the peer.
+    pub sent: Vec<(Channel, Vec<u8>)>,
+    /// How many transfers were completed.
+    pub completed: usize,
+}
+
+impl Victim {
+    pub fn new(role: Role, choices: &mut Choices<'_>, now: Instant) -> Self {
+        let mut config = Config::new(auth(), binding());
+        (config.chunk_log2, config.piece_log2) = *choices.pick(&[(14, 10), (14, 12), (16, 14)]);
+        let seed = choices.array();
+        let connection = match role {
+            Role::Initiator => Connection::initiator(config, seed, now),
+            Role::Responder => Connection::responder(config, seed, now),
+        };
+        Self {
+            connection: connection.expect("a configuration"),
+            now,
+            outstanding: BTreeMap::new(),
+            accepted: BTreeMap::new(),
+            offered: Vec::new(),
+            closed: false,
+            error: None,
+            left: false,
+            sent: Vec::new(),
+            completed: 0,
+        }
+    }
+
+    /// One message of the peer, and everything that must hold after it.
+    pub fn hear(&mut self, channel: Channel, message: &mut [u8]) {
+        let length = message.len();
+        self.connection.handle_message(self.now, channel, message);
+        self.drain(length);
+    }
+
+    /// Drains in the order of the contract, and checks what comes.
+    fn drain(&mut self, input: usize) {
+        let mut events = 0;
+        while let Some(event) = self.connection.poll_event() {
+            assert!(!self.closed, "{event:?} after the end");
+            events += 1;
+            self.on_event(event);
+        }
+        // The smallest frame that makes news has 6 bytes and makes two.
+        assert!(events <= input / 2 + 16, "{events} events out of {input} bytes");
+        let mut requests = 0;
+        while let Some(request) = self.connection.poll_storage() {
+            requests += 1;
+            self.on_request(request);
+        }
+        assert!(requests <= input / 2 + REQUESTS_AT_ONCE, "{requests} out of {input} bytes");
+        self.check_memory();
+        let mut buf = Vec::new();
+        while let Some(transmit) = self.connection.poll_transmit(self.now, &mut buf) {
+            self.sent.push((transmit.channel, buf.clone()));
+        }
+        while let Some(event) = self.connection.poll_event() {
+            self.on_event(event);
+        }
+        while let Some(request) = self.connection.poll_storage() {
+            self.on_request(request);
+        }
+        self.check_timers();
+    }
+
+    fn on_event(&mut self, event: Event) {
+        match event {
+            Event::Offered { transfer } => self.offered.push(transfer),
+            Event::Completed { .. } => self.completed += 1,
+            Event::Closed { error } => {
+                if let Some(error) = &error {
+                    // Whoever is to blame, it is not this side's code.
+                    assert_ne!(error.blame, Blame::Misuse, "{error}");
+                    assert_ne!(error.code, ErrorCode::NoError, "{error}");
+                    let own = error.blame == Blame::Local && error.code == ErrorCode::Internal;
+                    assert!(!own || self.left, "{error}");
+                }
+                assert!(!self.closed, "closed twice");
+                (self.closed, self.error) = (true, error);
+            }
+            _ => {}
+        }
+    }
+
+    /// TR-SELECTION-ONLY: no byte outside of what the caller accepted.
+    fn on_request(&mut self, request: StorageRequest) {
+        let transfer = match &request {
+            StorageRequest::Write { transfer, file, offset, data } => {
+                assert!(!self.closed, "a write after the end");
+                let (is_directory, size) = self.may_touch(*transfer, *file);
+                assert!(!is_directory && !data.is_empty());
+                assert!(offset.checked_add(data.len() as u64).is_some_and(|end| end <= size));
+                *transfer
+            }
+            StorageRequest::Commit { transfer, file, size } => {
+                assert_eq!(self.may_touch(*transfer, *file).1, *size);
+                *transfer
+            }
+            StorageRequest::Sync { transfer } => {
+                assert!(self.accepted.contains_key(transfer));
+                *transfer
+            }
+            StorageRequest::Read { transfer, buf, len, .. } => {
+                assert!(buf.is_empty() && *len as usize <= MAX_CHUNK);
+                *transfer
+            }
+            StorageRequest::Discard { transfer, .. } => *transfer,
+        };
+        self.outstanding.entry(transfer).or_default().push_back(request);
+    }
+
+    fn may_touch(&self, transfer: TransferId, file: FileIndex) -> (bool, u64) {
+        let accepted = self.accepted.get(&transfer).expect("only of what was accepted");
+        accepted.size_of(file).expect("only what was selected")
+    }
+
+    /// What waits for the disk stays below what was granted, in memory taken
+    /// and not only in bytes used.
+    fn check_memory(&self) {
+        let mut all = 0;
+        for waiting in self.outstanding.values() {
+            let (mut written, mut read) = (0, 0);
+            for request in waiting {
+                match request {
+                    StorageRequest::Write { data, .. } => written += data.capacity(),
+                    StorageRequest::Read { len, buf, .. } => {
+                        read += buf.capacity().max(*len as usize);
+                    }
+                    _ => {}
+                }
+            }
+            assert!(
+                written <= 2 * TRANSFER_CREDIT + MAX_CHUNK,
+                "{written} bytes wait to be written"
+            );
+            assert!(read <= TRANSFER_CREDIT, "{read} bytes wait to be read");
+            all += written;
+        }
+        assert!(all <= 2 * CONNECTION_CREDIT + MAX_CHUNK, "{all} bytes wait to be written");
+    }
+
+    /// A timer that is due is gone once it was handled: nothing spins.
+    fn check_timers(&mut self) {
+        for _ in 0..4 * (MAX_TRANSFERS_COUNT + 4) {
+            match self.connection.poll_timeout() {
+                Some((at, _)) if at <= self.now => self.connection.handle_timeout(self.now),
+                _ => return,
+            }
+            while let Some(event) = self.connection.poll_event() {
+                self.on_event(event);
+            }
+            while let Some(request) = self.connection.poll_storage() {
+                self.on_request(request);
+            }
+        }
+        panic!("a timer spins: {:?}", self.connection.poll_timeout());
+    }
+
+    /// Lets time pass: a little, or up to the next timer.
+    pub fn wait(&mut self, choices: &mut Choices<'_>) {
+        let little = Duration::from_millis(choices.below(400) as u64);
+        self.now = match self.connection.poll_timeout() {
+            Some((at, _)) if choices.percent(10) => self.now.max(at),
+            _ => self.now + little,
+        };
+        self.connection.handle_timeout(self.now);
+        self.drain(0);
+    }
+
+    /// Lets the last timers run out, and demands that the connection ends.
+    pub fn run_out(&mut self) {
+        for _ in 0..100 {
+            if self.closed {
+                assert!(self.connection.is_closed());
+                return;
+            }
+            let (at, _) = self.connection.poll_timeout().expect("an open connection has a timer");
+            self.now = self.now.max(at);
+            self.connection.handle_timeout(self.now);
+            self.drain(0);
+        }
+        assert!(self.now < epoch() + timers::IDLE * 10, "time went on");
+        panic!("a connection that hears nothing must end");
+    }
+
+    pub fn writable(&mut self, channel: Channel, room: usize) {
+        self.connection.handle_writable(channel, room);
+        self.drain(0);
+    }
+
+    /// Answers up to `count` requests of storage, some with a failure. An answer
+    /// that keeps the contract is never called a misuse.
+    pub fn answer(&mut self, count: usize, failures: usize, choices: &mut Choices<'_>) {
+        for _ in 0..count {
+            let busy: Vec<TransferId> = self.outstanding.keys().copied().collect();
+            if busy.is_empty() {
+                return;
+            }
+            let transfer = *choices.pick(&busy);
+            let Some(waiting) = self.outstanding.get_mut(&transfer) else { return };
+            let Some(request) = waiting.pop_front() else { return };
+            if waiting.is_empty() {
+                self.outstanding.remove(&transfer);
+            }
+            let result = if choices.percent(failures) { Err(failure(choices)) } else { Ok(()) };
+            let answered = self.connection.handle_storage(self.now, reply(request, result));
+            assert_eq!(answered, Ok(()));
+            self.drain(2 * 1024);
+        }
+    }
+
+    /// Whatever the caller might do, some of it against the contract: refused at
+    /// worst.
+    pub fn act(
+        &mut self,
+        choices: &mut Choices<'_>,
+        manifest: impl FnOnce(&mut Choices<'_>) -> Manifest,
+    ) {
+        let id = match self.offered.last() {
+            Some(&id) if choices.percent(85) => id,
+            _ => TransferId(choices.below(12) as u32),
+        };
+        match choices.below(20) {
+            0..9 => {
+                let ranges = choices.percent(40).then(|| {
+                    let first = choices.below(3) as u32;
+                    vec![EntryRange { first, count: 1 + choices.below(3) as u32 }]
+                });
+                self.accept(id, ranges);
+            }
+            9 => drop(self.connection.reject(self.now, id, declined())),
+            10 => drop(self.connection.cancel(self.now, id, declined())),
+            11 if choices.percent(10) => {
+                self.left = true;
+                self.connection.close(self.now, None);
+            }
+            _ => {
+                let manifest = manifest(choices);
+                drop(self.connection.offer(self.now, manifest, "a note"));
+            }
+        }
+        self.drain(2 * 1024);
+    }
+
+    /// Accepts an offer, if there is one.
+    pub fn accept(&mut self, id: TransferId, ranges: Option<Vec<EntryRange>>) {
+        let manifest = self.connection.manifest(id).cloned();
+        if self.connection.accept(self.now, id, ranges.clone()).is_ok() {
+            let manifest = manifest.expect("only a whole manifest can be accepted");
+            self.accepted.insert(id, Accepted { manifest, ranges });
+        }
+        self.drain(0);
+    }
+}
+
+fn declined() -> Error {
+    Error::new(Blame::Circumstance, ErrorCode::Declined, "not wanted")
+}
+
+fn failure(choices: &mut Choices<'_>) -> StorageError {
+    let kind = *choices.pick(&[
+        StorageErrorKind::NoSpace,
+        StorageErrorKind::Unreadable,
+        StorageErrorKind::Changed,
+        StorageErrorKind::NameConflict,
+        StorageErrorKind::Other,
+    ]);
+    StorageError { kind, text: "planted".into() }
+}
+
+fn reply(request: StorageRequest, result: Result<(), StorageError>) -> StorageReply {
+    match request {
+        StorageRequest::Read { transfer, file, offset, len, mut buf, .. } => {
+            buf.resize(len as usize, 0);
+            StorageReply::Read { transfer, file, offset, buf, result }
+        }
+        StorageRequest::Write { transfer, file, offset, data } => {
+            StorageReply::Written { transfer, file, offset, buf: data, result }
+        }
+        StorageRequest::Sync { transfer } => StorageReply::Synced { transfer, result },
+        StorageRequest::Commit { transfer, file, .. } => {
+            StorageReply::Committed { transfer, file, result }
+        }
+        StorageRequest::Discard { transfer, .. } => StorageReply::Discarded { transfer, result },
+    }
+}
