@@ -46,6 +46,8 @@ pub const MAX_NACKED_CHUNKS_COUNT: usize = 1_024;
 pub const MAX_CHUNK_SENDS_COUNT: usize = 4;
 /// Transfers at once on one connection, both directions together.
 pub const MAX_TRANSFERS_COUNT: usize = 5;
+/// Most runs of acknowledged chunks that a file may have at one time.
+pub const MAX_ACK_GAPS_COUNT: usize = 8_192;
 /// Most entries of one manifest.
 pub const MAX_ENTRIES_COUNT: usize = 1_000_000;
 /// Most bytes of one manifest, over all its pages.

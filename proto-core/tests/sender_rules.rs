@@ -239,7 +239,7 @@ fn a_receipt_counts_only_if_it_is_signed_and_for_what_was_sent() {
         forger.send(receipt);
         assert_eq!(forger.refused(), VIOLATION, "{why}");
     }
-    for (delivered, statements) in [(1, [9; 32]), (0, expected)] {
+    for (delivered, statements) in [(1, [9; 32]), (0, expected), (2, expected)] {
         let mut forger = fresh();
         forger.send(forger.receipt(1, delivered, statements));
         assert_eq!(forger.refused(), VIOLATION, "signed, but not what was sent");

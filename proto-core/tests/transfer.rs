@@ -318,3 +318,34 @@ fn files_are_named_by_their_place() {
         ]
     );
 }
+
+/// TR-MANIFEST-BUDGET: five offers do not take five times the memory of one.
+#[test]
+fn an_offer_whose_list_is_too_long_beside_the_others_is_rejected_alone() {
+    let long = "n".repeat(200);
+    let parents: Vec<String> = (1..=4).map(|n| vec![long.as_str(); n].join("/")).collect();
+    let mut builder = passel_proto::manifest::ManifestBuilder::new();
+    let mut push = |path: &str, kind| {
+        let path = passel_proto::path::SafePath::parse(path).unwrap();
+        builder.push(&passel_proto::manifest::Entry { path, kind, modified: None }).unwrap();
+    };
+    for parent in &parents {
+        push(parent, passel_proto::manifest::EntryKind::Directory);
+    }
+    for number in 0..80_000 {
+        let path = format!("{}/{number:08}", parents[3]);
+        push(&path, passel_proto::manifest::EntryKind::Directory);
+    }
+    let manifest = std::sync::Arc::new(builder.finish().unwrap());
+    assert!(manifest.encoded_len() < passel_proto::limits::MAX_MANIFEST_BYTES);
+    assert!(manifest.encoded_len() * 2 > passel_proto::limits::MAX_MANIFEST_BYTES);
+    let mut pair = Pair::established(17);
+    let first = pair.sender.connection.offer(pair.now, manifest.clone(), "").unwrap();
+    let second = pair.sender.connection.offer(pair.now, manifest, "").unwrap();
+    pair.run();
+    assert_eq!(pair.sender.error().unwrap().code, ErrorCode::TooLarge);
+    let ended = |transfer| Event::Ended { transfer, error: pair.sender.error().unwrap() };
+    assert!(pair.sender.events.contains(&ended(second)));
+    assert!(pair.receiver.events.contains(&Event::Offered { transfer: first }));
+    assert!(pair.receiver.connection.manifest(second).is_none());
+}

@@ -3,10 +3,10 @@
 use std::time::Instant;
 
 use super::established::{Closing, Established, Slot, Transfer};
-use crate::error::{Error, ErrorCode};
+use crate::error::{Blame, Error, ErrorCode};
 use crate::frame::{Data, Frame, FrameReader, Offer, Reject};
 use crate::ids::{Channel, TransferId};
-use crate::limits::MAX_TRANSFERS_COUNT;
+use crate::limits::{MAX_MANIFEST_BYTES, MAX_TRANSFERS_COUNT};
 use crate::record::OpenError;
 use crate::transfer::incoming::Incoming;
 use crate::transfer::outgoing::Outgoing;
@@ -71,8 +71,17 @@ impl Established {
             Frame::Pong(_) | Frame::Close(_) | Frame::Data(_) => {}
             Frame::Offer(offer) => self.on_offer(offer, now)?,
             Frame::ManifestPage(page) => {
+                // TR-MANIFEST-BUDGET
+                let held: usize = self.transfers.values().map(Slot::manifest_bytes).sum();
+                let too_large = held + page.entries.len() > MAX_MANIFEST_BYTES;
                 if let Some((incoming, out)) = self.receiving(page.transfer)? {
-                    incoming.on_page(&page, out)?;
+                    if too_large {
+                        let text = "the lists of all offers together are too long";
+                        let error = Error::new(Blame::Circumstance, ErrorCode::TooLarge, text);
+                        incoming.reject(error, false, out)?;
+                    } else {
+                        incoming.on_page(&page, out)?;
+                    }
                 }
             }
             Frame::Accept(accept) => {

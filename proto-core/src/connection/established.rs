@@ -45,6 +45,16 @@ pub(super) struct Slot {
     pub(super) expires: Instant,
 }
 
+impl Slot {
+    /// Bytes that an incoming manifest takes so far.
+    pub(super) fn manifest_bytes(&self) -> usize {
+        match &self.transfer {
+            Transfer::In(incoming) => incoming.manifest_bytes(),
+            Transfer::Out(_) => 0,
+        }
+    }
+}
+
 /// How far closing is.
 #[derive(Debug)]
 pub(super) enum Closing {

@@ -86,7 +86,20 @@ impl Established {
         {
             writer.frame(&frame).map_err(encoding)?;
         }
-        Ok(!writer.is_empty())
+        let filled = !writer.is_empty();
+        if filled {
+            self.read_on();
+        }
+        Ok(filled)
+    }
+
+    /// Reading pauses while many control frames wait, and goes on here.
+    fn read_on(&mut self) {
+        for slot in self.transfers.values_mut() {
+            if let Transfer::Out(outgoing) = &mut slot.transfer {
+                outgoing.advance(&mut self.out);
+            }
+        }
     }
 
     fn next_page(&mut self) -> Option<Frame> {

@@ -40,6 +40,11 @@ impl ManifestBuilder {
         u32::try_from(self.offsets.len()).unwrap_or(u32::MAX)
     }
 
+    /// Bytes that the entries so far take, as they were encoded.
+    pub fn encoded_len(&self) -> usize {
+        self.arena.len()
+    }
+
     /// Whether there is no entry yet.
     pub fn is_empty(&self) -> bool {
         self.offsets.is_empty()

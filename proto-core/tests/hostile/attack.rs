@@ -34,7 +34,7 @@ pub fn connection(choices: &mut Choices<'_>, steps: usize, outcome: &mut Outcome
     let failures = *choices.pick(&[0, 0, 1, 20]);
     let stalled = choices.percent(10);
     let deaf = choices.percent(10);
-    let mut moves = Moves::new(forger.first_id(), wild);
+    let mut moves = Moves::new(forger.first_id(), wild, choices.percent(5));
     for channel in Channel::ALL {
         victim.writable(channel, 1 << 20);
     }

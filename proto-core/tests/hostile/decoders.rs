@@ -104,6 +104,8 @@ pub fn path(text: &str) -> bool {
     let Ok(path) = SafePath::parse(text) else { return false };
     assert_eq!(path.as_str(), text);
     assert!(text.len() <= MAX_PATH && path.components().all(|part| !part.is_empty()));
+    assert!(!text.contains(['\\', ':', '\0', '\u{1b}', '\u{202e}', '\u{200b}', '\u{feff}']));
+    assert!(!path.components().any(|part| part.ends_with(['.', ' ']) || part == "con"));
     let system = std::path::Path::new(text);
     assert!(system.components().all(|part| matches!(part, std::path::Component::Normal(_))));
     assert!(path.collision_key().len() <= MAX_PATH * 4);

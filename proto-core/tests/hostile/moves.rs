@@ -48,6 +48,8 @@ pub struct Moves {
     theirs: BTreeMap<u32, Theirs>,
     /// Per cent of the fields that are false.
     wild: usize,
+    /// Whether files are sent that are not wanted, and their ends are not told.
+    pushy: bool,
     leaves: BTreeMap<usize, [u8; 32]>,
 }
 
@@ -82,12 +84,13 @@ pub fn manifest(choices: &mut Choices<'_>, huge: bool) -> (Manifest, Vec<Option<
 }
 
 impl Moves {
-    pub fn new(first_id: u32, wild: usize) -> Self {
+    pub fn new(first_id: u32, wild: usize, pushy: bool) -> Self {
         Self {
             next_id: first_id,
             own: Vec::new(),
             theirs: BTreeMap::new(),
             wild,
+            pushy,
             leaves: BTreeMap::new(),
         }
     }
@@ -265,7 +268,7 @@ impl Moves {
         let chunk_start = offset / chunk * chunk;
         let chunk_end = (chunk_start + chunk).min(size);
         let until = (offset + piece).min(chunk_end);
-        if until == size {
+        if until == size && !self.pushy {
             let root = self.root(size, chunk);
             let (root, size) = (self.hash(choices, root), self.number(choices, size));
             frames.push(FileEnd { transfer, file, size, root }.into());
@@ -287,10 +290,10 @@ impl Moves {
 
     /// Moves on to the next entry that is a file and wanted.
     fn skip_settled(&mut self, which: usize) {
-        let own = &mut self.own[which];
-        while own.next.0 < own.sizes.len()
-            && (own.sizes[own.next.0].is_none() || !own.wanted[own.next.0])
-        {
+        let (own, pushy) = (&mut self.own[which], self.pushy);
+        let is_sent =
+            |own: &Own, place: usize| own.sizes[place].is_some() && (own.wanted[place] || pushy);
+        while own.next.0 < own.sizes.len() && !is_sent(own, own.next.0) {
             own.next = (own.next.0 + 1, 0);
         }
     }
@@ -384,8 +387,9 @@ impl Moves {
                 let file = FileIndex(choices.below(4) as u32);
                 let mut receipt = Receipt {
                     transfer,
-                    delivered: self.number32(choices, entries),
-                    failed: 1,
+                    // True of every offer: nothing arrived, and all of it is counted.
+                    delivered: self.number32(choices, 0),
+                    failed: entries.max(1),
                     listed: vec![FailedFile { file, code: 0x28 }],
                     statements: self.hash(choices, complete.unwrap_or_default()),
                     mac: [0; 32],

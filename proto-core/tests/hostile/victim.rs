@@ -54,6 +54,8 @@ pub struct Victim {
     /// Storage requests not answered yet, in order.
     outstanding: BTreeMap<TransferId, VecDeque<StorageRequest>>,
     accepted: BTreeMap<TransferId, Accepted>,
+    /// Transfers that were ever under way.
+    known: Vec<TransferId>,
     /// Offers that the caller has been shown.
     pub offered: Vec<TransferId>,
     /// Whether the connection is over, and the error that it ended with.
@@ -81,6 +83,7 @@ impl Victim {
             now,
             outstanding: BTreeMap::new(),
             accepted: BTreeMap::new(),
+            known: Vec::new(),
             offered: Vec::new(),
             closed: false,
             error: None,
@@ -114,6 +117,7 @@ impl Victim {
         }
         assert!(requests <= input / 2 + REQUESTS_AT_ONCE, "{requests} out of {input} bytes");
         self.check_memory();
+        self.check_progress();
         let mut buf = Vec::new();
         while let Some(transmit) = self.connection.poll_transmit(self.now, &mut buf) {
             self.sent.push((transmit.channel, buf.clone()));
@@ -129,7 +133,10 @@ impl Victim {
 
     fn on_event(&mut self, event: Event) {
         match event {
-            Event::Offered { transfer } => self.offered.push(transfer),
+            Event::Offered { transfer } => {
+                self.offered.push(transfer);
+                self.known.push(transfer);
+            }
             Event::Completed { .. } => self.completed += 1,
             Event::Closed { error } => {
                 if let Some(error) = &error {
@@ -201,6 +208,15 @@ impl Victim {
             all += written;
         }
         assert!(all <= 2 * CONNECTION_CREDIT + MAX_CHUNK, "{all} bytes wait to be written");
+    }
+
+    /// TR-ACK-DURABLE: nothing counts as durable that did not move.
+    fn check_progress(&self) {
+        let known = self.known.iter().rev().take(2 * MAX_TRANSFERS_COUNT);
+        for progress in known.filter_map(|&id| self.connection.progress(id)) {
+            let moved = progress.bytes_moved.min(progress.bytes_total);
+            assert!(progress.bytes_durable <= moved, "{progress:?}");
+        }
     }
 
     /// A timer that is due is gone once it was handled: nothing spins.
@@ -300,7 +316,7 @@ impl Victim {
             }
             _ => {
                 let manifest = manifest(choices);
-                drop(self.connection.offer(self.now, manifest, "a note"));
+                self.known.extend(self.connection.offer(self.now, manifest, "a note"));
             }
         }
         self.drain(2 * 1024);

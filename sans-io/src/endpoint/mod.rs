@@ -173,7 +173,7 @@ impl Endpoint {
     /// Takes a blob that the peer sent through the rendezvous.
     pub fn handle_signal(&mut self, now: Instant, blob: &[u8]) {
         if self.closed || self.lane.is_connected() {
-            return; // SG-AFTER: with a transport there is no use for more.
+            return; // With a transport there is no use for more.
         }
         let taken = match self.signal.handle_blob(blob) {
             Ok(None) => return,

@@ -108,6 +108,12 @@ impl Incoming {
         &mut self.credit
     }
 
+    /// Bytes that the manifest takes so far, as it was encoded.
+    pub(crate) fn manifest_bytes(&self) -> usize {
+        let coming = self.pages.as_ref().map_or(0, ManifestBuilder::encoded_len);
+        coming + self.manifest.as_ref().map_or(0, |manifest| manifest.encoded_len())
+    }
+
     /// Takes the next page (`TR-MANIFEST-PAGE`).
     pub(crate) fn on_page(&mut self, page: &ManifestPage, out: &mut Outbox) -> Result<(), Error> {
         let invalid = |text: &'static str| Error::peer(ErrorCode::ManifestInvalid, text);

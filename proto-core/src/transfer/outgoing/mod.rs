@@ -24,7 +24,9 @@ use crate::frame::{
     Accept, Ack, Cancel, Complete, FileFailed, Frame, ManifestPage, Nack, Offer, Receipt,
 };
 use crate::ids::{FileIndex, TransferId};
-use crate::limits::{MAX_CHUNK_SENDS_COUNT, MAX_NACKED_CHUNKS_COUNT, TRANSFER_CREDIT};
+use crate::limits::{
+    MAX_ACK_GAPS_COUNT, MAX_CHUNK_SENDS_COUNT, MAX_NACKED_CHUNKS_COUNT, TRANSFER_CREDIT,
+};
 use crate::manifest::{EntryKind, Manifest};
 use crate::ranges::RangeSet;
 use crate::storage::StorageRequest;
@@ -227,6 +229,10 @@ impl Outgoing {
             }
             let before = file.acked_bytes(chunk_size);
             file.acked.insert(range.first..end);
+            if file.acked.runs() > MAX_ACK_GAPS_COUNT {
+                // TR-ACK-GAPS
+                return Err(Error::peer(ErrorCode::LimitExceeded, "the ACKs have too many gaps"));
+            }
             let bytes = file.acked_bytes(chunk_size).saturating_sub(before);
             self.progress.bytes_durable = self.progress.bytes_durable.saturating_add(bytes);
             if file.acked.len() == file.chunks {
@@ -334,11 +340,10 @@ impl Outgoing {
                 "the receipt is not for what was sent",
             ));
         }
-        if receipt
-            .delivered
-            .checked_add(receipt.failed)
-            .is_none_or(|all| all < self.progress.files_total)
-        {
+        let total = self.progress.files_total;
+        let all = receipt.delivered.checked_add(receipt.failed);
+        if receipt.delivered > total || all.is_none_or(|all| all < total) {
+            // TR-RECEIPT-CHECK
             return Err(Error::peer(
                 ErrorCode::ProtocolViolation,
                 "the receipt does not account for every file",
@@ -400,7 +405,7 @@ impl Outgoing {
 
     /// Does whatever has become possible: reads ahead, and says COMPLETE once a
     /// statement has been made on every file.
-    fn advance(&mut self, out: &mut Outbox) {
+    pub(crate) fn advance(&mut self, out: &mut Outbox) {
         if self.state != TransferState::Active {
             return;
         }
@@ -429,4 +434,38 @@ pub(super) fn totals(manifest: &Manifest, selected: &Selected) -> (u32, u64) {
         from = place.saturating_add(1);
     }
     (files, bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frame::{AckRange, Selection};
+    use crate::manifest::{Entry, ManifestBuilder};
+    use crate::path::SafePath;
+
+    /// TR-ACK-GAPS: what acknowledged chunks take in memory is bounded, however
+    /// large the file.
+    #[test]
+    fn acknowledgements_with_too_many_gaps_are_refused() {
+        let size = Some(1 << 40);
+        let kind = EntryKind::File { size, executable: false, mime: None, root: None };
+        let mut builder = ManifestBuilder::new();
+        let path = SafePath::parse("huge").unwrap();
+        builder.push(&Entry { path, kind, modified: None }).unwrap();
+        let manifest = Arc::new(builder.finish().unwrap());
+        let (id, file) = (TransferId(0), FileIndex(0));
+        let mut out = Outbox::default();
+        let sizes = Sizes { chunk_log2: 14, piece_log2: 14 };
+        let mut outgoing = Outgoing::offer(id, manifest, sizes, String::new(), &mut out);
+        while outgoing.next_page().is_some() {}
+        let all = Accept { transfer: id, more: false, selection: Selection::All };
+        outgoing.on_accept(&all, &mut out).unwrap();
+        outgoing.files.get_mut(&file).unwrap().sent = u64::MAX;
+        let result = (0..=MAX_ACK_GAPS_COUNT as u64).try_for_each(|n| {
+            let ranges = vec![AckRange { file, first: n * 2, count: 1 }];
+            outgoing.on_ack(&Ack { transfer: id, ranges }, &mut out)
+        });
+        assert_eq!(result.unwrap_err().code, ErrorCode::LimitExceeded);
+        assert_eq!(outgoing.files[&file].acked.runs(), MAX_ACK_GAPS_COUNT + 1);
+    }
 }

@@ -17,6 +17,8 @@ use crate::tree::{TreeBuilder, leaf_hash};
 const AHEAD_BYTES: u64 = 1 << 20;
 /// Reads that may be under way, so that many tiny files do not wait in turn.
 const AHEAD_READS: usize = 64;
+/// Frames waiting on `control` at which reading pauses.
+const CONTROL_PAUSE: usize = 1024;
 /// Buffers kept for the next reads.
 const SPARE_BUFFERS: usize = 32;
 
@@ -75,7 +77,8 @@ impl ReadAhead {
 impl Outgoing {
     /// Asks storage for as much as may be read ahead.
     pub(super) fn read_on(&mut self, out: &mut Outbox) {
-        while self.read_ahead.has_room() {
+        // A file that fails makes a frame; a peer that reads slowly holds it back.
+        while self.read_ahead.has_room() && out.control.len() < CONTROL_PAUSE {
             let Some(reading) = self.next_reading() else { return };
             let Some(size) = self.files.get(&reading.file).map(|file| file.size) else { continue };
             let buf = self.read_ahead.spare.pop().unwrap_or_default();
