@@ -24,7 +24,7 @@ use peak_alloc::PeakAlloc;
 static MEMORY: PeakAlloc = PeakAlloc;
 
 /// All of this file's tests together, side by side, stay below this.
-const MEMORY_CEILING: usize = 64 << 20;
+const MEMORY_CEILING: usize = 16 << 20;
 
 type Answer = fn(&mut dyn FnMut(&mut Vec<u8>)) -> bool;
 

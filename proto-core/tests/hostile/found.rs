@@ -1,5 +1,6 @@
 //! What hostile input once brought about, each as a case of its own.
 
+use passel_proto::error::ErrorCode;
 use passel_proto::frame::{Data, FileEnd, FileFailed, Frame, FrameWriter, ManifestPage, Offer};
 use passel_proto::ids::{Channel, FileIndex, Role, TransferId};
 use passel_proto::manifest::{Entry, EntryKind, Manifest, ManifestBuilder};
@@ -108,6 +109,31 @@ fn ten_thousand_tiny_files_that_are_ended_are_no_attack() {
         forger.listen(&mut victim);
     }
     assert!(!victim.closed, "{:?}", victim.error);
+}
+
+// FC-CONTROL-BACKLOG
+#[test]
+fn a_peer_that_makes_answers_and_does_not_read_them_is_left() {
+    let (mut victim, mut forger, _) = meet();
+    victim.writable(Channel::Control, 0);
+    let mut offers = (1..).step_by(2).map(|id| {
+        Frame::from(Offer {
+            transfer: TransferId(id),
+            entries: 1,
+            bytes: 0,
+            digest: [0; 32],
+            chunk_log2: 14,
+            piece_log2: 14,
+            hash: 1,
+            note: String::new(),
+        })
+    });
+    for _ in 0..100 {
+        let some: Vec<Frame> = offers.by_ref().take(100).collect();
+        forger.say_frames(&mut victim, Channel::Control, &some);
+    }
+    victim.run_out();
+    assert_eq!(victim.error.map(|error| error.code), Some(ErrorCode::LimitExceeded));
 }
 
 // FC-CLOSE
