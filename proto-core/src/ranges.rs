@@ -10,6 +10,8 @@ use std::ops::Range;
 pub struct RangeSet {
     /// Start to end of each run.
     runs: BTreeMap<u64, u64>,
+    /// How many numbers are in the runs together.
+    len: u64,
 }
 
 impl RangeSet {
@@ -39,7 +41,9 @@ impl RangeSet {
             end = end.max(run_end);
         }
         self.runs.insert(start, end);
-        end - start - known
+        let new = end - start - known;
+        self.len += new;
+        new
     }
 
     /// Whether `number` is in the set.
@@ -49,7 +53,7 @@ impl RangeSet {
 
     /// How many numbers are in the set.
     pub fn len(&self) -> u64 {
-        self.runs.iter().map(|(start, end)| end - start).sum()
+        self.len
     }
 
     /// Whether no number is in the set.

@@ -2,21 +2,41 @@
 //! the registry lists is in the code, and what the code has is in the registry.
 //! What the numbers do is tested where they are used.
 
+#![allow(clippy::unwrap_used)] // a test that fails says so
+
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use passel_proto::crypto::Secret32;
 use passel_proto::error::ErrorCode;
+use passel_proto::frame::FrameType;
+use passel_proto::handshake::message::{MessageType, RECORD_HANDSHAKE};
+use passel_proto::handshake::{self, Auth};
 use passel_proto::ids::Channel;
 use passel_proto::limits::{self, timers};
+use passel_proto::record::RECORD_SEALED;
 use serde::Deserialize;
 
 /// As much of the registry as this crate has constants for.
 #[derive(Deserialize)]
 struct Registry {
+    version: u16,
+    suite: Vec<Entry>,
+    auth: Vec<Entry>,
+    record: Vec<Entry>,
+    handshake: Vec<Entry>,
+    frame: Vec<FrameEntry>,
     channel: Vec<ChannelEntry>,
     error: Vec<Entry>,
     limits: BTreeMap<String, u64>,
     timers: BTreeMap<String, u64>,
+}
+
+#[derive(Deserialize)]
+struct FrameEntry {
+    id: u16,
+    name: String,
+    channel: String,
 }
 
 #[derive(Deserialize)]
@@ -63,7 +83,8 @@ fn limits_are_those_of_the_registry() {
         MAX_EXTENSION_BODY MAX_NOTE MAX_REASON_TEXT MIN_CHUNK DEFAULT_CHUNK MAX_CHUNK
         DEFAULT_PIECE MIN_PIECE MAX_PIECES_PER_CHUNK_COUNT MAX_OPEN_BYTES MAX_CHUNK_SENDS_COUNT
         MAX_OPEN_FILES_COUNT MAX_EARLY_CHUNKS_COUNT MAX_NACKED_CHUNKS_COUNT
-        MAX_TRANSFERS_COUNT MAX_ACK_GAPS_COUNT MAX_ENTRIES_COUNT MAX_MANIFEST_BYTES MAX_PATH MAX_PATH_COMPONENT
+        MAX_TRANSFERS_COUNT MAX_ACK_GAPS_COUNT MAX_ENTRIES_COUNT MAX_MANIFEST_BYTES
+        MAX_PATH MAX_PATH_COMPONENT
         MAX_PATH_DEPTH_COUNT MAX_MIME FILE_END_COST CONNECTION_CREDIT TRANSFER_CREDIT
         REPLAY_WINDOW_RECORDS MAX_SIGNAL_BLOB MAX_CANDIDATES_COUNT
     );
@@ -125,5 +146,33 @@ fn channels_are_those_of_the_registry() {
     assert_eq!(ours, theirs);
 }
 
-// Frames, records, handshake messages, suites, modes and hashes belong below:
-// each a field of `Registry` and a test in the manner of the error codes.
+#[test]
+fn frame_types_and_their_channels_are_those_of_the_registry() {
+    let ours: Vec<(u16, &str, &str)> =
+        FrameType::ALL.iter().map(|kind| (kind.id(), kind.name(), kind.channel().name())).collect();
+    let registry = registry();
+    let theirs: Vec<(u16, &str, &str)> = registry
+        .frame
+        .iter()
+        .map(|entry| (entry.id, entry.name.as_str(), entry.channel.as_str()))
+        .collect();
+    assert_eq!(ours, theirs);
+}
+
+#[test]
+fn suites_modes_and_messages_are_those_of_the_registry() {
+    let registry = registry();
+    let ids = |entries: &[Entry]| entries.iter().map(|entry| entry.id).collect::<Vec<_>>();
+    assert_eq!(ids(&registry.suite), handshake::SUITES);
+    assert_eq!(registry.version, handshake::VERSIONS[0]);
+    let secret = || Secret32::new([1; 32]);
+    let code = Auth::Code { secret: secret(), context: [0; 32] };
+    let modes = [Auth::Link(secret()), code, Auth::Psk(secret())].map(|auth| auth.mode());
+    let of =
+        |name: &str| registry.auth.iter().find(|entry| entry.name == name).map(|entry| entry.id);
+    assert_eq!(modes.map(Some), ["LINK", "CODE", "PSK"].map(of));
+    let ours = [MessageType::HelloI, MessageType::HelloR, MessageType::Confirm, MessageType::Alert]
+        .map(|kind| u16::from(kind.to_wire()));
+    assert_eq!(ids(&registry.handshake), ours);
+    assert_eq!(ids(&registry.record), [RECORD_HANDSHAKE, RECORD_SEALED].map(u16::from));
+}

@@ -332,7 +332,7 @@ fn an_offer_whose_list_is_too_long_beside_the_others_is_rejected_alone() {
     for parent in &parents {
         push(parent, passel_proto::manifest::EntryKind::Directory);
     }
-    for number in 0..80_000 {
+    for number in 0..85_000 {
         let path = format!("{}/{number:08}", parents[3]);
         push(&path, passel_proto::manifest::EntryKind::Directory);
     }
@@ -340,6 +340,7 @@ fn an_offer_whose_list_is_too_long_beside_the_others_is_rejected_alone() {
     assert!(manifest.encoded_len() < passel_proto::limits::MAX_MANIFEST_BYTES);
     assert!(manifest.encoded_len() * 2 > passel_proto::limits::MAX_MANIFEST_BYTES);
     let mut pair = Pair::established(17);
+    pair.manifest = Some(manifest.as_ref().clone());
     let first = pair.sender.connection.offer(pair.now, manifest.clone(), "").unwrap();
     let second = pair.sender.connection.offer(pair.now, manifest, "").unwrap();
     pair.run();

@@ -32,12 +32,11 @@ pub(super) async fn run(args: DemoArgs) -> ExitCode {
 
 async fn tell(args: DemoArgs, report: &mut Report) -> Result<(), Failure> {
     let place = Place::new().map_err(|error| broken(format!("no place for the copy: {error}")))?;
-    let file = match &args.file {
-        Some(file) => file.clone(),
-        None => {
-            report.say(&format!("Making a file of {} random bytes.", size(SIZE)));
-            place.make_file().map_err(|error| broken(format!("no file could be made: {error}")))?
-        }
+    let file = if let Some(file) = args.file {
+        file
+    } else {
+        report.say(&format!("Making a file of random bytes, {}.", size(SIZE)));
+        place.make_file().map_err(|error| broken(format!("no file could be made: {error}")))?
     };
 
     report.say("1. A rendezvous starts, as a process of its own.");

@@ -207,7 +207,7 @@ impl Drive {
 
     fn exit(&mut self) -> ExitCode {
         match (&self.completion, self.failure.take()) {
-            (Some(completion), _) => self.report.done(completion.failed),
+            (Some(completion), _) => Report::done(completion.failed),
             (None, Some(failure)) => self.report.fail(&failure),
             (None, None) => Exit::Other.into(),
         }
@@ -247,7 +247,7 @@ impl Drive {
 
     fn name(&self, file: FileIndex) -> String {
         let path = self.entry_path(file).unwrap_or_else(|| format!("entry {}", file.0));
-        passel_proto::escape::for_terminal(&path).to_string()
+        passel_proto::escape::for_terminal(&path)
     }
 
     fn say_file(&mut self, file: FileIndex, status: FileStatus) {

@@ -34,8 +34,8 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
     };
     let exit = runtime.block_on(async {
         match cli.command {
-            Command::Send(args) => send::run(args).await,
-            Command::Recv(args) => recv::run(args).await,
+            Command::Send(args) => Box::pin(send::run(args)).await,
+            Command::Recv(args) => Box::pin(recv::run(args)).await,
             Command::Serve(args) => serve::run(args).await,
             Command::Demo(args) => demo::run(args).await,
             Command::ExitCodes => serve::print_exit_codes(),

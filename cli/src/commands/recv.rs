@@ -33,17 +33,11 @@ use crate::ui::summary::{Totals, received};
 /// Runs the command.
 pub(super) async fn run(args: RecvArgs) -> ExitCode {
     let mut report = Report::new(args.json);
-    match join(&args).await {
+    match Box::pin(join(&args)).await {
         Ok(node) => {
             report.say("Joined. Waiting for the other side …");
-            Receiving {
-                drive: Drive::new(node, report, Side::Receiver),
-                args,
-                offer: None,
-                sink: None,
-            }
-            .run()
-            .await
+            let drive = Drive::new(node, report, Side::Receiver);
+            Box::pin(Receiving { drive, args, offer: None, sink: None }.run()).await
         }
         Err(failure) => report.fail(&failure),
     }
@@ -160,7 +154,7 @@ impl Receiving {
                 Turn::Over(exit) => break exit,
             }
         };
-        self.drive.node.finish().await;
+        Box::pin(self.drive.node.finish()).await;
         exit
     }
 

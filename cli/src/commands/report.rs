@@ -87,7 +87,7 @@ impl Report {
     }
 
     /// The exit code of a transfer that was completed.
-    pub(super) fn done(&self, failed_files: u32) -> ExitCode {
+    pub(super) fn done(failed_files: u32) -> ExitCode {
         if failed_files == 0 { Exit::Ok.into() } else { Exit::Partial.into() }
     }
 }

@@ -30,8 +30,10 @@ use crate::ui::summary::{Totals, sent};
 /// Runs the command.
 pub(super) async fn run(args: SendArgs) -> ExitCode {
     let mut report = Report::new(args.json);
-    match prepare(&args, &mut report).await {
-        Ok((node, sources)) => transfer(node, report, sources, args.note.as_deref()).await,
+    match Box::pin(prepare(&args, &mut report)).await {
+        Ok((node, sources)) => {
+            Box::pin(transfer(node, report, sources, args.note.as_deref())).await
+        }
         Err(failure) => report.fail(&failure),
     }
 }
@@ -184,7 +186,7 @@ async fn transfer(
             Turn::Tick => {}
         }
     };
-    drive.node.finish().await;
+    Box::pin(drive.node.finish()).await;
     exit
 }
 

@@ -227,7 +227,7 @@ impl Node {
             // The rendezvous has done its part.
             self.signaling_over = true;
             if let Some(task) = self.signaling.take() {
-                task.finish();
+                drop(task);
             }
         }
         event
@@ -242,6 +242,7 @@ impl Node {
     /// Ends: waits until the last blob is out and the storage thread is done.
     pub(crate) async fn finish(mut self) {
         self.flush();
+        tracing::debug!(dropped = self.udp.dropped(), metrics = ?self.endpoint.metrics(), "the node ends");
         if let Some(task) = self.signaling.take() {
             task.finish_and_wait().await;
         }

@@ -26,7 +26,8 @@ pub(super) enum Signaled {
     Failed(Failure),
 }
 
-/// The task's handle.
+/// The task's handle. Dropped, it lets the task end once the queued blobs are
+/// out, without waiting for it.
 pub(super) struct SignalTask {
     blobs: mpsc::UnboundedSender<Vec<u8>>,
     events: mpsc::Receiver<Signaled>,
@@ -55,9 +56,6 @@ impl SignalTask {
             None => std::future::pending().await,
         }
     }
-
-    /// Ends the task once the queued blobs are out, without waiting for it.
-    pub(super) fn finish(self) {}
 
     /// Ends the task and waits until the queued blobs are out.
     pub(super) async fn finish_and_wait(self) {

@@ -80,12 +80,11 @@ impl Disk {
                 assert!(buf.is_empty(), "a read's buffer is empty");
                 let source = self.source.get(&file.0).map_or(&[][..], |source| source);
                 let from = usize::try_from(offset).unwrap();
-                match source.get(from..from + len as usize) {
-                    Some(bytes) => buf.extend_from_slice(bytes),
-                    None => {
-                        let text = "the source is short".to_owned();
-                        result = Err(StorageError { kind: StorageErrorKind::Changed, text });
-                    }
+                if let Some(bytes) = source.get(from..from + len as usize) {
+                    buf.extend_from_slice(bytes);
+                } else {
+                    let text = "the source is short".to_owned();
+                    result = Err(StorageError { kind: StorageErrorKind::Changed, text });
                 }
                 StorageReply::Read { transfer, file, offset, buf, result }
             }
@@ -145,12 +144,11 @@ impl Disk {
                 StorageReply::Committed { transfer, file, result }
             }
             StorageRequest::Discard { transfer, file } => {
-                match file {
-                    Some(file) => drop(self.parts.remove(&file.0)),
-                    None => {
-                        self.parts.clear();
-                        self.discarded = true;
-                    }
+                if let Some(file) = file {
+                    self.parts.remove(&file.0);
+                } else {
+                    self.parts.clear();
+                    self.discarded = true;
                 }
                 StorageReply::Discarded { transfer, result: Ok(()) }
             }

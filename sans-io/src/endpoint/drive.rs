@@ -3,7 +3,7 @@
 
 use std::time::Instant;
 
-use passel_proto::connection::Event;
+use passel_proto::connection::{Connection, Event};
 use passel_proto::ids::Channel;
 
 use super::{Endpoint, EndpointEvent};
@@ -80,9 +80,7 @@ impl Endpoint {
     }
 
     fn drain_events(&mut self, now: Instant) {
-        while let Some(event) =
-            self.connection.as_mut().and_then(|connection| connection.poll_event())
-        {
+        while let Some(event) = self.connection.as_mut().and_then(Connection::poll_event) {
             if matches!(event, Event::Closed { .. }) {
                 self.on_closed(now);
             }
@@ -118,11 +116,8 @@ impl Endpoint {
     }
 
     fn write(&mut self, now: Instant, channel: Channel, record: &[u8]) -> bool {
-        match self.lane.write(now, channel, record) {
-            Ok(written) => written,
-            // A closed channel: the lane's own event says what happened.
-            Err(_) => true,
-        }
+        // For a closed channel the lane's own event says what happened.
+        self.lane.write(now, channel, record).unwrap_or(true)
     }
 
     /// The side that said the last word closes the transport once the word has
