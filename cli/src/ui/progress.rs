@@ -105,6 +105,10 @@ impl Progress {
     /// Writes an escaped line beside the progress, without breaking a bar.
     pub fn note(&mut self, text: &str) {
         match self {
+            // Before there is progress there is no bar to be kept whole.
+            Self::Bar(bar) if bar.length().is_none() => {
+                let _ = writeln!(std::io::stderr(), "{text}");
+            }
             Self::Bar(bar) => bar.suspend(|| {
                 let _ = writeln!(std::io::stderr(), "{text}");
             }),
