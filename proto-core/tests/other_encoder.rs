@@ -1,0 +1,232 @@
+//! The encoding is the spec's, not a crate's: another encoder writes and reads
+//! the same bytes for every frame. Were bincode to go away, the format would
+//! stay. The other encoder sees its own types here, written from the spec's
+//! tables (`spec/03-wire.md`), so that an agreement is no accident.
+
+#![allow(clippy::unwrap_used, clippy::large_stack_arrays)] // a test that fails says so
+
+use passel_proto::codec;
+use passel_proto::frame as ours;
+use passel_proto::ids::{FileIndex, TransferId};
+use wincode::config::Configuration;
+use wincode::{SchemaRead, SchemaWrite};
+
+macro_rules! config {
+    () => {
+        Configuration::default()
+            .with_varint_encoding()
+            .with_length_encoding::<wincode::len::UseIntLen<u64>>()
+            .with_tag_encoding::<u32>()
+    };
+}
+
+macro_rules! theirs {
+    ($($name:ident { $($field:ident: $kind:ty),* $(,)? })*) => {
+        $(#[derive(SchemaWrite, SchemaRead, PartialEq, Debug)]
+        struct $name { $($field: $kind),* })*
+    };
+}
+
+theirs! {
+    Offer {
+        transfer: u32, entries: u32, bytes: u64, digest: [u8; 32], chunk_log2: u8,
+        piece_log2: u8, hash: u8, note: String,
+    }
+    ManifestPage { transfer: u32, first: u32, count: u32, entries: Vec<u8> }
+    EntryRange { first: u32, count: u32 }
+    Accept { transfer: u32, more: bool, selection: Selection }
+    Reject { transfer: u32, code: u16, text: String }
+    FileEnd { transfer: u32, file: u32, size: u64, root: [u8; 32] }
+    Data { transfer: u32, file: u32, offset: u64, leaf: Option<[u8; 32]> }
+    AckRange { file: u32, first: u64, count: u64 }
+    Ack { transfer: u32, ranges: Vec<AckRange> }
+    Nack { transfer: u32, file: u32, chunk: u64 }
+    Credit { transfer: Option<u32>, limit: u64 }
+    Complete { transfer: u32, statements: [u8; 32] }
+    FailedFile { file: u32, code: u16 }
+    Receipt {
+        transfer: u32, delivered: u32, failed: u32, listed: Vec<FailedFile>,
+        statements: [u8; 32], mac: [u8; 32],
+    }
+    FileFailed { transfer: u32, file: u32, code: u16, text: String }
+    Ping { token: u64 }
+    Close { code: u16, text: String }
+}
+
+#[derive(SchemaWrite, SchemaRead, PartialEq, Debug)]
+enum Selection {
+    All,
+    Ranges(Vec<EntryRange>),
+}
+
+/// Numbers on both sides of every length that a varint can have.
+const NUMBERS: [u64; 9] = [0, 1, 250, 251, 65_535, 65_536, 4_294_967_295, 4_294_967_296, u64::MAX];
+
+fn low(number: u64) -> u32 {
+    u32::try_from(number & 0xffff_ffff).unwrap()
+}
+
+/// Compares the two encodings, and reads each with the other.
+macro_rules! same {
+    ($ours:expr, $theirs:expr, $of_ours:ty, $of_theirs:ty) => {{
+        let (ours, theirs): ($of_ours, $of_theirs) = ($ours, $theirs);
+        let bytes = codec::encode(&ours).unwrap();
+        assert_eq!(bytes, wincode::config::serialize(&theirs, config!()).unwrap());
+        let read: $of_theirs = wincode::config::deserialize_exact(&bytes, config!()).unwrap();
+        assert_eq!(read, theirs);
+        assert_eq!(codec::decode::<$of_ours>(&bytes).unwrap(), ours);
+    }};
+}
+
+#[test]
+fn another_encoder_writes_and_reads_the_same_bytes_for_every_frame() {
+    for number in NUMBERS {
+        let small = low(number);
+        let code = u16::try_from(number & 0xffff).unwrap();
+        let (transfer, file) = (TransferId(small), FileIndex(small));
+        let text = "naïve 日本".repeat(usize::from(code % 30));
+        let hash = [u8::try_from(number & 0xff).unwrap(); 32];
+        let (entries, bytes, digest, note) = (small, number, hash, text.clone());
+        let (chunk_log2, piece_log2, kind) = (16, 14, 1);
+        same!(
+            ours::Offer {
+                transfer,
+                entries,
+                bytes,
+                digest,
+                chunk_log2,
+                piece_log2,
+                hash: kind,
+                note: note.clone()
+            },
+            Offer {
+                transfer: small,
+                entries,
+                bytes,
+                digest,
+                chunk_log2,
+                piece_log2,
+                hash: kind,
+                note
+            },
+            ours::Offer,
+            Offer
+        );
+        let page = vec![7; usize::from(code % 700)];
+        same!(
+            ours::ManifestPage { transfer, first: small, count: small, entries: page.clone() },
+            ManifestPage { transfer: small, first: small, count: small, entries: page },
+            ours::ManifestPage,
+            ManifestPage
+        );
+        same!(
+            ours::Accept { transfer, more: true, selection: ours::Selection::All },
+            Accept { transfer: small, more: true, selection: Selection::All },
+            ours::Accept,
+            Accept
+        );
+        let range = ours::EntryRange { first: small, count: 3 };
+        same!(
+            ours::Accept {
+                transfer,
+                more: false,
+                selection: ours::Selection::Ranges(vec![range; 2])
+            },
+            Accept {
+                transfer: small,
+                more: false,
+                selection: Selection::Ranges(vec![
+                    EntryRange { first: small, count: 3 },
+                    EntryRange { first: small, count: 3 },
+                ]),
+            },
+            ours::Accept,
+            Accept
+        );
+        same!(
+            ours::Reject { transfer, code, text: text.clone() },
+            Reject { transfer: small, code, text: text.clone() },
+            ours::Reject,
+            Reject
+        );
+        // CANCEL has the layout of REJECT.
+        same!(
+            ours::Cancel { transfer, code, text: text.clone() },
+            Reject { transfer: small, code, text: text.clone() },
+            ours::Cancel,
+            Reject
+        );
+        same!(
+            ours::FileEnd { transfer, file, size: number, root: hash },
+            FileEnd { transfer: small, file: small, size: number, root: hash },
+            ours::FileEnd,
+            FileEnd
+        );
+        for leaf in [None, Some(hash)] {
+            same!(
+                ours::Data { transfer, file, offset: number, leaf },
+                Data { transfer: small, file: small, offset: number, leaf },
+                ours::Data,
+                Data
+            );
+        }
+        same!(
+            ours::Ack { transfer, ranges: vec![ours::AckRange { file, first: number, count: 9 }] },
+            Ack {
+                transfer: small,
+                ranges: vec![AckRange { file: small, first: number, count: 9 }]
+            },
+            ours::Ack,
+            Ack
+        );
+        same!(
+            ours::Nack { transfer, file, chunk: number },
+            Nack { transfer: small, file: small, chunk: number },
+            ours::Nack,
+            Nack
+        );
+        for of in [None, Some(small)] {
+            same!(
+                ours::Credit { transfer: of.map(TransferId), limit: number },
+                Credit { transfer: of, limit: number },
+                ours::Credit,
+                Credit
+            );
+        }
+        same!(
+            ours::Complete { transfer, statements: hash },
+            Complete { transfer: small, statements: hash },
+            ours::Complete,
+            Complete
+        );
+        same!(
+            ours::Receipt {
+                transfer,
+                delivered: small,
+                failed: small,
+                listed: vec![ours::FailedFile { file, code }],
+                statements: hash,
+                mac: hash,
+            },
+            Receipt {
+                transfer: small,
+                delivered: small,
+                failed: small,
+                listed: vec![FailedFile { file: small, code }],
+                statements: hash,
+                mac: hash,
+            },
+            ours::Receipt,
+            Receipt
+        );
+        same!(
+            ours::FileFailed { transfer, file, code, text: text.clone() },
+            FileFailed { transfer: small, file: small, code, text: text.clone() },
+            ours::FileFailed,
+            FileFailed
+        );
+        same!(ours::Ping { token: number }, Ping { token: number }, ours::Ping, Ping);
+        same!(ours::Pong { token: number }, Ping { token: number }, ours::Pong, Ping);
+        same!(ours::Close { code, text: text.clone() }, Close { code, text }, ours::Close, Close);
+    }
+}
