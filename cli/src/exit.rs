@@ -140,7 +140,7 @@ impl Failure {
         let (exit, what, advice) = explain(error.code, origin);
         let mut text = what.to_owned();
         if !error.text.is_empty() {
-            let _ = write!(text, " Reason: {}", sentence(&error.text));
+            let _ = write!(text, " Reason: {}.", error.text.trim_end_matches('.'));
         }
         Self {
             exit,
@@ -381,7 +381,7 @@ mod tests {
         let full = Error::local(ErrorCode::NoSpace, "no space left at photos/a.jpg");
         assert_eq!(
             Failure::of(&full, Origin::Local).to_string(),
-            "The disk of this computer is full. Reason: No space left at photos/a.jpg. \
+            "The disk of this computer is full. Reason: no space left at photos/a.jpg. \
              Make room, or choose another place with --out, and start again."
         );
         let told = Error::new(Blame::Circumstance, ErrorCode::NoSpace, "");

@@ -6,10 +6,12 @@ use std::path::{Path, PathBuf};
 use std::process::{ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
+use passel_proto::escape::for_terminal;
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 
+use super::interrupt::Interrupt;
 use super::report::Report;
 use crate::args::DemoArgs;
 use crate::exit::{Exit, Failure};
@@ -24,13 +26,17 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Runs the command.
 pub(super) async fn run(args: DemoArgs) -> ExitCode {
     let mut report = Report::human();
-    match tell(args, &mut report).await {
+    let told = Box::pin(Interrupt::listen().or(tell(args, &mut report))).await;
+    match told {
         Ok(()) => Exit::Ok.into(),
         Err(failure) => report.fail(&failure),
     }
 }
 
 async fn tell(args: DemoArgs, report: &mut Report) -> Result<(), Failure> {
+    if let Some(file) = &args.file {
+        check(file)?;
+    }
     let place = Place::new().map_err(|error| broken(format!("no place for the copy: {error}")))?;
     let file = if let Some(file) = args.file {
         file
@@ -93,6 +99,23 @@ async fn tell(args: DemoArgs, report: &mut Report) -> Result<(), Failure> {
     }
     report.say("5. The copy is the same as the original, byte for byte. All is well.");
     Ok(())
+}
+
+/// Says what is wrong with the user's file before anything starts.
+fn check(file: &Path) -> Result<(), Failure> {
+    let shown = file.to_string_lossy();
+    let shown = for_terminal(&shown);
+    let unfit = |text: String| Failure::new(Exit::Source, text, "Name a file that you can read.");
+    let opened = std::fs::File::open(file).and_then(|file| file.metadata());
+    match opened {
+        Ok(metadata) if metadata.is_dir() => Err(unfit(format!("'{shown}' is a directory"))),
+        Ok(metadata) if !metadata.is_file() => Err(unfit(format!("'{shown}' is not a file"))),
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            Err(unfit(format!("'{shown}' does not exist")))
+        }
+        Err(error) => Err(unfit(format!("'{shown}' cannot be read: {error}"))),
+    }
 }
 
 fn text<'a>(event: &'a Value, field: &str) -> &'a str {

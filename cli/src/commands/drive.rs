@@ -10,7 +10,7 @@ use passel_proto::ids::{FileIndex, TransferId};
 use passel_sans_io::endpoint::EndpointEvent;
 use passel_sans_io::lane::Dtls;
 
-use super::interrupt;
+use super::interrupt::Interrupt;
 use super::meter::Meter;
 use super::report::Report;
 use crate::events::{Event, FileStatus, Path, PathKind};
@@ -54,12 +54,15 @@ pub(super) struct Drive {
     path: Option<(Path, Dtls)>,
     completion: Option<Completion>,
     failure: Option<Failure>,
+    /// The first failure of a single file.
+    file_failure: Option<Failure>,
+    interrupt: Interrupt,
     interrupted: bool,
     closed: bool,
 }
 
 impl Drive {
-    pub(super) fn new(node: Node, report: Report, side: Side) -> Self {
+    pub(super) fn new(node: Node, report: Report, interrupt: Interrupt, side: Side) -> Self {
         Self {
             node,
             report,
@@ -70,6 +73,8 @@ impl Drive {
             path: None,
             completion: None,
             failure: None,
+            file_failure: None,
+            interrupt,
             interrupted: false,
             closed: false,
         }
@@ -94,7 +99,7 @@ impl Drive {
             let tick = tokio::time::sleep(TICK);
             tokio::select! {
                 () = self.node.turn() => self.show_progress(),
-                () = interrupt::asked(), if !self.interrupted => self.interrupt(),
+                () = self.interrupt.asked(), if !self.interrupted => self.interrupt(),
                 () = tick => {
                     self.show_progress();
                     return Turn::Tick;
@@ -146,9 +151,16 @@ impl Drive {
                     "{name} was not transferred: {}",
                     failure.text.trim_end_matches('.')
                 ));
+                self.file_failure.get_or_insert(failure);
                 None
             }
             Connected::Completed { completion, .. } => {
+                // Where nothing arrived, what happened to the files is the end.
+                if completion.delivered == 0 && completion.failed > 0 {
+                    self.failure = self.file_failure.take();
+                    self.close(None);
+                    return None;
+                }
                 self.completion = Some(completion);
                 let time = self.accepted_at.map(|at| at.elapsed()).unwrap_or_default();
                 Some(Turn::Completed(completion, time))

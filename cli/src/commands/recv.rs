@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use passel_proto::crypto::{Secret32, SecretBytes};
 use passel_proto::error::{Blame, Error, ErrorCode};
+use passel_proto::escape::for_terminal;
 use passel_proto::ids::{Role, TransferId};
 use passel_proto::manifest::Manifest;
 use passel_proto::signal::SignalSession;
@@ -18,6 +19,7 @@ use url::Url;
 
 use super::drive::{Drive, Side, Turn};
 use super::entropy;
+use super::interrupt::Interrupt;
 use super::report::Report;
 use crate::args::RecvArgs;
 use crate::code::{Invitation, read_invitation};
@@ -33,10 +35,12 @@ use crate::ui::summary::{Totals, received};
 /// Runs the command.
 pub(super) async fn run(args: RecvArgs) -> ExitCode {
     let mut report = Report::new(args.json);
-    match Box::pin(join(&args)).await {
+    let interrupt = Interrupt::listen();
+    match Box::pin(interrupt.or(join(&args))).await {
         Ok(node) => {
+            report.event(&Event::Waiting);
             report.say("Joined. Waiting for the other side …");
-            let drive = Drive::new(node, report, Side::Receiver);
+            let drive = Drive::new(node, report, interrupt, Side::Receiver);
             Box::pin(Receiving { drive, args, offer: None, sink: None }.run()).await
         }
         Err(failure) => report.fail(&failure),
@@ -45,6 +49,15 @@ pub(super) async fn run(args: RecvArgs) -> ExitCode {
 
 /// Everything up to the moment from which the other side is waited for.
 async fn join(args: &RecvArgs) -> Result<Node, Failure> {
+    // An invitation works once, so it must not be spent on a slip.
+    if args.out.exists() && !args.out.is_dir() {
+        let out = args.out.to_string_lossy();
+        return Err(Failure::new(
+            Exit::Storage,
+            format!("'{}' is not a directory", for_terminal(&out)),
+            "Choose another place with --out.",
+        ));
+    }
     let invitation = invitation(args.invitation.clone()).await?;
     let mut entropy = entropy()?;
     let (server, request) = match &invitation {
@@ -147,8 +160,7 @@ impl Receiving {
                 Turn::Offered(transfer) => self.on_offer(transfer),
                 Turn::Tick => self.look_for_answer(),
                 Turn::Completed(completion, time) => {
-                    let totals =
-                        Totals { files: completion.delivered, bytes: completion.bytes, time };
+                    let totals = Totals::of(&completion, time);
                     self.say_completed(&totals, &completion.receipt);
                 }
                 Turn::Over(exit) => break exit,

@@ -15,6 +15,7 @@ use zeroize::Zeroizing;
 
 use super::drive::{Drive, Side, Turn};
 use super::entropy;
+use super::interrupt::Interrupt;
 use super::report::Report;
 use crate::args::{Rendezvous, SendArgs};
 use crate::code::{Invitation, LinkSecret, words_from};
@@ -30,9 +31,12 @@ use crate::ui::summary::{Totals, sent};
 /// Runs the command.
 pub(super) async fn run(args: SendArgs) -> ExitCode {
     let mut report = Report::new(args.json);
-    match Box::pin(prepare(&args, &mut report)).await {
+    let interrupt = Interrupt::listen();
+    let prepared = Box::pin(interrupt.or(prepare(&args, &mut report))).await;
+    match prepared {
         Ok((node, sources)) => {
-            Box::pin(transfer(node, report, sources, args.note.as_deref())).await
+            let drive = Drive::new(node, report, interrupt, Side::Sender);
+            Box::pin(transfer(drive, sources, args.note.as_deref())).await
         }
         Err(failure) => report.fail(&failure),
     }
@@ -159,18 +163,12 @@ fn signal_session(
 }
 
 /// Everything from the other side's arrival on.
-async fn transfer(
-    node: Node,
-    report: Report,
-    sources: Arc<Sources>,
-    note: Option<&str>,
-) -> ExitCode {
-    let mut drive = Drive::new(node, report, Side::Sender);
+async fn transfer(mut drive: Drive, sources: Arc<Sources>, note: Option<&str>) -> ExitCode {
     let exit = loop {
         match drive.next().await {
             Turn::Established => offer(&mut drive, &sources, note.unwrap_or_default()),
             Turn::Completed(completion, time) => {
-                let totals = Totals { files: completion.delivered, bytes: completion.bytes, time };
+                let totals = Totals::of(&completion, time);
                 drive.report.end_progress();
                 let text = sent(&totals, sources.warnings());
                 drive.report.say(&text);

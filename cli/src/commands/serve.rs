@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use passel_rendezvous::shell::{Rendezvous, ShellConfig, router, serve_router};
 use tokio::net::TcpListener;
 
-use super::interrupt;
+use super::interrupt::Interrupt;
 use super::report::Report;
 use crate::args::ServeArgs;
 use crate::events::Event;
@@ -26,6 +26,7 @@ pub(super) async fn run(args: ServeArgs) -> ExitCode {
 }
 
 async fn serve(args: &ServeArgs, report: &mut Report) -> std::io::Result<()> {
+    let interrupt = Interrupt::listen();
     let listener = TcpListener::bind(args.listen).await?;
     let url = format!("http://{}/", listener.local_addr()?);
     let config = ShellConfig::default();
@@ -33,7 +34,7 @@ async fn serve(args: &ServeArgs, report: &mut Report) -> std::io::Result<()> {
     report.event(&Event::Listening { url: url.clone() });
     report.say(&format!("Rendezvous at {url} until Ctrl-C."));
     report.say(&format!("Send through it with: passel send --server {url} PATH…"));
-    serve_router(listener, router(&server), &config, interrupt::asked()).await;
+    serve_router(listener, router(&server), &config, interrupt.asked()).await;
     server.close_sockets();
     Ok(())
 }

@@ -91,7 +91,8 @@ impl WalkError {
                 (Exit::Refused, "Send fewer files at once, or put them into an archive first.")
             }
         };
-        Failure::new(exit, self, advice)
+        // It may begin with a name, which must not get a capital letter.
+        Failure { text: format!("{self}."), ..Failure::new(exit, "", advice) }
     }
 }
 

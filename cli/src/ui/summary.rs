@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
+use passel_proto::connection::Completion;
 use passel_proto::escape::for_terminal;
 
 use super::format::{average, count, rate, size, time};
@@ -15,13 +16,36 @@ use super::format::{average, count, rate, size, time};
 pub struct Totals {
     /// Files that were transferred.
     pub files: u32,
-    /// Their bytes.
+    /// Files that were not.
+    pub failed: u32,
+    /// Bytes of those that were.
     pub bytes: u64,
     /// From the acceptance to the end.
     pub time: Duration,
 }
 
 impl Totals {
+    /// Those of a transfer that took `time`.
+    pub fn of(completion: &Completion, time: Duration) -> Self {
+        Self {
+            files: completion.delivered,
+            failed: completion.failed,
+            bytes: completion.bytes,
+            time,
+        }
+    }
+
+    /// A line about the files that failed, or nothing.
+    fn failures(&self) -> String {
+        match self.failed {
+            0 => String::new(),
+            failed => {
+                let files = count(failed.into(), "file was", "files were");
+                format!("Warning: {files} not transferred.\n")
+            }
+        }
+    }
+
     fn line(&self, verb: &str) -> String {
         format!(
             "{verb} {}, {} in {} ({})",
@@ -36,7 +60,8 @@ impl Totals {
 /// The sender's summary, with the warnings of the walk, which are escaped.
 pub fn sent(totals: &Totals, warnings: &[String]) -> String {
     let mut out = totals.line("Sent");
-    out.push_str(". The receiver has confirmed every file.\n");
+    out.push_str(". The receiver has confirmed them.\n");
+    out.push_str(&totals.failures());
     for warning in warnings {
         let _ = writeln!(out, "Warning: {warning}.");
     }
@@ -47,6 +72,7 @@ pub fn sent(totals: &Totals, warnings: &[String]) -> String {
 pub fn received(totals: &Totals, out_dir: &Path, renamed: &BTreeMap<String, String>) -> String {
     let mut out = totals.line("Received");
     let _ = writeln!(out, " into {}.", for_terminal(&out_dir.to_string_lossy()));
+    out.push_str(&totals.failures());
     for (name, used) in renamed {
         let (name, used) = (for_terminal(name), for_terminal(used));
         let _ = writeln!(out, "{name} existed already; what arrived is {used}.");
@@ -59,12 +85,21 @@ mod tests {
     use super::*;
 
     const TOTALS: Totals =
-        Totals { files: 2, bytes: 3_000_000, time: Duration::from_millis(1_500) };
+        Totals { files: 2, failed: 0, bytes: 3_000_000, time: Duration::from_millis(1_500) };
 
     #[test]
     fn the_sender_reads_of_the_confirmation_and_of_what_was_left_out() {
         let warnings = ["photos/link is a symbolic link and was left out".to_owned()];
         insta::assert_snapshot!(sent(&TOTALS, &warnings));
+    }
+
+    #[test]
+    fn both_read_that_files_failed() {
+        let totals = Totals { failed: 3, ..TOTALS };
+        for text in [sent(&totals, &[]), received(&totals, Path::new("."), &BTreeMap::new())] {
+            assert!(text.contains("Warning: 3 files were not transferred."), "{text}");
+        }
+        assert!(!sent(&TOTALS, &[]).contains("not transferred"));
     }
 
     #[test]
