@@ -9,6 +9,10 @@ use crate::limits::MAX_REASON_TEXT;
 /// `text` in one line without anything that steers a terminal, reorders text or
 /// hides: such code points become `\u{…}` (`MF-SHOW-ESCAPED`). At most six
 /// times as long as `text`.
+///
+/// ```
+/// assert_eq!(passel_proto::escape::for_terminal("a\u{1b}[2J.txt"), "a\\u{1b}[2J.txt");
+/// ```
 pub fn for_terminal(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     escape(text, usize::MAX, &mut out, push_plain);

@@ -16,6 +16,14 @@ use crate::limits::{MAX_PATH, MAX_PATH_COMPONENT, MAX_PATH_DEPTH_COUNT};
 ///
 /// Paths are ordered bytewise component by component, so that what lies in a
 /// directory follows the directory at once (`MF-ORDER`).
+///
+/// ```
+/// use passel_proto::path::SafePath;
+///
+/// let path = SafePath::parse("photos/2026/sea.jpg").unwrap();
+/// assert_eq!((path.parent(), path.file_name()), (Some("photos/2026"), "sea.jpg"));
+/// assert!(SafePath::parse("../etc/passwd").is_err());
+/// ```
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct SafePath(String);
 

@@ -25,6 +25,16 @@ pub fn empty_root() -> Hash {
 }
 
 /// A tree that grows by leaves in order. It holds at most 64 hashes.
+///
+/// ```
+/// use passel_proto::tree::{TreeBuilder, leaf_hash, node_hash};
+///
+/// let (a, b) = (leaf_hash(b"first chunk"), leaf_hash(b"second chunk"));
+/// let mut tree = TreeBuilder::new();
+/// tree.push(a);
+/// tree.push(b);
+/// assert_eq!(tree.root(), node_hash(&a, &b));
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct TreeBuilder {
     /// Roots of the complete subtrees from left to right, one for each bit that

@@ -65,6 +65,41 @@ pub struct Transmit {
 /// methods' results; those report misuse by the caller.
 ///
 /// No input from the peer makes any method panic.
+///
+/// # Example
+///
+/// Two connections and a loop are all that a handshake needs:
+///
+/// ```
+/// use std::time::Instant;
+/// use passel_proto::connection::{Config, Connection};
+/// use passel_proto::crypto::Secret32;
+/// use passel_proto::handshake::{Auth, TransportBinding};
+/// use passel_proto::ids::Channel;
+///
+/// # fn main() -> Result<(), passel_proto::error::Error> {
+/// let binding = TransportBinding { initiator: vec![1; 32], responder: vec![2; 32] };
+/// let config = || Config::new(Auth::Psk(Secret32::new([7; 32])), binding.clone());
+/// # #[allow(clippy::disallowed_methods)]
+/// let now = Instant::now();
+/// // In earnest, seeds come from the system's CSPRNG.
+/// let mut joiner = Connection::initiator(config(), [1; 32], now)?;
+/// let mut creator = Connection::responder(config(), [2; 32], now)?;
+/// let mut record = Vec::new();
+/// while !(joiner.is_established() && creator.is_established()) {
+///     for side in [&mut joiner, &mut creator] {
+///         side.handle_writable(Channel::Control, 64 * 1024);
+///     }
+///     while let Some(transmit) = joiner.poll_transmit(now, &mut record) {
+///         creator.handle_message(now, transmit.channel, &mut record);
+///     }
+///     while let Some(transmit) = creator.poll_transmit(now, &mut record) {
+///         joiner.handle_message(now, transmit.channel, &mut record);
+///     }
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Connection {
     role: Role,

@@ -7,6 +7,17 @@ use crate::ids::Channel;
 use crate::limits::MAX_FRAME_BODY;
 
 /// Reads one record's plaintext, frame by frame, borrowing from it.
+///
+/// ```
+/// use passel_proto::frame::{Frame, FrameReader, FrameWriter, Ping};
+/// use passel_proto::ids::Channel;
+///
+/// let mut plaintext = Vec::new();
+/// FrameWriter::new(&mut plaintext, 0).frame(&Ping { token: 7 }.into()).unwrap();
+/// let mut reader = FrameReader::new(&plaintext, Channel::Control);
+/// assert_eq!(reader.next().unwrap(), Some(Frame::Ping(Ping { token: 7 })));
+/// assert_eq!(reader.next().unwrap(), None);
+/// ```
 #[derive(Debug)]
 pub struct FrameReader<'a> {
     rest: &'a [u8],

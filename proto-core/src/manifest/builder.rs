@@ -16,6 +16,20 @@ use crate::path::SafePath;
 ///
 /// What it holds is in proportion to the bytes that it was given, never to a
 /// number that they claim (`MF-BOUNDED`). After an error nothing but dropping it makes sense.
+///
+/// ```
+/// use passel_proto::manifest::{Entry, EntryKind, ManifestBuilder};
+/// use passel_proto::path::SafePath;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let mut builder = ManifestBuilder::new();
+/// let kind = EntryKind::File { size: Some(3), executable: false, mime: None, root: None };
+/// builder.push(&Entry { path: SafePath::parse("a.txt")?, kind, modified: None })?;
+/// let manifest = builder.finish()?;
+/// assert_eq!((manifest.files(), manifest.total_bytes()), (1, 3));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Default)]
 pub struct ManifestBuilder {
     pub(super) arena: Vec<u8>,

@@ -22,6 +22,22 @@ const MAX_ROUTING_ID: usize = 64;
 /// that holds for a call that failed, too, as a last blob tells the peer. After a
 /// failure of [`handle_blob`](Self::handle_blob) the session is burnt: every
 /// further call fails in the same way, and a code must not be used again.
+///
+/// ```
+/// use passel_proto::crypto::{Entropy, Secret32};
+/// use passel_proto::signal::SignalSession;
+///
+/// # fn main() -> Result<(), passel_proto::error::Error> {
+/// let mut entropy = Entropy::from_seed([1; 32]); // in earnest, from the system
+/// let link = || Secret32::new([9; 32]);
+/// let mut creator = SignalSession::creator(Some(link()), None, b"route", &mut entropy)?;
+/// let mut joiner = SignalSession::joiner_link(&link(), b"route", &mut entropy)?;
+/// joiner.seal(b"my addresses")?;
+/// let blob = joiner.poll_blob().unwrap();
+/// assert_eq!(creator.handle_blob(&blob)?, Some(b"my addresses".to_vec()));
+/// # Ok(())
+/// # }
+/// ```
 pub struct SignalSession {
     side: Side,
     routing_id: Vec<u8>,

@@ -63,6 +63,40 @@ pub enum EndpointTimer {
 /// When [`is_done`](Self::is_done) says so, nothing more will come and the
 /// endpoint can be dropped.
 ///
+/// # Example
+///
+/// The joiner's side, up to the point where its blobs and datagrams would go out:
+///
+/// ```
+/// use std::time::Instant;
+/// use passel_proto::crypto::{Entropy, Secret32};
+/// use passel_proto::ids::Role;
+/// use passel_proto::signal::SignalSession;
+/// use passel_sans_io::endpoint::{Endpoint, EndpointConfig};
+/// use passel_sans_io::lane::{IceCredentials, LaneConfig};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// // In earnest, the seed comes from the system's CSPRNG.
+/// let mut entropy = Entropy::from_seed([1; 32]);
+/// let secret = Secret32::new([9; 32]);
+/// let signal = SignalSession::joiner_link(&secret, b"routing id", &mut entropy)?;
+/// let credentials = IceCredentials::from_seed(&entropy.array());
+/// let lane = LaneConfig::new(Role::Initiator, 0, credentials);
+/// let config = EndpointConfig::new(Role::Initiator, signal, lane, entropy.array());
+/// # #[allow(clippy::disallowed_methods)]
+/// let now = Instant::now();
+/// let mut endpoint = Endpoint::new(config, now)?;
+/// endpoint.add_local_candidate("192.0.2.1:5000".parse()?);
+/// endpoint.start(now);
+/// while let Some(blob) = endpoint.poll_signal() {
+///     // Give it to the rendezvous; it is sealed and padded.
+///     assert_eq!(blob.len() % 4, 0);
+/// }
+/// assert!(endpoint.poll_timeout().is_some());
+/// # Ok(())
+/// # }
+/// ```
+///
 /// No datagram and no blob makes any method panic; a transport that dies is
 /// [`connection::Event::Closed`] with an error.
 pub struct Endpoint {
