@@ -22,8 +22,8 @@ pub use self::state::{TransferEvent, TransferState};
 use crate::connection::Event;
 use crate::crypto::Secret32;
 use crate::error::{Blame, Error, ErrorCode};
-use crate::frame::Frame;
-use crate::ids::Role;
+use crate::frame::{Cancel, Frame, Receipt};
+use crate::ids::{Role, TransferId};
 use crate::storage::{StorageError, StorageErrorKind, StorageRequest};
 
 /// What a transfer wants the connection, and through it the caller, to do.
@@ -77,6 +77,22 @@ pub struct Completion {
     pub bytes: u64,
     /// The receipt's MAC: the same at both sides, fit to be shown and logged.
     pub receipt: [u8; 32],
+}
+
+impl Completion {
+    fn of(receipt: &Receipt, progress: Progress) -> Self {
+        Self {
+            delivered: receipt.delivered,
+            failed: receipt.failed,
+            bytes: progress.bytes_durable,
+            receipt: receipt.mac,
+        }
+    }
+}
+
+/// The CANCEL that tells the peer of `error`.
+fn cancel_frame(transfer: TransferId, error: &Error) -> Cancel {
+    Cancel { transfer, code: error.code.to_wire(), text: wire_text(error) }
 }
 
 /// What a failure of the receiver's storage is called on the wire. The local

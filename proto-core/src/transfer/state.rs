@@ -5,6 +5,8 @@
 
 use std::fmt;
 
+use crate::error::{Error, ErrorCode};
+
 /// Where a transfer stands. The last four are terminal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum TransferState {
@@ -69,6 +71,15 @@ impl TransferState {
     /// Whether nothing can follow.
     pub fn is_terminal(self) -> bool {
         !matches!(self, TransferState::Pending | TransferState::Active)
+    }
+
+    /// Goes to the state after `event`; a peer that makes an event come when it
+    /// is not allowed breaks the protocol.
+    pub(crate) fn step(&mut self, event: TransferEvent) -> Result<(), Error> {
+        *self = self
+            .after(event)
+            .map_err(|illegal| Error::peer(ErrorCode::ProtocolViolation, illegal.to_string()))?;
+        Ok(())
     }
 
     /// The state after `event`, or an error that leaves the state as it is.

@@ -20,8 +20,8 @@ use super::outgoing::totals;
 use super::selection::Selected;
 use super::statement::{Statement, Statements};
 use super::{
-    Completion, Outbox, Progress, ReceiptKey, ReceiveCredit, TransferEvent, TransferState, receipt,
-    told_by_peer, wire_text,
+    Completion, Outbox, Progress, ReceiptKey, ReceiveCredit, TransferEvent, TransferState,
+    cancel_frame, receipt, told_by_peer, wire_text,
 };
 use crate::connection::Event;
 use crate::error::{Error, ErrorCode};
@@ -181,7 +181,7 @@ impl Incoming {
         (self.progress.files_total, self.progress.bytes_total) = totals(manifest, &selected);
         self.statements = Some(Statements::new(manifest, &selected));
         self.selected = selected;
-        self.step(TransferEvent::Accept)?;
+        self.state.step(TransferEvent::Accept)?;
         out.control.extend(answers);
         out.events.push_back(Event::Accepted {
             transfer: self.id,
@@ -198,7 +198,8 @@ impl Incoming {
         expired: bool,
         out: &mut Outbox,
     ) -> Result<(), Error> {
-        self.step(if expired { TransferEvent::Expire } else { TransferEvent::Reject })
+        self.state
+            .step(if expired { TransferEvent::Expire } else { TransferEvent::Reject })
             .map_err(|_| Error::misuse("the offer is answered"))?;
         out.control.push_back(
             Reject { transfer: self.id, code: error.code.to_wire(), text: wire_text(&error) }
@@ -309,15 +310,10 @@ impl Incoming {
             mac: [0; 32],
         };
         receipt::sign(key.key.expose(), key.role, &mut receipt)?;
-        self.step(TransferEvent::Receipt)?;
+        self.state.step(TransferEvent::Receipt)?;
         out.events.push_back(Event::Completed {
             transfer: self.id,
-            completion: Completion {
-                delivered: receipt.delivered,
-                failed: receipt.failed,
-                bytes: self.progress.bytes_durable,
-                receipt: receipt.mac,
-            },
+            completion: Completion::of(&receipt, self.progress),
         });
         out.control.push_back(receipt.into());
         self.let_go(out);
@@ -345,15 +341,14 @@ impl Incoming {
         error: Error,
         out: &mut Outbox,
     ) -> Result<(), Error> {
-        let frame =
-            Cancel { transfer: self.id, code: error.code.to_wire(), text: wire_text(&error) };
+        let frame = cancel_frame(self.id, &error);
         self.end(event, error, out)?;
         out.control.push_back(frame.into());
         Ok(())
     }
 
     fn end(&mut self, event: TransferEvent, error: Error, out: &mut Outbox) -> Result<(), Error> {
-        self.step(event)?;
+        self.state.step(event)?;
         out.events.push_back(Event::Ended { transfer: self.id, error });
         self.let_go(out);
         Ok(())
@@ -364,13 +359,5 @@ impl Incoming {
         self.open.clear();
         self.storing = Storing::default();
         out.storage.push_back(StorageRequest::Discard { transfer: self.id, file: None });
-    }
-
-    fn step(&mut self, event: TransferEvent) -> Result<(), Error> {
-        self.state = self
-            .state
-            .after(event)
-            .map_err(|illegal| Error::peer(ErrorCode::ProtocolViolation, illegal.to_string()))?;
-        Ok(())
     }
 }

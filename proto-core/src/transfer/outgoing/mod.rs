@@ -15,8 +15,8 @@ use self::reading::{ReadAhead, Reading};
 use super::selection::Selected;
 use super::statement::{Statement, Statements, next_file};
 use super::{
-    Completion, Outbox, Progress, ReceiptKey, SendCredit, TransferEvent, TransferState, receipt,
-    told_by_peer, wire_text,
+    Completion, Outbox, Progress, ReceiptKey, SendCredit, TransferEvent, TransferState,
+    cancel_frame, receipt, told_by_peer, wire_text,
 };
 use crate::connection::Event;
 use crate::error::{Error, ErrorCode};
@@ -182,7 +182,7 @@ impl Outgoing {
             // TR-ACCEPT-SOME
             return Err(Error::peer(ErrorCode::ProtocolViolation, "an ACCEPT selects nothing"));
         }
-        self.step(TransferEvent::Accept)?;
+        self.state.step(TransferEvent::Accept)?;
         (self.progress.files_total, self.progress.bytes_total) =
             totals(&self.manifest, &self.selected);
         self.read_ahead.next_file = next_file(&self.manifest, &self.selected, 0);
@@ -204,7 +204,7 @@ impl Outgoing {
         expired: bool,
         out: &mut Outbox,
     ) -> Result<(), Error> {
-        self.step(if expired { TransferEvent::Expire } else { TransferEvent::Reject })?;
+        self.state.step(if expired { TransferEvent::Expire } else { TransferEvent::Reject })?;
         out.events.push_back(Event::Ended { transfer: self.id, error });
         self.let_go(out);
         Ok(())
@@ -349,17 +349,12 @@ impl Outgoing {
                 "the receipt does not account for every file",
             ));
         }
-        self.step(TransferEvent::Receipt)?;
+        self.state.step(TransferEvent::Receipt)?;
         self.progress.files_done = receipt.delivered;
         self.progress.files_failed = receipt.failed;
         out.events.push_back(Event::Completed {
             transfer: self.id,
-            completion: Completion {
-                delivered: receipt.delivered,
-                failed: receipt.failed,
-                bytes: self.progress.bytes_durable,
-                receipt: receipt.mac,
-            },
+            completion: Completion::of(receipt, self.progress),
         });
         self.let_go(out);
         Ok(())
@@ -372,15 +367,14 @@ impl Outgoing {
 
     /// This side ends the transfer, for the reason that `error` gives.
     pub(crate) fn cancel(&mut self, error: Error, out: &mut Outbox) -> Result<(), Error> {
-        let frame =
-            Cancel { transfer: self.id, code: error.code.to_wire(), text: wire_text(&error) };
+        let frame = cancel_frame(self.id, &error);
         self.end(TransferEvent::Cancel, error, out)?;
         out.control.push_back(frame.into());
         Ok(())
     }
 
     fn end(&mut self, event: TransferEvent, error: Error, out: &mut Outbox) -> Result<(), Error> {
-        self.step(event)?;
+        self.state.step(event)?;
         out.events.push_back(Event::Ended { transfer: self.id, error });
         self.let_go(out);
         Ok(())
@@ -393,14 +387,6 @@ impl Outgoing {
         self.read_ahead = ReadAhead::default();
         self.next_page = None;
         out.storage.push_back(StorageRequest::Discard { transfer: self.id, file: None });
-    }
-
-    fn step(&mut self, event: TransferEvent) -> Result<(), Error> {
-        self.state = self
-            .state
-            .after(event)
-            .map_err(|illegal| Error::peer(ErrorCode::ProtocolViolation, illegal.to_string()))?;
-        Ok(())
     }
 
     /// Does whatever has become possible: reads ahead, and says COMPLETE once a
