@@ -9,6 +9,7 @@
 
 mod ci;
 mod deny;
+mod measure;
 mod process;
 mod repo;
 mod spec;
@@ -17,6 +18,7 @@ mod test_run;
 #[cfg(test)]
 mod tidy;
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use step::Ledger;
@@ -25,8 +27,11 @@ const USAGE: &str = "usage: cargo xtask <chore>
 
   ci                   every check: format, lints, documentation, dependencies, tests
   test                 all tests of the workspace, with a summary of what they proved
+  measure              how fast the release program is here, as a Markdown table
   deny                 the rules for dependencies (deny.toml) alone
   spec                 which code and which tests cite each statement of the spec
+  spec --check         fails if a MUST lacks code or a test, and is not excepted
+  spec --out DIR       the same list as a page and as JSON in that directory
   registry [--check]   write the spec's tables from spec/registry.toml, or compare them
 ";
 
@@ -36,8 +41,11 @@ fn main() -> ExitCode {
     match words.as_slice() {
         ["ci"] => close(&ci::run()),
         ["test"] => close(&test_run::run()),
+        ["measure"] => outcome(measure::run()),
         ["deny"] => close(&deny::run()),
         ["spec"] => outcome(spec::report::print()),
+        ["spec", "--check"] => outcome(spec::report::check().map(|text| println!("{text}"))),
+        ["spec", "--out", directory] => outcome(spec::report::write(Path::new(directory))),
         ["registry"] => outcome(spec::tables::write()),
         ["registry", "--check"] => outcome(spec::tables::check()),
         [] | ["help" | "--help" | "-h"] => {

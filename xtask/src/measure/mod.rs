@@ -1,0 +1,125 @@
+//! `cargo xtask measure`: how fast the release program is on this machine and what
+//! it takes, as a Markdown table. Sender and receiver are two processes on the
+//! loopback interface, and everything goes from disk to disk.
+//!
+//! A transfer's two processes are in [`transfer`], what the kernel says of them
+//! in [`usage`], the table in [`table`].
+
+mod table;
+mod transfer;
+mod usage;
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::repo;
+use table::Row;
+use transfer::Run;
+
+/// How often the figure that others are compared with is taken.
+const RUNS: usize = 3;
+const MIB: u64 = 1 << 20;
+const MANY: u32 = 10_000;
+/// Bytes of each of the many files.
+const SMALL: usize = 1_000;
+
+/// Builds, measures and prints.
+pub(crate) fn run() -> Result<(), String> {
+    let binary = build()?;
+    let place = Place::new().map_err(|error| format!("no room for files: {error}"))?;
+    let sorry = |error: io::Error| format!("the files to send cannot be made: {error}");
+    let mut rows = Vec::new();
+
+    let file = place.root.join("half");
+    random_file(&file, 512 * MIB).map_err(sorry)?;
+    let mut runs = Vec::new();
+    for number in 1..=RUNS {
+        println!("512 MiB, {number} of {RUNS} …");
+        runs.push(place.measure(&binary, &file)?);
+    }
+    rows.push(Row::median(format!("512 MiB, median of {RUNS}"), runs));
+    fs::remove_file(&file).map_err(sorry)?;
+
+    println!("1 GiB …");
+    let file = place.root.join("whole");
+    random_file(&file, 1024 * MIB).map_err(sorry)?;
+    rows.push(Row::median("1 GiB".to_owned(), vec![place.measure(&binary, &file)?]));
+    fs::remove_file(&file).map_err(sorry)?;
+
+    println!("{MANY} files …");
+    let directory = place.root.join("many");
+    many_files(&directory).map_err(sorry)?;
+    let name = format!("10,000 files of {SMALL} bytes");
+    rows.push(Row::median(name, vec![place.measure(&binary, &directory)?]));
+
+    println!("\n{}", table::markdown(&rows));
+    Ok(())
+}
+
+/// Builds the program as users have it.
+fn build() -> Result<PathBuf, String> {
+    let arguments = ["build", "--release", "--package", "passel", "--bin", "passel"];
+    let status = repo::cargo().args(arguments).status();
+    if status.map_err(|error| format!("cargo does not run: {error}"))?.success() {
+        Ok(repo::target().join("release").join("passel"))
+    } else {
+        Err("the program does not build".to_owned())
+    }
+}
+
+/// A directory within cargo's own, on the disk that is measured, which is removed
+/// at the end.
+struct Place {
+    root: PathBuf,
+}
+
+impl Place {
+    fn new() -> io::Result<Self> {
+        let root = repo::target().join(format!("measure-{}", std::process::id()));
+        fs::create_dir(&root)?;
+        Ok(Self { root })
+    }
+
+    /// Sends `path`, compares what arrived, and removes it again.
+    fn measure(&self, binary: &Path, path: &Path) -> Result<Run, String> {
+        let out = self.root.join("out");
+        fs::create_dir(&out).map_err(|error| format!("no room to receive: {error}"))?;
+        let run = transfer::run(binary, path, &out)?;
+        let copy = out.join(path.file_name().unwrap_or_default());
+        let same = Command::new("diff").arg("-qr").arg(path).arg(copy).status();
+        if !same.is_ok_and(|status| status.success()) {
+            return Err("what arrived is not what was sent".to_owned());
+        }
+        fs::remove_dir_all(&out).map_err(|error| format!("the copy stays: {error}"))?;
+        Ok(run)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        // What cannot be removed lies among cargo's own output.
+        let _ = fs::remove_dir_all(&self.root);
+    }
+}
+
+/// Random bytes, so that nothing on the way can make them fewer.
+fn random_file(path: &Path, size: u64) -> io::Result<()> {
+    let mut random = io::Read::take(File::open("/dev/urandom")?, size);
+    let mut file = File::create(path)?;
+    io::copy(&mut random, &mut file)?;
+    // Writing it out must not be part of what is measured.
+    file.sync_all()
+}
+
+fn many_files(directory: &Path) -> io::Result<()> {
+    fs::create_dir(directory)?;
+    for number in 0..MANY {
+        let mut file = File::create(directory.join(number.to_string()))?;
+        file.write_all(format!("{number:>SMALL$}").as_bytes())?;
+    }
+    // Writing them out must not be part of what is measured.
+    let synced = Command::new("sync").arg("-f").arg(directory).status()?;
+    if synced.success() { Ok(()) } else { Err(io::Error::other("they cannot be synced")) }
+}
