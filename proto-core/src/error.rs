@@ -31,7 +31,8 @@ macro_rules! error_codes {
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum ErrorCode {
             $($(#[$doc])* $variant,)*
-            /// A code that this version does not know. It is shown, never acted upon.
+            /// A code that this version does not know. It is shown, never acted upon
+            /// (`OV-ERROR-UNKNOWN`).
             Unknown(u16),
         }
 

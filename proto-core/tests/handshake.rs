@@ -89,6 +89,7 @@ fn exported_secrets_agree_and_depend_on_label_and_context() {
     assert!(one.export("app", &[0; 256]).is_err());
 }
 
+// SC-ENTROPY: other seeds give other keys and ids.
 #[test]
 fn two_handshakes_of_the_same_secret_share_no_key() {
     let again = |seed: u8| {
@@ -339,6 +340,24 @@ fn an_answer_that_was_not_offered_is_refused() {
     };
     let result = run_with(config(), config(), |_| {}, foreign);
     assert_eq!(code_of(result), ErrorCode::ProtocolViolation);
+}
+
+// OV-VERSION: whatever else is offered, the version that comes out is this crate's.
+#[test]
+fn only_the_version_that_is_implemented_is_ever_chosen() {
+    for others in [&[][..], &[2], &[2, 3, 0], &[u16::MAX]] {
+        let (_, mut hello) = initiator::start(config(), &mut entropy(1)).unwrap();
+        edit_lists(&mut hello, |versions, _| {
+            versions.splice(0..0, others.iter().copied());
+        });
+        let waiting = responder::ExpectHello::new(config()).unwrap();
+        let (_, answer) = waiting.handle(&hello, &mut entropy(2)).unwrap();
+        assert_eq!(answer[2], 1, "{others:?}");
+        edit_lists(&mut hello, |versions, _| versions.retain(|version| *version != 1));
+        let waiting = responder::ExpectHello::new(config()).unwrap();
+        let error = waiting.handle(&hello, &mut entropy(2)).unwrap_err();
+        assert_eq!(error.code, ErrorCode::UnsupportedVersion, "{others:?}");
+    }
 }
 
 // HS-CHOICE

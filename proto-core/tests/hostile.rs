@@ -1,6 +1,6 @@
 //! A million hostile inputs and more to every decoder and to whole connections:
 //! nothing panics, nothing that is accepted has another encoding, nothing grows
-//! without bound. A failure names the seed that repeats it. What is fed, and what
+//! without bound (OV-NO-PANIC). A failure names the seed that repeats it. What is fed, and what
 //! must hold, is in the harness, which the fuzz targets share.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // helpers of tests

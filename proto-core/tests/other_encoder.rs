@@ -50,6 +50,7 @@ theirs! {
     }
     FileFailed { transfer: u32, file: u32, code: u16, text: String }
     Ping { token: u64 }
+    Pause { transfer: u32 }
     Close { code: u16, text: String }
 }
 
@@ -225,6 +226,8 @@ fn another_encoder_writes_and_reads_the_same_bytes_for_every_frame() {
             ours::FileFailed,
             FileFailed
         );
+        same!(ours::Pause { transfer }, Pause { transfer: small }, ours::Pause, Pause);
+        same!(ours::Resume { transfer }, Pause { transfer: small }, ours::Resume, Pause);
         same!(ours::Ping { token: number }, Ping { token: number }, ours::Ping, Ping);
         same!(ours::Pong { token: number }, Ping { token: number }, ours::Pong, Ping);
         same!(ours::Close { code, text: text.clone() }, Close { code, text }, ours::Close, Close);

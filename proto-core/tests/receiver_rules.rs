@@ -115,6 +115,29 @@ fn a_code_that_nobody_knows_is_a_failure_all_the_same() {
     assert_eq!(forger.refused(), None);
 }
 
+/// SC-HAVE-JOURNAL: a disk that holds the very bytes is not asked about them.
+#[test]
+fn a_chunk_counts_only_after_it_came_and_was_written() {
+    let bytes = content(CHUNK * 3, 1);
+    let mut forger = Forger::new(manifest(&[("a", bytes.clone())]));
+    forger.disk.parts.insert(0, bytes.clone());
+    forger.disk.source.insert(0, bytes.clone());
+    forger.accepted();
+    forger.end(0, &bytes);
+    forger.chunk(0, 1, &bytes[CHUNK..CHUNK * 2], &bytes[CHUNK..CHUNK * 2]);
+    forger.wait(Duration::from_millis(200));
+    let acked = |forger: &Forger| -> Vec<(u64, u64)> {
+        let acks = forger.got.iter().filter_map(|(frame, _)| match frame {
+            Frame::Ack(ack) => Some(&ack.ranges),
+            _ => None,
+        });
+        acks.flatten().map(|range| (range.first, range.count)).collect()
+    };
+    assert_eq!(acked(&forger), [(1, 1)]);
+    assert!(forger.disk.committed.is_empty());
+    assert_eq!((forger.disk.reads, forger.disk.writes), (0, 1));
+}
+
 /// TR-ACK-DURABLE, TR-COMMIT-VISIBLE: written is not durable.
 #[test]
 fn nothing_is_acknowledged_or_named_before_the_sync_is_answered() {
@@ -167,6 +190,31 @@ fn offers_that_cannot_be_taken_are_rejected_one_by_one() {
     assert!(rejected(&forger, 0, ErrorCode::UnsupportedSuite));
     forger.send(Offer { transfer: TransferId(2), ..forger.offer_frame() });
     assert_eq!(forger.refused(), None);
+}
+
+/// TR-LIST-FIRST
+#[test]
+fn an_offer_is_shown_and_can_be_accepted_only_when_its_list_is_whole() {
+    let mut forger = Forger::new(manifest(&[("a", content(10, 1)), ("b", vec![]), ("d/", vec![])]));
+    let shown = |forger: &Forger| forger.events.contains(&Event::Offered { transfer: OURS });
+    let accepts = |forger: &Forger| forger.count(|frame| matches!(frame, Frame::Accept(_)));
+    forger.send(forger.offer_frame());
+    let (whole, first) = (forger.page_frame(), forger.manifest.page(0, 1).unwrap());
+    assert!(first.count < whole.count);
+    let (count, entries) = (first.count, first.bytes.to_vec());
+    forger.send(ManifestPage { transfer: OURS, first: 0, count, entries: entries.clone() });
+    assert!(!shown(&forger) && forger.victim.manifest(OURS).is_none());
+    forger.victim.accept(forger.now, OURS, None).unwrap_err();
+    let rest = whole.entries[entries.len()..].to_vec();
+    let (first, count) = (count, whole.count - count);
+    forger.send(ManifestPage { transfer: OURS, first, count, entries: rest });
+    assert!(shown(&forger));
+    let listed = forger.victim.manifest(OURS).unwrap().iter();
+    assert!(listed.eq(forger.manifest.iter()), "every entry, with its size");
+    assert_eq!(accepts(&forger), 0);
+    forger.victim.accept(forger.now, OURS, None).unwrap();
+    forger.drain();
+    assert_eq!((accepts(&forger), forger.refused()), (1, None));
 }
 
 /// TR-MANIFEST-PAGE, TR-OFFER-TRUE, TR-SIZE-KNOWN

@@ -43,6 +43,8 @@ struct FrameEntry {
 struct Entry {
     id: u16,
     name: String,
+    #[serde(default)]
+    text: String,
 }
 
 #[derive(Deserialize)]
@@ -171,6 +173,15 @@ fn suites_modes_and_messages_are_those_of_the_registry() {
     let of =
         |name: &str| registry.auth.iter().find(|entry| entry.name == name).map(|entry| entry.id);
     assert_eq!(modes.map(Some), ["LINK", "CODE", "PSK"].map(of));
+    // OV-REGISTRY-RESERVED: every other mode is reserved, and none of ours is.
+    for entry in &registry.auth {
+        let reserved = entry.text.contains("reserved");
+        assert_eq!(modes.contains(&entry.id), !reserved, "{}", entry.name);
+    }
+    let others = [&registry.suite, &registry.handshake, &registry.record, &registry.error];
+    for entry in others.into_iter().flatten() {
+        assert!(!entry.text.contains("reserved"), "{} is in the code", entry.name);
+    }
     let ours = [MessageType::HelloI, MessageType::HelloR, MessageType::Confirm, MessageType::Alert]
         .map(|kind| u16::from(kind.to_wire()));
     assert_eq!(ids(&registry.handshake), ours);

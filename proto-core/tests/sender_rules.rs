@@ -12,8 +12,8 @@ use forger::Forger;
 use passel_proto::connection::Event;
 use passel_proto::error::{Blame, Error, ErrorCode};
 use passel_proto::frame::{
-    Accept, Ack, AckRange, Close, Credit, EntryRange, FileFailed, Frame, Nack, Receipt, Reject,
-    Selection,
+    Accept, Ack, AckRange, Close, Credit, EntryRange, FileFailed, Frame, Nack, Pause, Receipt,
+    Reject, Resume, Selection,
 };
 use passel_proto::ids::{Channel, FileIndex, TransferId};
 use passel_proto::limits::TRANSFER_CREDIT;
@@ -269,6 +269,27 @@ fn a_file_that_the_receiver_gives_up_fails_once() {
     assert!(complete(&forger).is_some(), "the other file goes on");
     forger.send(failed(3));
     assert_eq!(forger.refused(), VIOLATION, "not an entry");
+}
+
+/// TR-PAUSE-ONCE
+#[test]
+fn a_pause_is_begun_and_ended_once_by_each_side() {
+    let files = [("a", content(TRANSFER_CREDIT * 2, 1))];
+    let pause = || Pause { transfer: THEIRS };
+    let resume = || Resume { transfer: THEIRS };
+    let mut forger = offered(&files);
+    forger.send(pause());
+    assert_eq!(forger.refused(), VIOLATION, "before the ACCEPT");
+    let mut forger = sending(&files);
+    forger.send(pause());
+    forger.send(resume());
+    assert_eq!(forger.refused(), None);
+    forger.send(resume());
+    assert_eq!(forger.refused(), VIOLATION, "it was not paused");
+    let mut forger = sending(&files);
+    forger.send(pause());
+    forger.send(pause());
+    assert_eq!(forger.refused(), VIOLATION, "it was paused");
 }
 
 /// FC-CLOSE: CLOSE ends everything, is not answered, and nothing follows it.

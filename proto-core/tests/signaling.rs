@@ -153,7 +153,7 @@ fn a_wrong_link_fails_and_burns_the_session() {
     assert!(creator.handle_blob(&right.poll_blob().unwrap()).is_err());
 }
 
-// SG-KEYS
+// SG-KEYS, SG-ROUTING-ID
 #[test]
 fn another_routing_id_does_not_open() {
     let mut creator = creator();

@@ -155,7 +155,7 @@ fn a_stalled_disk_bounds_what_is_on_its_way() {
     assert_eq!(completion(&pair)[0].bytes, 40_000_000);
 }
 
-/// TR-NO-SPACE
+/// TR-NO-SPACE, OV-ERROR-TEXT
 #[test]
 fn a_full_disk_ends_the_transfer_with_its_code_at_both_ends() {
     for fault in [
@@ -349,4 +349,41 @@ fn an_offer_whose_list_is_too_long_beside_the_others_is_rejected_alone() {
     assert!(pair.sender.events.contains(&ended(second)));
     assert!(pair.receiver.events.contains(&Event::Offered { transfer: first }));
     assert!(pair.receiver.connection.manifest(second).is_none());
+}
+
+/// TR-PAUSE, TR-PAUSE-EACH, TR-PAUSE-TAKEN: no time-out ends a pause, and
+/// nothing is lost by it.
+#[test]
+fn either_side_can_pause_for_as_long_as_it_likes() {
+    let files = [("a", content(CHUNK * 200, 1)), ("b", content(10, 2))];
+    for by_sender in [true, false] {
+        let mut pair = Pair::established(18);
+        let id = pair.offer(&files);
+        pair.run();
+        pair.receiver.connection.accept(pair.now, id, None).unwrap();
+        for _ in 0..4 {
+            pair.step();
+        }
+        let side = if by_sender { &mut pair.sender } else { &mut pair.receiver };
+        side.connection.pause(pair.now, id).unwrap();
+        assert!(side.connection.pause(pair.now, id).is_err(), "once");
+        pair.run_until(Duration::from_secs(1), |_| false);
+        let moved = |pair: &Pair| {
+            [&pair.sender, &pair.receiver]
+                .map(|side| side.connection.progress(id).unwrap().bytes_moved)
+        };
+        let paused = moved(&pair);
+        assert!(paused[0] > 0 && paused[0] < (CHUNK * 200) as u64, "{paused:?}");
+        assert_eq!(paused[0] - paused[0] % CHUNK as u64, paused[1], "what was under way is taken");
+        pair.run_until(Duration::from_secs(300), |_| false);
+        assert_eq!(moved(&pair), paused, "nothing flows");
+        for (place, side) in [&pair.sender, &pair.receiver].into_iter().enumerate() {
+            let by_peer = (place == 0) != by_sender;
+            assert!(side.events.contains(&Event::Paused { transfer: id, by_peer }), "{by_sender}");
+        }
+        let side = if by_sender { &mut pair.sender } else { &mut pair.receiver };
+        side.connection.resume(pair.now, id).unwrap();
+        pair.finish();
+        assert_arrived(&pair, &files);
+    }
 }

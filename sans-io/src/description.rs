@@ -1,5 +1,5 @@
 //! What two lanes tell each other before they can connect, and its encoding
-//! (`spec/02-transport.md`). Every field is checked when it is decoded, so that
+//! (`TB-SIGNAL-LAYOUT`). Every field is checked when it is decoded, so that
 //! a value of these types that came from outside is fit for use. What does not
 //! live here: the sealing of these bytes, and who carries them.
 
@@ -153,6 +153,7 @@ impl Description {
             return Err(malformed("the ICE credentials are not well formed"));
         }
         match &self.sctp_init {
+            // TB-SNAP-BOUND
             Some(init) if init.is_empty() => return Err(malformed("an empty SCTP INIT chunk")),
             Some(init) if init.len() > MAX_SCTP_INIT => {
                 return Err(too_long("the SCTP INIT chunk is too long"));

@@ -1,4 +1,4 @@
-//! The encoding: bincode 2 in its standard configuration, made strict.
+//! The encoding: bincode 2 in its standard configuration (`WF-ENCODING`), made strict.
 //!
 //! The byte layout itself is in `spec/03-wire.md`, so that nobody needs the
 //! crate. What this module adds to it: a bound on what a decoder may claim, no
@@ -12,15 +12,33 @@ use bincode::{Decode, Encode};
 /// Upper bound on the memory that decoding one value may claim, in bytes. A
 /// page of a manifest is the largest value, and takes a few times its wire size.
 const CLAIM_LIMIT: usize = 1 << 20;
+/// No value takes more memory than this many times its wire size: an extension,
+/// of 2 bytes at least, takes 32.
+const CLAIM_FACTOR: usize = 16;
 
-type Bounded = Configuration<
+type Bounded<const LIMIT: usize> = Configuration<
     bincode::config::LittleEndian,
     bincode::config::Varint,
-    bincode::config::Limit<CLAIM_LIMIT>,
+    bincode::config::Limit<LIMIT>,
 >;
 
-fn config() -> Bounded {
+fn config() -> Bounded<CLAIM_LIMIT> {
     standard().with_limit::<CLAIM_LIMIT>()
+}
+
+/// Decodes within a limit that goes by the bytes that are there, in steps: what a
+/// length merely claims sets no memory aside (`WF-BOUNDED`, `OV-CLAIMS`).
+fn decode_bounded<T: Decode<()>>(input: &[u8]) -> Result<(T, usize), DecodeError> {
+    fn within<T: Decode<()>, const LIMIT: usize>(input: &[u8]) -> Result<(T, usize), DecodeError> {
+        bincode::decode_from_slice(input, standard().with_limit::<LIMIT>())
+    }
+    match input.len().saturating_mul(CLAIM_FACTOR) {
+        0..=0x1000 => within::<T, 0x1000>(input),
+        0x1001..=0x4000 => within::<T, 0x4000>(input),
+        0x4001..=0x1_0000 => within::<T, 0x1_0000>(input),
+        0x1_0001..=0x4_0000 => within::<T, 0x4_0000>(input),
+        _ => within::<T, CLAIM_LIMIT>(input),
+    }
 }
 
 /// Why bytes were refused. Always the fault of whoever made the bytes.
@@ -29,7 +47,7 @@ pub enum CodecError {
     /// The input ends within a value.
     #[error("the input ends too early")]
     Truncated,
-    /// Bytes follow the value.
+    /// Bytes follow the value (`WF-TRAILING`).
     #[error("bytes follow the end of the value")]
     Trailing,
     /// A length or count is above its limit.
@@ -38,7 +56,8 @@ pub enum CodecError {
     /// The value has a shorter encoding, such as an overlong varint.
     #[error("the encoding is not canonical")]
     NotCanonical,
-    /// Not a value of this type: an unknown variant, text that is not UTF-8, …
+    /// Not a value of this type: an unknown variant, text that is not UTF-8
+    /// (`WF-UTF8`), …
     #[error("the bytes are not a value of this type")]
     Invalid,
 }
@@ -71,7 +90,7 @@ pub fn encode<T: Encode>(value: &T) -> Result<Vec<u8>, EncodeError> {
 /// Reads one value from the front of `input` and returns it with the number of
 /// bytes that it took. The bytes must be the value's only encoding.
 pub fn decode_prefix<T: Encode + Decode<()>>(input: &[u8]) -> Result<(T, usize), CodecError> {
-    let (value, used) = bincode::decode_from_slice::<T, _>(input, config())?;
+    let (value, used) = decode_bounded::<T>(input)?;
     let mut check = CanonicalCheck { expected: &input[..used], matches: true };
     bincode::encode_into_writer(&value, &mut check, config()).map_err(|_| CodecError::Invalid)?;
     if check.matches && check.expected.is_empty() {
@@ -115,16 +134,40 @@ mod tests {
         assert_eq!(decode::<u32>(&[252, 7, 0, 0, 0]), Err(CodecError::NotCanonical));
     }
 
+    // WF-TRAILING
     #[test]
     fn trailing_and_truncated_are_refused() {
         assert_eq!(decode::<u8>(&[1, 2]), Err(CodecError::Trailing));
         assert_eq!(decode::<(u8, u8)>(&[1]), Err(CodecError::Truncated));
     }
 
+    // WF-UTF8
+    #[test]
+    fn text_that_is_not_utf_8_is_refused() {
+        assert_eq!(decode::<String>(&[2, 0xc3, 0xa9]), Ok("é".to_owned()));
+        assert_eq!(decode::<String>(&[2, 0xc3, 0x28]), Err(CodecError::Invalid));
+    }
+
+    // WF-BOUNDED, OV-CLAIMS: refused as too long, before anything is read.
     #[test]
     fn a_claimed_length_allocates_nothing() {
         let claims_4_gib = [252, 0xff, 0xff, 0xff, 0xff];
-        assert!(decode::<Vec<u8>>(&claims_4_gib).is_err());
-        assert!(decode::<Vec<u64>>(&claims_4_gib).is_err());
+        assert_eq!(decode::<Vec<u8>>(&claims_4_gib), Err(CodecError::TooLong));
+        assert_eq!(decode::<Vec<u64>>(&claims_4_gib), Err(CodecError::TooLong));
+        for (there, claimed) in [(8, 5_000), (1_000, 20_000), (4_000, 70_000), (16_000, 300_000)] {
+            let mut input = vec![252];
+            input.extend(u32::to_le_bytes(claimed));
+            input.resize(there, 0);
+            assert_eq!(decode::<Vec<u8>>(&input), Err(CodecError::TooLong), "{claimed}");
+            assert_eq!(decode::<String>(&input), Err(CodecError::TooLong), "{claimed}");
+        }
+    }
+
+    #[test]
+    fn no_value_is_refused_for_the_memory_that_it_takes() {
+        for count in [1, 7, 250, 1_000, 4_000, 16_000] {
+            let dense = vec![(0_u16, Vec::<u8>::new()); count];
+            assert_eq!(decode(&encode(&dense).unwrap()), Ok(dense), "{count}");
+        }
     }
 }

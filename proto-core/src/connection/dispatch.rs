@@ -21,6 +21,7 @@ enum Found<'a> {
 }
 
 impl Established {
+    /// Frames come from nowhere but an opened record (`OV-CONFIRMED-ONLY`).
     pub(super) fn handle_record(&mut self, now: Instant, channel: Channel, record: &mut [u8]) {
         if matches!(self.closing, Closing::Done) {
             return;
@@ -122,6 +123,16 @@ impl Established {
             Frame::Cancel(cancel) => match self.find(cancel.transfer)? {
                 Found::Out(outgoing, out) => outgoing.on_cancel(&cancel, out)?,
                 Found::In(incoming, out) => incoming.on_cancel(&cancel, out)?,
+                Found::Over => {}
+            },
+            Frame::Pause(pause) => match self.find(pause.transfer)? {
+                Found::Out(outgoing, out) => outgoing.pause(true, out)?,
+                Found::In(incoming, out) => incoming.pause(true, out)?,
+                Found::Over => {}
+            },
+            Frame::Resume(resume) => match self.find(resume.transfer)? {
+                Found::Out(outgoing, out) => outgoing.resume(true, out)?,
+                Found::In(incoming, out) => incoming.resume(true, out)?,
                 Found::Over => {}
             },
             Frame::Complete(complete) => {

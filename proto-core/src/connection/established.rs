@@ -7,7 +7,7 @@ use std::time::Instant;
 use super::timer::TimerKind;
 use super::{Config, Event, Progress};
 use crate::error::{Blame, Error, ErrorCode};
-use crate::frame::{Cancel, Close, EntryRange, Ping};
+use crate::frame::{Cancel, Close, EntryRange, Pause, Ping, Resume};
 use crate::handshake::Session;
 use crate::ids::{Channel, Role, TransferId};
 use crate::limits::{CONNECTION_CREDIT, MAX_NOTE, MAX_TRANSFERS_COUNT, timers};
@@ -194,6 +194,31 @@ impl Established {
         Ok(())
     }
 
+    /// Pauses a transfer, or ends this side's pause (`TR-PAUSE`).
+    pub(super) fn set_paused(
+        &mut self,
+        now: Instant,
+        transfer: TransferId,
+        paused: bool,
+    ) -> Result<(), Error> {
+        let slot = self.transfers.get_mut(&transfer).ok_or_else(no_such_transfer)?;
+        let out = &mut self.out;
+        let changed = match (&mut slot.transfer, paused) {
+            (Transfer::Out(outgoing), true) => outgoing.pause(false, out),
+            (Transfer::Out(outgoing), false) => outgoing.resume(false, out),
+            (Transfer::In(incoming), true) => incoming.pause(false, out),
+            (Transfer::In(incoming), false) => incoming.resume(false, out),
+        };
+        changed.map_err(|error| Error::misuse(error.text))?;
+        out.control.push_back(if paused {
+            Pause { transfer }.into()
+        } else {
+            Resume { transfer }.into()
+        });
+        self.tidy(now);
+        Ok(())
+    }
+
     pub(super) fn cancel(
         &mut self,
         now: Instant,
@@ -322,6 +347,7 @@ impl Established {
         let code = error.as_ref().map_or(ErrorCode::NoError, |error| error.code);
         let text = error.as_ref().map(wire_text).unwrap_or_default();
         self.out.control.push_back(Close { code: code.to_wire(), text }.into());
+        // FC-CLOSE-LINGER
         self.closing = Closing::Queued { until: now + timers::CLOSE_LINGER, error };
     }
 
@@ -399,7 +425,7 @@ impl Established {
         self.tidy(now);
     }
 
-    /// FC-PING: asks once; the timer starts anew when the PING is sent.
+    /// FC-PING, FC-KEEP-ALIVE: asks once; the timer starts anew when the PING is sent.
     fn ping(&mut self, now: Instant) {
         self.last_sent = now;
         self.pings += 1;

@@ -28,6 +28,20 @@ pub enum Event {
         /// Bytes that they have together.
         bytes: u64,
     },
+    /// A side paused the transfer.
+    Paused {
+        /// The transfer.
+        transfer: TransferId,
+        /// Whether it was the peer.
+        by_peer: bool,
+    },
+    /// A side ended its pause. Data flows once neither side has one.
+    Resumed {
+        /// The transfer.
+        transfer: TransferId,
+        /// Whether it was the peer.
+        by_peer: bool,
+    },
     /// A file is done. At the receiver it has its final name; at the sender all
     /// its chunks are acknowledged as durable.
     FileDone {

@@ -64,7 +64,7 @@ pub struct Transmit {
 /// Errors that end the connection are told by [`Event::Closed`], not by the
 /// methods' results; those report misuse by the caller.
 ///
-/// No input from the peer makes any method panic.
+/// No input from the peer makes any method panic (`OV-NO-PANIC`).
 ///
 /// # Example
 ///
@@ -223,7 +223,7 @@ impl Connection {
         let result = if channel == Channel::Control {
             self.handle_handshake(now, message)
         } else {
-            // HS-FIRST: nothing is released before confirmation.
+            // HS-FIRST, OV-CONFIRMED-ONLY: nothing is released before confirmation.
             Err(Error::peer(ErrorCode::ProtocolViolation, "data came before the handshake"))
         };
         if let Err(error) = result {
@@ -380,6 +380,25 @@ impl Connection {
         error: Error,
     ) -> Result<(), Error> {
         self.session()?.reject(now, transfer, error)
+    }
+
+    /// Pauses a transfer of either direction: no more data is sent until both
+    /// sides want it. What is under way is still taken.
+    ///
+    /// # Errors
+    ///
+    /// Misuse: no such transfer, not accepted yet, or paused by this side.
+    pub fn pause(&mut self, now: Instant, transfer: TransferId) -> Result<(), Error> {
+        self.session()?.set_paused(now, transfer, true)
+    }
+
+    /// Ends this side's pause.
+    ///
+    /// # Errors
+    ///
+    /// Misuse: no such transfer, or not paused by this side.
+    pub fn resume(&mut self, now: Instant, transfer: TransferId) -> Result<(), Error> {
+        self.session()?.set_paused(now, transfer, false)
     }
 
     /// Ends a transfer of either direction, for the peer too.

@@ -1,4 +1,4 @@
-//! Secrets in memory: wiped when dropped, never shown (`HS-NO-SECRETS-SHOWN`),
+//! Secrets in memory: wiped when dropped, never shown (`HS-NO-SECRETS-SHOWN`, `SC-SECRETS-HIDDEN`),
 //! compared in constant time. What a secret means is said by whoever holds it.
 
 use std::fmt;
@@ -67,6 +67,7 @@ impl fmt::Debug for SecretBytes {
 mod tests {
     use super::*;
 
+    // SC-SECRETS-HIDDEN
     #[test]
     fn debug_shows_nothing() {
         assert_eq!(format!("{:?}", Secret32::new([0x41; 32])), "Secret32(..)");

@@ -12,6 +12,7 @@ mod data;
 mod end;
 mod link;
 mod offer;
+mod pause;
 mod progress;
 mod reader;
 mod writer;
@@ -22,6 +23,7 @@ pub use end::{Cancel, Complete, FailedFile, FileFailed, Receipt};
 pub use link::{Close, Ping, Pong};
 pub(crate) use offer::sizes_allowed;
 pub use offer::{ManifestPage, Offer};
+pub use pause::{Pause, Resume};
 pub use progress::{Ack, AckRange, Credit, Nack};
 pub use reader::FrameReader;
 pub use writer::FrameWriter;
@@ -157,6 +159,10 @@ frame_table! {
     Pong = 0x1e, "PONG", Control;
     /// Either: the connection ends here.
     Close = 0x20, "CLOSE", Control;
+    /// Either: no more data for now.
+    Pause = 0x22, "PAUSE", Control;
+    /// Either: data may flow again.
+    Resume = 0x24, "RESUME", Control;
 }
 
 /// Whether a type that is not known may be skipped (`WF-FRAME-UNKNOWN`).
@@ -209,6 +215,8 @@ pub(crate) mod samples {
             Ping { token: 99 }.into(),
             Pong { token: 99 }.into(),
             Close { code: 0, text: String::new() }.into(),
+            Pause { transfer }.into(),
+            Resume { transfer }.into(),
         ]
     }
 }

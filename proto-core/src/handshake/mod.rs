@@ -25,14 +25,16 @@ use crate::error::{Error, ErrorCode};
 use crate::ids::Role;
 use crate::limits::{MAX_EXTENSION_BODY, MAX_EXTENSIONS_COUNT};
 
-/// Protocol versions that this crate speaks, the best first.
+/// Protocol versions that this crate speaks, the best first. There is one, so that
+/// a session of any other version cannot come about (`OV-VERSION`).
 pub const VERSIONS: [u16; 1] = [1];
 /// Cipher suites that this crate speaks, the best first (registry, `suite`).
 pub const SUITES: [u16; 1] = [1];
 /// Longest transport binding of one side, in bytes.
 pub const MAX_BINDING: usize = 64;
 
-/// How the peers know each other: the secret that both must have.
+/// How the peers know each other: the secret that both must have. The modes that
+/// the registry reserves have no variant (`OV-REGISTRY-RESERVED`).
 #[derive(Clone, Debug)]
 pub enum Auth {
     /// From the invitation link, through [`crate::signal`].

@@ -2,7 +2,8 @@
 //!
 //! A limit is absolute: bytes since the transfer, or the connection, began. The
 //! receiver grants what it has received plus a window, less what it still holds
-//! in memory; so what it holds never exceeds the window, whatever the peer does.
+//! in memory; so what it holds never exceeds the window, whatever the peer does
+//! (`FC-WINDOW`).
 
 /// The sender's side: what was granted, and what has been used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -9,6 +9,7 @@
 mod credit;
 pub(crate) mod incoming;
 pub(crate) mod outgoing;
+mod pause;
 mod receipt;
 mod selection;
 mod state;
@@ -109,7 +110,7 @@ pub(crate) fn storage_failure(error: &StorageError) -> Error {
 }
 
 /// What a peer said about a failure, as an error of this side. Its text is
-/// untrusted: it is escaped and clipped before anybody sees it.
+/// untrusted: it is escaped and clipped before anybody sees it (`OV-ERROR-TEXT`).
 pub(crate) fn told_by_peer(code: u16, text: &str) -> Error {
     let code = ErrorCode::from_wire(code);
     let blame = match code {
@@ -120,7 +121,7 @@ pub(crate) fn told_by_peer(code: u16, text: &str) -> Error {
 }
 
 /// The text that goes to the peer with a code. Only texts of this crate's own
-/// leave this side; those of storage and embedders stay.
+/// leave this side; those of storage and embedders stay (`OV-ERROR-TEXT`).
 pub(crate) fn wire_text(error: &Error) -> String {
     if error.blame == Blame::Local { String::new() } else { crate::escape::reason(&error.text) }
 }

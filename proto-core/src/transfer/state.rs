@@ -14,6 +14,8 @@ pub enum TransferState {
     Pending,
     /// Accepted; data flows or may flow.
     Active,
+    /// Either side has paused it; what is under way is still taken.
+    Paused,
     /// Everything selected has been stored or has failed on its own; the
     /// receipt stands for it.
     Completed,
@@ -34,6 +36,10 @@ pub enum TransferEvent {
     Reject,
     /// The offer's time is over.
     Expire,
+    /// A side paused it while it was active.
+    Pause,
+    /// No side has it paused any more.
+    Resume,
     /// The receipt was issued or arrived.
     Receipt,
     /// Either side cancelled.
@@ -59,9 +65,10 @@ impl fmt::Display for IllegalEvent {
 
 impl TransferState {
     /// All states.
-    pub const ALL: [TransferState; 6] = [
+    pub const ALL: [TransferState; 7] = [
         TransferState::Pending,
         TransferState::Active,
+        TransferState::Paused,
         TransferState::Completed,
         TransferState::Failed,
         TransferState::Cancelled,
@@ -70,7 +77,12 @@ impl TransferState {
 
     /// Whether nothing can follow.
     pub fn is_terminal(self) -> bool {
-        !matches!(self, TransferState::Pending | TransferState::Active)
+        !matches!(self, TransferState::Pending | TransferState::Active | TransferState::Paused)
+    }
+
+    /// Whether the transfer was accepted and is not over: data may come.
+    pub(crate) fn is_open(self) -> bool {
+        matches!(self, TransferState::Active | TransferState::Paused)
     }
 
     /// Goes to the state after `event`; a peer that makes an event come when it
@@ -89,9 +101,12 @@ impl TransferState {
         match (self, event) {
             (S::Pending, E::Accept) => Ok(S::Active),
             (S::Pending, E::Reject | E::Expire) => Ok(S::Rejected),
-            (S::Active, E::Receipt) => Ok(S::Completed),
-            (S::Pending | S::Active, E::Cancel) => Ok(S::Cancelled),
-            (S::Pending | S::Active, E::Fail) => Ok(S::Failed),
+            (S::Active, E::Pause) => Ok(S::Paused),
+            (S::Paused, E::Resume) => Ok(S::Active),
+            // What was under way may have been the last of it.
+            (S::Active | S::Paused, E::Receipt) => Ok(S::Completed),
+            (S::Pending | S::Active | S::Paused, E::Cancel) => Ok(S::Cancelled),
+            (S::Pending | S::Active | S::Paused, E::Fail) => Ok(S::Failed),
             (state, event) => Err(IllegalEvent { state, event }),
         }
     }
@@ -99,10 +114,12 @@ impl TransferState {
 
 impl TransferEvent {
     /// All events.
-    pub const ALL: [TransferEvent; 6] = [
+    pub const ALL: [TransferEvent; 8] = [
         TransferEvent::Accept,
         TransferEvent::Reject,
         TransferEvent::Expire,
+        TransferEvent::Pause,
+        TransferEvent::Resume,
         TransferEvent::Receipt,
         TransferEvent::Cancel,
         TransferEvent::Fail,

@@ -81,6 +81,11 @@ impl Forger {
         }
     }
 
+    /// The session's key for receipts.
+    pub fn receipt_key(&self) -> &Secret32 {
+        &self.receipt_key
+    }
+
     /// Sends one record with any plaintext.
     pub fn raw(&mut self, channel: Channel, plaintext: &[u8]) {
         let mut record = vec![0; RECORD_HEADER];

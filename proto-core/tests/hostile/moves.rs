@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use passel_proto::frame::{
     Accept, Ack, AckRange, Cancel, Close, Complete, Credit, Data, EntryRange, FailedFile, FileEnd,
-    FileFailed, Frame, ManifestPage, Nack, Offer, Ping, Pong, Receipt, Reject, Selection,
+    FileFailed, Frame, ManifestPage, Nack, Offer, Pause, Ping, Pong, Receipt, Reject, Resume,
+    Selection,
 };
 use passel_proto::ids::{FileIndex, TransferId};
 use passel_proto::manifest::{Entry, EntryKind, Manifest, ManifestBuilder};
@@ -36,6 +37,7 @@ struct Theirs {
     entries: u32,
     chunk_log2: u8,
     accepted: bool,
+    paused: bool,
     /// Chunks that came, by file.
     chunks: BTreeSet<(u32, u64)>,
     complete: Option<[u8; 32]>,
@@ -176,6 +178,7 @@ impl Moves {
             60..90 => self.answer(choices, sign, &mut frames),
             90..94 => self.end_something(choices, &mut frames),
             94 if choices.percent(5) => frames.push(Close { code: 0, text: String::new() }.into()),
+            95 => self.pause(choices, &mut frames),
             94..97 => frames.push(Ping { token: choices.u64() }.into()),
             _ => frames.push(Pong { token: choices.u64() }.into()),
         }
@@ -183,6 +186,16 @@ impl Moves {
             frames.push(Ping { token: 1 }.into());
         }
         (frames, payload)
+    }
+
+    /// Pauses one of the victim's transfers, or ends that.
+    fn pause(&mut self, choices: &mut Choices<'_>, frames: &mut Vec<Frame>) {
+        let accepted = self.theirs.iter_mut().find(|(_, theirs)| theirs.accepted);
+        let Some((&id, theirs)) = accepted else { return };
+        theirs.paused = !theirs.paused;
+        let paused = theirs.paused;
+        let transfer = TransferId(self.number32(choices, id));
+        frames.push(if paused { Pause { transfer }.into() } else { Resume { transfer }.into() });
     }
 
     fn offer(&mut self, choices: &mut Choices<'_>, frames: &mut Vec<Frame>) {

@@ -5,8 +5,8 @@ use passel_proto::crypto::Entropy;
 use passel_proto::error::{Error, ErrorCode};
 use passel_proto::frame::{
     Accept, Ack, AckRange, Cancel, Close, Complete, Credit, Data, EntryRange, FailedFile, FileEnd,
-    FileFailed, Frame, FrameWriter, ManifestPage, Nack, Offer, Ping, Pong, Receipt, Reject,
-    Selection,
+    FileFailed, Frame, FrameWriter, ManifestPage, Nack, Offer, Pause, Ping, Pong, Receipt, Reject,
+    Resume, Selection,
 };
 use passel_proto::handshake::{alert, initiator};
 use passel_proto::ids::{FileIndex, TransferId};
@@ -63,6 +63,8 @@ pub fn frames() -> Vec<Frame> {
         Ping { token: 99 }.into(),
         Pong { token: u64::MAX }.into(),
         Close { code: 0, text: "bye".into() }.into(),
+        Pause { transfer }.into(),
+        Resume { transfer }.into(),
     ]
 }
 

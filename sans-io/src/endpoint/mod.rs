@@ -355,6 +355,28 @@ impl Endpoint {
         Ok(())
     }
 
+    /// Pauses a transfer; see [`Connection::pause`].
+    ///
+    /// # Errors
+    ///
+    /// Misuse, as there.
+    pub fn pause(&mut self, now: Instant, transfer: TransferId) -> Result<(), Error> {
+        self.connection_mut()?.pause(now, transfer)?;
+        self.drive(now);
+        Ok(())
+    }
+
+    /// Ends this side's pause; see [`Connection::resume`].
+    ///
+    /// # Errors
+    ///
+    /// Misuse, as there.
+    pub fn resume(&mut self, now: Instant, transfer: TransferId) -> Result<(), Error> {
+        self.connection_mut()?.resume(now, transfer)?;
+        self.drive(now);
+        Ok(())
+    }
+
     /// Ends a transfer for both sides; see [`Connection::cancel`].
     ///
     /// # Errors

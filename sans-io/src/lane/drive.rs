@@ -125,6 +125,7 @@ impl Lane {
                     LaneEvent::ChannelClosed(channel)
                 })
             }
+            // TB-CLOSE: also when it was the peer's close_notify.
             Event::Closed => {
                 // `Closed` is handed out once the stack is drained.
                 self.phase = Phase::Closing;

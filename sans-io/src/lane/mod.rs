@@ -92,7 +92,7 @@ pub struct Lane {
     dtls_started: bool,
     /// Channels that opened before DTLS was up.
     opened_early: VecDeque<Channel>,
-    /// Candidates that came before the description.
+    /// Candidates that came before the description (`TB-CAND-EARLY`).
     early: Vec<Candidate>,
     remote_candidates: usize,
     ice: IceState,
@@ -412,7 +412,8 @@ impl Lane {
     }
 
     /// Closes the lane. What was written and not acknowledged may be lost: wait
-    /// for [`Self::buffered`] to be 0 first. [`LaneEvent::Closed`] follows.
+    /// for [`Self::buffered`] to be 0 first. The stack tells the peer by DTLS
+    /// (`TB-CLOSE`), and [`LaneEvent::Closed`] follows.
     pub fn close(&mut self) {
         match self.phase {
             Phase::AwaitRemote => {

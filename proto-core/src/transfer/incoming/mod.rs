@@ -17,6 +17,7 @@ use self::chunk::OpenChunks;
 use self::file::ReceiveFile;
 use self::storing::Storing;
 use super::outgoing::totals;
+use super::pause::Pauses;
 use super::selection::Selected;
 use super::statement::{Statement, Statements};
 use super::{
@@ -46,6 +47,7 @@ pub(crate) struct Incoming {
     pages: Option<ManifestBuilder>,
     manifest: Option<Arc<Manifest>>,
     state: TransferState,
+    pauses: Pauses,
     selected: Selected,
     statements: Option<Statements>,
     complete: Option<Complete>,
@@ -75,6 +77,7 @@ impl Incoming {
             pages: Some(ManifestBuilder::new()),
             manifest: None,
             state: TransferState::Pending,
+            pauses: Pauses::default(),
             selected: Selected::default(),
             statements: None,
             complete: None,
@@ -274,7 +277,7 @@ impl Incoming {
         now: Instant,
         out: &mut Outbox,
     ) -> Result<(), Error> {
-        if self.state != TransferState::Active || self.complete.is_some() {
+        if !self.state.is_open() || self.complete.is_some() {
             return Err(Error::peer(ErrorCode::ProtocolViolation, "a COMPLETE came out of turn"));
         }
         self.complete = Some(*complete);
@@ -317,6 +320,20 @@ impl Incoming {
         });
         out.control.push_back(receipt.into());
         self.let_go(out);
+        Ok(())
+    }
+
+    /// One side pauses the transfer (`TR-PAUSE`).
+    pub(crate) fn pause(&mut self, by_peer: bool, out: &mut Outbox) -> Result<(), Error> {
+        self.pauses.pause(&mut self.state, by_peer)?;
+        out.events.push_back(Event::Paused { transfer: self.id, by_peer });
+        Ok(())
+    }
+
+    /// One side resumes what it paused.
+    pub(crate) fn resume(&mut self, by_peer: bool, out: &mut Outbox) -> Result<(), Error> {
+        self.pauses.resume(&mut self.state, by_peer)?;
+        out.events.push_back(Event::Resumed { transfer: self.id, by_peer });
         Ok(())
     }
 

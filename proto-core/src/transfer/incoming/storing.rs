@@ -2,8 +2,9 @@
 //!
 //! Writes gather until a sync makes them durable; only then are they
 //! acknowledged (`TR-ACK-DURABLE`), and only a file that is durable in all its
-//! chunks gets its final name (`TR-COMMIT-VISIBLE`). One sync is under way at
-//! most. When every file is settled and COMPLETE is there, directories are
+//! chunks gets its final name (`TR-COMMIT-VISIBLE`). A chunk counts because it was
+//! written here; what else a disk holds is never asked (`SC-HAVE-JOURNAL`). One
+//! sync is under way at most. When every file is settled and COMPLETE is there, directories are
 //! committed, deepest first, and after one more sync the receipt is due.
 
 use std::collections::BTreeMap;
@@ -12,7 +13,7 @@ use std::time::Instant;
 use super::super::statement::Statement;
 use super::super::storage_failure;
 use super::file::{ReceiveFile, Stage};
-use super::{Incoming, Outbox, TransferState};
+use super::{Incoming, Outbox};
 use crate::connection::Event;
 use crate::error::{Error, ErrorCode};
 use crate::frame::{Ack, AckRange, Data, FileEnd, Nack};
@@ -75,7 +76,7 @@ impl Incoming {
 
     /// Whether the receipt is due.
     pub(crate) fn receipt_due(&self) -> bool {
-        self.state == TransferState::Active && self.storing.end == EndStage::Due
+        self.state.is_open() && self.storing.end == EndStage::Due
     }
 
     /// What a DATA frame costs in credit (`FC-COST`).
@@ -158,7 +159,7 @@ impl Incoming {
     /// The state of a file that data came for, begun if need be.
     fn open_file(&mut self, file: FileIndex) -> Result<&mut ReceiveFile, Error> {
         let violation = |text: &'static str| Error::peer(ErrorCode::ProtocolViolation, text);
-        if self.state != TransferState::Active {
+        if !self.state.is_open() {
             return Err(violation("data came for a transfer that is not active"));
         }
         if !self.files.contains_key(&file) {
@@ -238,7 +239,7 @@ impl Incoming {
         now: Instant,
         out: &mut Outbox,
     ) -> Result<(), Error> {
-        if self.state != TransferState::Active {
+        if !self.state.is_open() {
             return Ok(());
         }
         match reply {
@@ -369,7 +370,7 @@ impl Incoming {
 
     /// Asks storage for whatever has become due.
     pub(super) fn settle(&mut self, now: Instant, out: &mut Outbox) {
-        if self.state != TransferState::Active {
+        if !self.state.is_open() {
             return;
         }
         let idle = self.complete.is_some() && self.storing.writes == 0;

@@ -12,6 +12,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use self::reading::{ReadAhead, Reading};
+use super::pause::Pauses;
 use super::selection::Selected;
 use super::statement::{Statement, Statements, next_file};
 use super::{
@@ -48,6 +49,7 @@ pub(crate) struct Outgoing {
     manifest: Arc<Manifest>,
     sizes: Sizes,
     state: TransferState,
+    pauses: Pauses,
     /// The first entry of the next page; `None` when all pages are out.
     next_page: Option<u32>,
     selected: Selected,
@@ -127,6 +129,7 @@ impl Outgoing {
             manifest,
             sizes,
             state: TransferState::Pending,
+            pauses: Pauses::default(),
             next_page: Some(0),
             selected: Selected::default(),
             statements: None,
@@ -277,7 +280,7 @@ impl Outgoing {
         frame: &FileFailed,
         out: &mut Outbox,
     ) -> Result<(), Error> {
-        if self.state != TransferState::Active || !self.selected.contains(frame.file) {
+        if !self.state.is_open() || !self.selected.contains(frame.file) {
             return Err(Error::peer(
                 ErrorCode::ProtocolViolation,
                 "a FILE_FAILED names a file that is not being sent",
@@ -360,6 +363,21 @@ impl Outgoing {
         Ok(())
     }
 
+    /// One side pauses the transfer (`TR-PAUSE`).
+    pub(crate) fn pause(&mut self, by_peer: bool, out: &mut Outbox) -> Result<(), Error> {
+        self.pauses.pause(&mut self.state, by_peer)?;
+        out.events.push_back(Event::Paused { transfer: self.id, by_peer });
+        Ok(())
+    }
+
+    /// One side resumes what it paused.
+    pub(crate) fn resume(&mut self, by_peer: bool, out: &mut Outbox) -> Result<(), Error> {
+        self.pauses.resume(&mut self.state, by_peer)?;
+        out.events.push_back(Event::Resumed { transfer: self.id, by_peer });
+        self.advance(out);
+        Ok(())
+    }
+
     /// The peer ended the transfer.
     pub(crate) fn on_cancel(&mut self, cancel: &Cancel, out: &mut Outbox) -> Result<(), Error> {
         self.end(TransferEvent::Cancel, told_by_peer(cancel.code, &cancel.text), out)
@@ -392,7 +410,7 @@ impl Outgoing {
     /// Does whatever has become possible: reads ahead, and says COMPLETE once a
     /// statement has been made on every file.
     pub(crate) fn advance(&mut self, out: &mut Outbox) {
-        if self.state != TransferState::Active {
+        if !self.state.is_open() {
             return;
         }
         self.read_on(out);

@@ -10,7 +10,7 @@ use crate::ids::FileIndex;
 use crate::manifest::EntryKind;
 use crate::ranges::RangeSet;
 use crate::storage::{StorageError, StorageRequest};
-use crate::transfer::{Outbox, TransferState};
+use crate::transfer::Outbox;
 use crate::tree::{TreeBuilder, leaf_hash};
 
 /// Bytes that may be read and not yet sent, unless one chunk is more.
@@ -142,7 +142,7 @@ impl Outgoing {
         result: Result<(), StorageError>,
         out: &mut Outbox,
     ) -> Result<(), Error> {
-        if self.state != TransferState::Active {
+        if !self.state.is_open() {
             return Ok(()); // An answer to a transfer that ended meanwhile.
         }
         let Some(reading) = self.read_ahead.pending.pop_front() else {

@@ -1,0 +1,195 @@
+//! Plaintexts that a reader takes: each frame at the ends of its fields' ranges,
+//! and what may stand around frames.
+
+use passel_proto::frame::{
+    Accept, Ack, AckRange, Cancel, Close, Complete, Credit, Data, EntryRange, FailedFile, FileEnd,
+    FileFailed, Frame, FrameWriter, ManifestPage, Nack, Offer, Pause, Ping, Pong, Receipt, Reject,
+    Resume, Selection,
+};
+use passel_proto::ids::{Channel, FileIndex, TransferId};
+
+use super::Accepted;
+
+const LOW: TransferId = TransferId(0);
+const HIGH: TransferId = TransferId(u32::MAX);
+const FIRST: FileIndex = FileIndex(0);
+const LAST: FileIndex = FileIndex(u32::MAX);
+
+fn case(why: &'static str, frames: Vec<Frame>, payload: &[u8]) -> Accepted {
+    let mut plaintext = Vec::new();
+    for frame in &frames {
+        FrameWriter::new(&mut plaintext, 0).frame(frame).unwrap();
+    }
+    plaintext.extend(payload);
+    let channel = frames.first().unwrap().frame_type().channel();
+    Accepted { why, channel, plaintext, frames, passed_over: vec![], payload: payload.to_vec() }
+}
+
+fn one(why: &'static str, frame: impl Into<Frame>) -> Accepted {
+    case(why, vec![frame.into()], &[])
+}
+
+fn offer(transfer: TransferId, entries: u32, bytes: u64, logs: (u8, u8), note: &str) -> Offer {
+    let (chunk_log2, piece_log2) = logs;
+    let note = note.to_owned();
+    Offer { transfer, entries, bytes, digest: [7; 32], chunk_log2, piece_log2, hash: 1, note }
+}
+
+fn accept(more: bool, ranges: &[(u32, u32)]) -> Accept {
+    let ranges = ranges.iter().map(|&(first, count)| EntryRange { first, count }).collect();
+    Accept { transfer: TransferId(2), more, selection: Selection::Ranges(ranges) }
+}
+
+fn receipt(transfer: TransferId, counts: (u32, u32), listed: &[(u32, u16)]) -> Receipt {
+    let (delivered, failed) = counts;
+    let listed =
+        listed.iter().map(|&(file, code)| FailedFile { file: FileIndex(file), code }).collect();
+    Receipt { transfer, delivered, failed, listed, statements: [3; 32], mac: [4; 32] }
+}
+
+fn offers() -> Vec<Accepted> {
+    let page = |transfer, first, count, entries| ManifestPage { transfer, first, count, entries };
+    vec![
+        one("an offer", offer(TransferId(2), 3, 70_000, (16, 14), "the photos")),
+        one("the smallest offer", offer(LOW, 1, 0, (14, 10), "")),
+        one("the largest numbers", offer(HIGH, 1_000_000, u64::MAX, (20, 15), "")),
+        one("as many pieces as may be", offer(LOW, 251, 65_536, (16, 10), "")),
+        one("chunks of one piece", offer(LOW, 250, 4_294_967_296, (15, 15), "")),
+        one("a hash that nobody knows", Offer { hash: 255, ..offer(LOW, 1, 0, (16, 14), "") }),
+        one("a note of 1024 bytes", offer(LOW, 1, 0, (16, 14), &"n".repeat(1024))),
+        one("a note beyond ASCII", offer(LOW, 1, 0, (16, 14), "na\u{ef}ve \u{1f4e6}")),
+        one("a page", page(TransferId(2), 0, 1, vec![1, 2, 3])),
+        one("as many entries as bytes", page(HIGH, u32::MAX, 3, vec![0; 3])),
+        one("a page of 251 bytes", page(LOW, 65_535, 250, vec![0; 251])),
+    ]
+}
+
+fn answers() -> Vec<Accepted> {
+    let most: Vec<_> = (0..2048).map(|place| (place * 2, 1)).collect();
+    let all = |transfer| Accept { transfer, more: false, selection: Selection::All };
+    vec![
+        one("all of a transfer", all(TransferId(2))),
+        one("all of the last transfer", all(HIGH)),
+        one("two entries", accept(false, &[(3, 2)])),
+        one("ranges with a gap of one", accept(true, &[(0, 1), (2, 5), (8, 1)])),
+        one("a range that ends where numbers do", accept(false, &[(u32::MAX - 1, 1)])),
+        one("no ranges", accept(true, &[])),
+        one("2048 ranges", accept(false, &most)),
+        one("a reason", Reject { transfer: TransferId(2), code: 0x21, text: "no, thanks".into() }),
+        one("no reason", Reject { transfer: HIGH, code: u16::MAX, text: String::new() }),
+        one("a reason of 512 bytes", Reject { transfer: LOW, code: 251, text: "r".repeat(512) }),
+    ]
+}
+
+fn data() -> Vec<Accepted> {
+    let piece = |file, offset, leaf| Data { transfer: TransferId(2), file, offset, leaf }.into();
+    let end = |file, size| FileEnd { transfer: TransferId(2), file, size, root: [5; 32] };
+    vec![
+        one("the end of a file", end(FileIndex(7), 300)),
+        one("the end of an empty file", end(FIRST, 0)),
+        one("the end of the longest file", end(LAST, u64::MAX)),
+        case("a piece", vec![piece(FIRST, 0, None)], b"payload"),
+        case("a piece that ends a chunk", vec![piece(FileIndex(7), 65_536, Some([9; 32]))], b"p"),
+        case("a piece at the last offset", vec![piece(LAST, u64::MAX, None)], b"p"),
+        case("a piece without bytes", vec![piece(FIRST, 0, None)], &[]),
+        case(
+            "the end of a file before its last piece",
+            vec![end(FileIndex(7), 1).into(), piece(FileIndex(7), 0, Some([9; 32]))],
+            &[0],
+        ),
+        case(
+            "what looks like a frame behind DATA is payload",
+            vec![piece(FIRST, 0, None)],
+            &[0x1c, 1, 99],
+        ),
+        case(
+            "what looks like a broken frame behind DATA is payload",
+            vec![piece(FIRST, 0, None)],
+            &[0x7e, 255],
+        ),
+    ]
+}
+
+fn progress() -> Vec<Accepted> {
+    let range = |file, first, count| AckRange { file, first, count };
+    let ack = |ranges| Ack { transfer: TransferId(2), ranges };
+    vec![
+        one("the first 251 chunks", ack(vec![range(FileIndex(7), 0, 251)])),
+        one("the last chunk that there can be", ack(vec![range(LAST, u64::MAX - 1, 1)])),
+        one(
+            "ranges that overlap, in any order",
+            ack(vec![range(LAST, 9, 3), range(FIRST, 4, 2), range(LAST, 9, 3)]),
+        ),
+        one("1024 ranges", ack(vec![range(FIRST, 0, 1); 1024])),
+        one("a chunk again", Nack { transfer: TransferId(2), file: FileIndex(7), chunk: 1 }),
+        one("the last chunk again", Nack { transfer: HIGH, file: LAST, chunk: u64::MAX }),
+        one("credit for a transfer", Credit { transfer: Some(TransferId(2)), limit: 1 << 22 }),
+        one("credit for the connection", Credit { transfer: None, limit: 0 }),
+        one("all the credit that there is", Credit { transfer: Some(HIGH), limit: u64::MAX }),
+    ]
+}
+
+fn ends() -> Vec<Accepted> {
+    let failures: Vec<_> = (0..1024).map(|place| (place, 0x24)).collect();
+    let failed = |file, code, text: &str| FileFailed {
+        transfer: TransferId(2),
+        file,
+        code,
+        text: text.to_owned(),
+    };
+    vec![
+        one("cancelled", Cancel { transfer: TransferId(2), code: 0x20, text: String::new() }),
+        one("cancelled with words", Cancel { transfer: HIGH, code: 250, text: "stop".into() }),
+        one("complete", Complete { transfer: TransferId(2), statements: [3; 32] }),
+        one("the last transfer complete", Complete { transfer: HIGH, statements: [0; 32] }),
+        one("one file failed", receipt(TransferId(2), (1, 1), &[(1, 0x28)])),
+        one("all delivered", receipt(LOW, (u32::MAX, 0), &[])),
+        one("more failed than listed", receipt(HIGH, (0, 3), &[(0, 1), (u32::MAX, u16::MAX)])),
+        one("1024 failures", receipt(LOW, (0, 2000), &failures)),
+        one("a file that changed", failed(FileIndex(1), 0x26, "changed")),
+        one("a failure without words", failed(LAST, u16::MAX, "")),
+        one("a failure of a code that nobody knows", failed(FIRST, 0x7fff, "?")),
+    ]
+}
+
+fn links() -> Vec<Accepted> {
+    let pings = |token| vec![Ping { token }.into(), Pong { token }.into()];
+    let borders = [0, 250, 251, 65_535, 65_536, 4_294_967_295, 4_294_967_296, u64::MAX];
+    let mut all: Vec<_> = borders
+        .into_iter()
+        .map(|token| case("numbers on both sides of a varint's lengths", pings(token), &[]))
+        .collect();
+    let transfer = TransferId(2);
+    all.push(case(
+        "a pause and its end",
+        vec![Pause { transfer }.into(), Resume { transfer }.into()],
+        &[],
+    ));
+    all.push(one("a pause of the last transfer", Pause { transfer: HIGH }));
+    all.push(one("the work is done", Close { code: 0, text: String::new() }));
+    all.push(one("a reason to close", Close { code: 3, text: "caf\u{e9}".into() }));
+    let unknown = [
+        ("a frame of an odd type is passed over", 0x7f, vec![0x7f, 3, 1, 2, 3]),
+        ("an odd type of three bytes", 0xffff, vec![0xfb, 0xff, 0xff, 0]),
+    ];
+    for (why, kind, mut plaintext) in unknown {
+        let frame = Frame::from(Ping { token: 42 });
+        FrameWriter::new(&mut plaintext, 0).frame(&frame).unwrap();
+        let frames = vec![frame];
+        let channel = Channel::Control;
+        all.push(Accepted {
+            why,
+            channel,
+            plaintext,
+            frames,
+            passed_over: vec![kind],
+            payload: vec![],
+        });
+    }
+    all
+}
+
+/// All of them, in the order of the spec's sections.
+pub(crate) fn accepted() -> Vec<Accepted> {
+    [offers(), answers(), data(), progress(), ends(), links()].into_iter().flatten().collect()
+}
