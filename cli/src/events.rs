@@ -65,6 +65,16 @@ pub enum Event {
     },
     /// The receiver wants it.
     Accepted,
+    /// A side paused the transfer.
+    Paused {
+        /// Whether it was the other one.
+        by_peer: bool,
+    },
+    /// A side ended its pause; data flows once neither side has one.
+    Resumed {
+        /// Whether it was the other one.
+        by_peer: bool,
+    },
     /// How far it is; at most four a second.
     Progress {
         /// Bytes that are done.

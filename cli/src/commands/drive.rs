@@ -10,6 +10,7 @@ use passel_proto::ids::{FileIndex, TransferId};
 use passel_sans_io::endpoint::EndpointEvent;
 use passel_sans_io::lane::Dtls;
 
+use super::controls::{Control, Controls};
 use super::interrupt::Interrupt;
 use super::meter::Meter;
 use super::report::Report;
@@ -57,6 +58,7 @@ pub(super) struct Drive {
     /// The first failure of a single file.
     file_failure: Option<Failure>,
     interrupt: Interrupt,
+    controls: Controls,
     interrupted: bool,
     closed: bool,
 }
@@ -75,6 +77,7 @@ impl Drive {
             failure: None,
             file_failure: None,
             interrupt,
+            controls: Controls::off(),
             interrupted: false,
             closed: false,
         }
@@ -100,6 +103,7 @@ impl Drive {
             tokio::select! {
                 () = self.node.turn() => self.show_progress(),
                 () = self.interrupt.asked(), if !self.interrupted => self.interrupt(),
+                control = self.controls.next() => self.control(control),
                 () = tick => {
                     self.show_progress();
                     return Turn::Tick;
@@ -137,6 +141,20 @@ impl Drive {
                 if self.side == Side::Sender {
                     self.report.say("The other side accepted.");
                 }
+                self.controls = Controls::start(self.report.is_json());
+                if self.controls.keys {
+                    self.report.say("Keys: p pauses, r resumes, q cancels.");
+                }
+                None
+            }
+            Connected::Paused { by_peer, .. } => {
+                self.report.event(&Event::Paused { by_peer });
+                self.report.say(if by_peer { "The other side paused." } else { "Paused." });
+                None
+            }
+            Connected::Resumed { by_peer, .. } => {
+                self.report.event(&Event::Resumed { by_peer });
+                self.report.say(if by_peer { "The other side goes on." } else { "Going on." });
                 None
             }
             Connected::FileDone { file, .. } => {
@@ -205,6 +223,25 @@ impl Drive {
     /// Closes the connection once everything is said.
     pub(super) fn close(&mut self, error: Option<Error>) {
         self.node.endpoint.close(Instant::now(), error);
+        self.node.flush();
+    }
+
+    /// Does what the user wants with the transfer.
+    fn control(&mut self, control: Control) {
+        let Some(transfer) = self.transfer else { return };
+        let now = Instant::now();
+        let done = match control {
+            Control::Pause => self.node.endpoint.pause(now, transfer),
+            Control::Resume => self.node.endpoint.resume(now, transfer),
+            Control::Cancel => {
+                self.interrupt();
+                Ok(())
+            }
+        };
+        if let Err(error) = done {
+            // Such as a pause of what is paused: nothing needs to be done.
+            tracing::debug!(%error, "a control had no effect");
+        }
         self.node.flush();
     }
 

@@ -18,6 +18,7 @@ impl Interrupt {
             requests.next().await;
             ask.send_replace(true);
             requests.next().await;
+            super::controls::restore_terminal();
             std::process::exit(Exit::Cancelled.code().into());
         });
         Self(asked)

@@ -2,6 +2,7 @@
 //! protocol is not decided here; what a person reads comes from `ui`, what a
 //! program reads from `events`.
 
+mod controls;
 mod demo;
 mod drive;
 mod interrupt;

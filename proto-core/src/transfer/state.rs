@@ -80,7 +80,8 @@ impl TransferState {
         !matches!(self, TransferState::Pending | TransferState::Active | TransferState::Paused)
     }
 
-    /// Whether the transfer was accepted and is not over: data may come.
+    /// Whether the transfer was accepted and is not over: data may come, also of
+    /// one that is paused (`TR-PAUSE-TAKEN`).
     pub(crate) fn is_open(self) -> bool {
         matches!(self, TransferState::Active | TransferState::Paused)
     }
@@ -95,6 +96,7 @@ impl TransferState {
     }
 
     /// The state after `event`, or an error that leaves the state as it is.
+    #[allow(clippy::match_same_arms)] // read row by row, as the spec's table
     pub fn after(self, event: TransferEvent) -> Result<Self, IllegalEvent> {
         use TransferEvent as E;
         use TransferState as S;
