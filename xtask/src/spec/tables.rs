@@ -33,7 +33,7 @@ pub(crate) fn write() -> Result<(), String> {
     Ok(())
 }
 
-/// Fails if the chapter is not what [`write`] would make of it.
+/// Fails if the chapter is not what [`write()`] would make of it.
 pub(crate) fn check() -> Result<(), String> {
     let (old, new) = old_and_new()?;
     let differs = old.lines().zip(new.lines()).position(|(old, new)| old != new);
