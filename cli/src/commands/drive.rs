@@ -59,6 +59,8 @@ pub(super) struct Drive {
     file_failure: Option<Failure>,
     interrupt: Interrupt,
     controls: Controls,
+    /// How many sides have the transfer paused.
+    pauses: u8,
     interrupted: bool,
     closed: bool,
 }
@@ -78,6 +80,7 @@ impl Drive {
             file_failure: None,
             interrupt,
             controls: Controls::off(),
+            pauses: 0,
             interrupted: false,
             closed: false,
         }
@@ -148,11 +151,15 @@ impl Drive {
                 None
             }
             Connected::Paused { by_peer, .. } => {
+                self.pauses = self.pauses.saturating_add(1);
                 self.report.event(&Event::Paused { by_peer });
                 self.report.say(if by_peer { "The other side paused." } else { "Paused." });
                 None
             }
             Connected::Resumed { by_peer, .. } => {
+                self.pauses = self.pauses.saturating_sub(1);
+                // What was measured before says nothing of what comes.
+                self.meter = Meter::default();
                 self.report.event(&Event::Resumed { by_peer });
                 self.report.say(if by_peer { "The other side goes on." } else { "Going on." });
                 None
@@ -310,6 +317,9 @@ impl Drive {
     fn show_progress(&mut self) {
         let (Some(transfer), Some(_)) = (self.transfer, self.accepted_at) else { return };
         let Some(progress) = self.node.endpoint.progress(transfer) else { return };
+        if self.pauses > 0 {
+            return;
+        }
         let now = Instant::now();
         let bytes = match self.side {
             Side::Sender => progress.bytes_durable,
