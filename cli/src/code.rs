@@ -69,7 +69,7 @@ pub enum Invitation {
 }
 
 impl fmt::Debug for Invitation {
-    /// Shows the routing part and never the secret.
+    /// Shows the routing part and never the secret (`SC-SECRETS-HIDDEN`).
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Code { nameplate, .. } => write!(f, "Code({nameplate}-…)"),
@@ -382,6 +382,7 @@ mod tests {
         }
     }
 
+    // SC-SECRETS-HIDDEN
     #[test]
     fn debug_shows_no_secret() {
         let link = format!("https://a.example/t/abc#{}", URL_SAFE_NO_PAD.encode([7; 32]));

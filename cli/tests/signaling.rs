@@ -284,7 +284,7 @@ fn frames(mut bytes: &[u8]) -> Vec<(u8, Vec<u8>)> {
 
 #[tokio::test]
 async fn a_server_sees_requests_tokens_and_blobs_and_nothing_else() {
-    // RV-CLIENT-OPAQUE, RV-TOKEN-PLACE, RV-HELLO, RV-NAMEPLATE-INDEPENDENT
+    // RV-CLIENT-OPAQUE, RV-TOKEN-PLACE, RV-HELLO, RV-NAMEPLATE-INDEPENDENT, SC-SECRETS-HIDDEN
     let tap = tap(&server().await).await;
     let created = create(&tap.url, true).await.unwrap();
     let joined = join(&tap.url, JoinRequest::Session(created.session)).await.unwrap();

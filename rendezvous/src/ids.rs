@@ -180,6 +180,14 @@ mod tests {
     }
 
     #[test]
+    fn what_the_sealing_is_bound_to_is_the_id_from_its_highest_byte() {
+        // SG-ROUTING-ID
+        let id: SessionId = "0024h36h2ncsvrh6daqf6dvvqz".parse().unwrap();
+        let ascending: Vec<u8> = (0..16).map(|digit| digit * 0x11).collect();
+        assert_eq!(id.to_bytes().as_slice(), ascending);
+    }
+
+    #[test]
     fn a_text_that_is_not_canonical_is_refused() {
         // RV-ID-TEXT
         for text in [

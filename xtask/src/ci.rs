@@ -2,7 +2,7 @@
 
 use crate::repo;
 use crate::step::{Ledger, StepResult};
-use crate::{deny, test_run};
+use crate::{deny, spec, test_run};
 
 /// Runs all steps and returns what they came to.
 pub(crate) fn run() -> Ledger {
@@ -14,6 +14,7 @@ pub(crate) fn run() -> Ledger {
     ledger.step("documentation: cargo doc", || {
         cargo(&["doc", "--workspace", "--no-deps"], &[("RUSTDOCFLAGS", "-Dwarnings")])
     });
+    ledger.step("spec: every MUST has code and a test", spec::report::check);
     ledger.absorb(deny::run());
     ledger.absorb(test_run::run());
 

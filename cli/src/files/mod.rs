@@ -46,7 +46,7 @@ fn writing(error: &io::Error, path: &str) -> StorageError {
             ),
         ),
         io::ErrorKind::AlreadyExists => (
-            StorageErrorKind::NameConflict,
+            StorageErrorKind::NameConflict, // SC-NO-OVERWRITE
             format!("{path} appeared while the transfer ran; move it away and start again"),
         ),
         io::ErrorKind::NotADirectory => (StorageErrorKind::NameConflict, not_a_directory(&path)),

@@ -62,7 +62,7 @@ impl Places {
     }
 
     /// The open directory at `path` of the manifest, or the output directory.
-    /// What is missing on the way is made; no link is followed.
+    /// What is missing on the way is made; no link is followed (`SC-NO-FOLLOW`).
     pub(super) fn directory(
         &mut self,
         path: Option<&str>,
@@ -160,7 +160,7 @@ fn numbered(name: &str, is_directory: bool, number: u32) -> String {
 }
 
 /// Gives `from` in `source` the name `to` in `target`, and fails with
-/// `AlreadyExists` if anything has that name, even a link.
+/// `AlreadyExists` if anything has that name, even a link (`SC-NO-OVERWRITE`).
 pub(super) fn move_new(source: &Dir, from: &str, target: &Dir, to: &str) -> io::Result<()> {
     match rename_exclusively(source, from, target, to) {
         Err(error) if is_unsupported(&error) => {}
@@ -228,6 +228,7 @@ mod tests {
         SafePath::parse(&cut).unwrap();
     }
 
+    // SC-NO-OVERWRITE
     #[test]
     fn moving_never_replaces_by_any_of_its_ways() {
         let temp = tempfile::tempdir().unwrap();

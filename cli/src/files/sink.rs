@@ -1,8 +1,9 @@
 //! The receiver's side of the storage contract: writes into a temporary
 //! directory, makes it durable, and gives finished entries their names. Nothing
-//! that exists is ever replaced, and no link is followed below the output
-//! directory. What does not live here: the temporary files themselves
-//! ([`super::temporary`]) and the choice of names ([`super::places`]).
+//! that exists is ever replaced (`SC-NO-OVERWRITE`), no link is followed below the
+//! output directory (`SC-NO-FOLLOW`), and bytes are stored as they came: nothing is
+//! unpacked (`SC-NO-UNPACK`). What does not live here: the temporary files themselves
+//! (`temporary`) and the choice of names (`places`).
 
 use std::collections::BTreeMap;
 use std::fs::FileTimes;
@@ -69,6 +70,7 @@ impl Sink {
     /// Writes `data` at `offset` of an entry's temporary file.
     pub fn write(&mut self, file: FileIndex, offset: u64, data: &[u8]) -> Result<(), StorageError> {
         let entry = self.entry(file)?;
+        // MF-MIME-HINT: the media type decides nothing here.
         let EntryKind::File { size, executable, .. } = entry.kind else {
             return Err(other("a directory cannot be written to"));
         };

@@ -62,7 +62,8 @@ impl Temporary {
     }
 
     /// The file of an entry, which is created if this is the first time. Then
-    /// it gets its final mode, less the umask, since nobody else can enter.
+    /// it gets its final mode, less the umask, since nobody else can enter. Of
+    /// the entry nothing but the execution bit goes into it (`MF-ENTRY-MODE`).
     pub(super) fn file(
         &mut self,
         index: u32,
@@ -76,7 +77,7 @@ impl Temporary {
         }
         let name = Self::file_name(index);
         let mut options = OpenOptions::new();
-        options.read(true).write(true).follow(FollowSymlinks::No);
+        options.read(true).write(true).follow(FollowSymlinks::No); // SC-NO-FOLLOW
         let file = match self.dir.open_with(&name, &options) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 options.create_new(true);

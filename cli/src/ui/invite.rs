@@ -77,6 +77,7 @@ mod tests {
         invite(&Invite { code, link: LINK, server: None }, Style { colour, width })
     }
 
+    // SC-SECRETS-HIDDEN
     #[test]
     fn the_command_line_to_type_holds_no_secret() {
         let text = show(Some("7-crystal-clock"), None, false);

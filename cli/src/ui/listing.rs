@@ -1,4 +1,5 @@
-//! The list of what is offered, and the question whether to take it. What does
+//! The list of what is offered, and the question whether to take it, which is put
+//! after it (`SC-SHOW-LIST`, `TR-LIST-FIRST`). What does
 //! not live here: limits and rules for offers, which the protocol checks.
 
 use std::fmt::Write as _;
@@ -196,9 +197,18 @@ mod tests {
         }
     }
 
+    // SC-SHOW-LIST, TR-LIST-FIRST
     #[test]
     fn l_lists_every_entry_and_asks_again() {
         let (accepted, text) = answer(b"l\ny\n");
+        let (before, after) = text.split_once("Accept?").unwrap();
+        assert!(before.starts_with("Offered: 4 files in 2 directories, "), "{before}");
+        for (_, entry) in sample().iter() {
+            let path = entry.path.as_str();
+            let line = after.lines().find(|line| line.contains(&format!("  {path}")));
+            let size = entry.size().map(size).unwrap_or_default();
+            assert!(line.is_some_and(|line| line.contains(&size)), "{path}: {after}");
+        }
         assert!(accepted);
         assert!(text.contains("  写真/b/c.jpg  (500 kB)\n"), "{text}");
         assert_eq!(text.matches("Accept?").count(), 2);

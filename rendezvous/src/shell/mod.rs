@@ -92,7 +92,7 @@ fn now() -> Instant {
 }
 
 impl Rendezvous {
-    /// Starts a server, with entropy from the system. Needs a tokio runtime, on
+    /// Starts a server, with entropy from the system (`SC-ENTROPY`). Needs a tokio runtime, on
     /// which a task is spawned that drives the server's timers.
     ///
     /// # Errors

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::statements::{self, PREFIXES, Statement};
+use super::trace::Trace;
 use super::{citations, tables};
 use crate::repo;
 
@@ -70,6 +71,11 @@ fn every_id_that_code_cites_exists() {
         }
     }
     none(&unknown, "ids that code cites and the spec does not have");
+}
+
+#[test]
+fn every_must_has_code_and_a_test_or_a_reason() {
+    none(&Trace::of_project().unwrap().complaints(), "statements that nobody shows to be kept");
 }
 
 #[test]

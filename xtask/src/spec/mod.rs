@@ -4,6 +4,8 @@
 #[cfg(test)]
 mod checks;
 mod citations;
+mod page;
 pub(crate) mod report;
 mod statements;
 pub(crate) mod tables;
+mod trace;

@@ -1,5 +1,6 @@
 //! Finds normative statements in the spec's chapters: blocks of Markdown in
 //! which `**[ID]**` begins a statement, and sentences that command without one.
+//! Who implements and who tests a statement is found elsewhere (`trace`).
 
 use crate::repo::SourceFile;
 
@@ -23,6 +24,10 @@ pub(crate) const PREFIXES: &[(&str, &str)] = &[
 pub(crate) struct Statement {
     /// Its stable name.
     pub(crate) id: String,
+    /// What it says, in Markdown.
+    pub(crate) text: String,
+    /// The title of its chapter.
+    pub(crate) chapter: String,
     /// The chapter's path.
     pub(crate) path: String,
     /// Line of the block that holds it, from 1.
@@ -50,6 +55,7 @@ pub(crate) fn is_chapter(file: &SourceFile) -> bool {
 pub(crate) fn read(path: &str, text: &str) -> (Vec<Statement>, Vec<Stray>) {
     let mut statements = Vec::new();
     let mut strays = Vec::new();
+    let chapter = text.lines().find_map(|line| line.strip_prefix("# ")).unwrap_or(path);
     for block in blocks(text) {
         let mut parts = block.text.split("**[");
         let before = parts.next().unwrap_or_default();
@@ -60,6 +66,8 @@ pub(crate) fn read(path: &str, text: &str) -> (Vec<Statement>, Vec<Stray>) {
             let Some((id, sentence)) = part.split_once("]**") else { continue };
             statements.push(Statement {
                 id: id.to_owned(),
+                text: sentence.trim_matches([' ', '|']).to_owned(),
+                chapter: chapter.to_owned(),
                 path: path.to_owned(),
                 line: block.line,
                 is_must: commands(sentence),
@@ -132,6 +140,8 @@ mod tests {
         assert!(strays.is_empty());
         assert_eq!(statements.len(), 2);
         assert_eq!((statements[0].id.as_str(), statements[0].line), ("QQ-ONE", 5));
+        assert_eq!(statements[0].text, "A peer MUST wait for long.");
+        assert_eq!(statements[0].chapter, "Title");
         assert!(statements[0].is_must);
         assert!(!statements[1].is_must);
     }

@@ -101,6 +101,7 @@ fn a_write_beyond_the_end_is_refused() {
     assert!(sink.write(FileIndex(1), 0, b"xx").is_err());
 }
 
+// SC-NO-OVERWRITE
 #[test]
 fn names_that_are_taken_get_a_number_for_the_whole_entry() {
     let out = tempfile::tempdir().unwrap();
@@ -129,6 +130,7 @@ fn names_that_are_taken_get_a_number_for_the_whole_entry() {
     assert_eq!(fs::read(out.path().join("f.txt")).unwrap(), b"old");
 }
 
+// SC-NO-OVERWRITE
 #[test]
 fn a_name_taken_during_the_transfer_is_a_conflict_and_stays_untouched() {
     let out = tempfile::tempdir().unwrap();
@@ -144,6 +146,7 @@ fn a_name_taken_during_the_transfer_is_a_conflict_and_stays_untouched() {
     assert!(names(&out.path().join("d")).is_empty());
 }
 
+// SC-NO-FOLLOW
 #[cfg(unix)]
 #[test]
 fn links_planted_in_the_way_are_not_followed() {
@@ -168,6 +171,7 @@ fn links_planted_in_the_way_are_not_followed() {
     assert!(names(elsewhere.path()).is_empty());
 }
 
+// MF-ENTRY-MODE
 #[cfg(unix)]
 #[test]
 fn time_and_executable_bit_are_kept_and_no_other_bit() {
@@ -196,6 +200,9 @@ fn time_and_executable_bit_are_kept_and_no_other_bit() {
     let tool = metadata("d/tool").permissions().mode();
     assert_eq!(tool & 0o7666, plain & 0o7666);
     assert_eq!(tool & 0o7100, 0o100);
+    // The umask of a directory is that of a program.
+    fs::create_dir(out.path().join("probe-directory")).unwrap();
+    assert_eq!(tool & 0o777, metadata("probe-directory").permissions().mode() & 0o777);
     for name in ["d", "d/plain", "d/tool"] {
         let modified = Timestamp::from_system_time(metadata(name).modified().unwrap());
         assert_eq!(Some(modified), time, "{name}");
@@ -245,4 +252,64 @@ fn the_output_directory_is_made_and_must_be_a_directory() {
     assert!(new.join("a").is_file());
     let error = Sink::create(&new.join("a"), entries).unwrap_err();
     assert_eq!(error.kind, StorageErrorKind::NameConflict, "{error}");
+}
+
+/// A tar archive of one small file, made by hand after POSIX ustar.
+fn tar(name: &str, content: &[u8]) -> Vec<u8> {
+    let mut archive = vec![0; 1_536];
+    archive[..name.len()].copy_from_slice(name.as_bytes());
+    archive[100..107].copy_from_slice(b"0000755");
+    archive[124..135].copy_from_slice(format!("{:011o}", content.len()).as_bytes());
+    archive[148..156].fill(b' ');
+    archive[156] = b'0';
+    archive[257..265].copy_from_slice(b"ustar\x0000");
+    let sum: u32 = archive[..512].iter().copied().map(u32::from).sum();
+    archive[148..155].copy_from_slice(format!("{sum:06o}\0").as_bytes());
+    archive[512..512 + content.len()].copy_from_slice(content);
+    archive
+}
+
+// SC-NO-UNPACK, MF-MIME-HINT
+#[test]
+fn an_archive_or_program_is_stored_as_it_came_whatever_its_media_type() {
+    let out = tempfile::tempdir().unwrap();
+    let marker = out.path().join("marker");
+    let script = format!("#!/bin/sh\n: > '{}'\n", marker.display()).into_bytes();
+    let archive = tar("inner", b"unpacked");
+    let typed = |path: &str, data: &[u8], mime: &str| {
+        let (size, mime) = (Some(data.len() as u64), Some(mime.to_owned()));
+        let kind = EntryKind::File { size, executable: false, mime, root: None };
+        Entry { kind, ..file(path, 0) }
+    };
+    let entries = [
+        typed("a.tar", &archive, "application/x-tar"),
+        typed("run.sh", &script, "application/x-executable"),
+    ];
+    let mut sink = sink(&out, &entries);
+    put(&mut sink, 0, &archive).unwrap();
+    put(&mut sink, 1, &script).unwrap();
+    sink.sync().unwrap();
+    sink.discard(None).unwrap();
+    drop(sink);
+    assert_eq!(names(out.path()), ["a.tar", "run.sh"]);
+    assert_eq!(fs::read(out.path().join("a.tar")).unwrap(), archive);
+    assert_eq!(fs::read(out.path().join("run.sh")).unwrap(), script);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = fs::metadata(out.path().join("run.sh")).unwrap().permissions().mode();
+        assert_eq!(mode & 0o111, 0, "{mode:o}");
+    }
+}
+
+// SC-HAVE-JOURNAL
+#[test]
+fn what_lies_in_the_directory_already_is_no_part_of_what_came() {
+    let out = tempfile::tempdir().unwrap();
+    fs::write(out.path().join("a"), b"abcd").unwrap();
+    let mut sink = sink(&out, &[file("a", 4)]);
+    sink.write(FileIndex(0), 0, b"ab").unwrap();
+    assert!(sink.commit(FileIndex(0), 4).is_err(), "two bytes have come");
+    put(&mut sink, 0, b"abcd").unwrap();
+    assert_eq!(names(out.path()).len(), 3, "the old file, the new one, the temporary directory");
 }
