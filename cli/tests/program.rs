@@ -41,6 +41,8 @@ mod json;
 mod losses;
 #[path = "program/mistakes.rs"]
 mod mistakes;
+#[path = "program/pauses.rs"]
+mod pauses;
 #[path = "program/places.rs"]
 mod places;
 #[path = "program/secrets.rs"]
