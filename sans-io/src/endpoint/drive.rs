@@ -120,11 +120,11 @@ impl Endpoint {
         self.lane.write(now, channel, record).unwrap_or(true)
     }
 
-    /// The side that said the last word closes the transport once the word has
-    /// arrived; the other side waits for that, and `close_by` for both.
+    /// The side that said the last word waits until the other has closed the
+    /// transport, or the word has been acknowledged, or `close_by`.
     fn close_when_heard(&mut self) {
         let said = self.closed && self.blocked.is_none() && self.close_by.is_some();
-        if said && self.closing_first && self.lane.buffered(Channel::Control) == 0 {
+        if said && self.lane.buffered(Channel::Control) == 0 {
             self.close_by = None;
             self.lane.close();
         }

@@ -112,9 +112,8 @@ pub struct Endpoint {
     description_sent: bool,
     connect_timeout: Duration,
     connect_by: Option<Instant>,
+    /// Until when this side waits for its last word to arrive.
     close_by: Option<Instant>,
-    /// This side said the last word, and waits for it to arrive.
-    closing_first: bool,
     closed: bool,
     events: VecDeque<EndpointEvent>,
     datagrams: VecDeque<Datagram>,
@@ -159,7 +158,6 @@ impl Endpoint {
             connect_timeout: config.connect_timeout,
             connect_by: None,
             close_by: None,
-            closing_first: false,
             closed: false,
             events: VecDeque::new(),
             datagrams: VecDeque::new(),
@@ -532,10 +530,16 @@ impl Endpoint {
         Ok(())
     }
 
+    /// The connection is over. Whoever heard the last word ends the transport,
+    /// which tells the other side that it was heard; whoever said it waits
+    /// (`TB-CLOSE-AFTER`).
     fn on_closed(&mut self, now: Instant) {
         self.closed = true;
-        self.closing_first = self.connection.as_ref().is_some_and(Connection::said_last_word);
-        self.close_by = Some(now + CLOSE_LINGER);
+        if self.connection.as_ref().is_some_and(Connection::said_last_word) {
+            self.close_by = Some(now + CLOSE_LINGER);
+        } else {
+            self.lane.close();
+        }
     }
 }
 
