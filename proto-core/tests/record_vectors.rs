@@ -118,6 +118,15 @@ fn sealed(channel: Channel, plaintexts: &[&[u8]]) -> Vec<Vec<u8>> {
         .collect()
 }
 
+/// Which rule about its form a record breaks that is refused for one.
+fn rule_of_form(record: &[u8]) -> &'static str {
+    match record {
+        record if record.len() <= 28 => "RL-NOT-EMPTY",
+        [1, 0, ..] if record[10..12] != [0, 0] => "RL-COUNTER-LIMIT",
+        _ => "RL-HEADER",
+    }
+}
+
 fn sequence(why: &'static str, channel: Channel, arrivals: &[(&'static str, Vec<u8>)]) -> Sequence {
     let mut opener = Opener::new(keys(Role::Initiator, 0, channel, 0));
     let records = arrivals
@@ -126,7 +135,7 @@ fn sequence(why: &'static str, channel: Channel, arrivals: &[(&'static str, Vec<
             let mut buffer = record.clone();
             let result = opener.open(&mut buffer).map(|plaintext| hex(plaintext));
             let rule = result.as_ref().err().map(|error| match error {
-                OpenError::Malformed => "RL-HEADER",
+                OpenError::Malformed => rule_of_form(record),
                 OpenError::WrongEpoch => "RL-EPOCH",
                 OpenError::OutOfOrder => "RL-ORDERED",
                 OpenError::Replay => "RL-WINDOW",
@@ -146,7 +155,7 @@ fn sequence(why: &'static str, channel: Channel, arrivals: &[(&'static str, Vec<
     }
 }
 
-// RL-HEADER, RL-NONCE, RL-AUTHENTIC, RL-ORDERED, RL-WINDOW, RL-EPOCH
+// RL-HEADER, RL-NOT-EMPTY, RL-COUNTER-LIMIT, RL-NONCE, RL-AUTHENTIC, RL-ORDERED, RL-WINDOW, RL-EPOCH
 #[test]
 fn records_agree_with_the_words_of_the_spec_and_their_vectors() {
     let control = sealed(Channel::Control, &[b"first", b"second", b"third"]);

@@ -51,11 +51,11 @@ fn text(text: &str) -> Field {
     Field::Text(text.to_owned())
 }
 
-fn entry_range(range: &EntryRange) -> Fields {
+fn entry_range(range: EntryRange) -> Fields {
     Fields(vec![("first", small(range.first)), ("count", small(range.count))])
 }
 
-fn ack_range(range: &AckRange) -> Fields {
+fn ack_range(range: AckRange) -> Fields {
     Fields(vec![
         ("file", small(range.file.0)),
         ("first", big(range.first)),
@@ -63,16 +63,16 @@ fn ack_range(range: &AckRange) -> Fields {
     ])
 }
 
-fn failure(failed: &FailedFile) -> Fields {
+fn failure(failed: FailedFile) -> Fields {
     Fields(vec![("file", small(failed.file.0)), ("code", small(failed.code))])
 }
 
-fn list<T>(items: &[T], fields: impl Fn(&T) -> Fields) -> Field {
+fn list<T: Copy>(items: &[T], fields: impl Fn(T) -> Fields) -> Field {
     match items {
         [first, .., last] if items.len() > MAX_TOLD => {
-            Field::Long { items: items.len(), first: fields(first), last: fields(last) }
+            Field::Long { items: items.len(), first: fields(*first), last: fields(*last) }
         }
-        _ => Field::List(items.iter().map(fields).collect()),
+        _ => Field::List(items.iter().copied().map(fields).collect()),
     }
 }
 

@@ -55,7 +55,7 @@ fn records() -> Vec<Refused> {
         channel,
         plaintext: plaintext.to_vec(),
     };
-    let long = [&[0x7f, 0xfb, 1, 0xc0][..], &[0; 49153]].concat();
+    let long = [&[0x7f, 0xfb, 1, 0xc0][..], &vec![0; 49153]].concat();
     vec![
         raw("WF-FRAME", "half a type", &[0xfb, 0x1c]),
         raw("WF-FRAME", "no length", &[PING]),
