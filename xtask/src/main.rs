@@ -17,6 +17,7 @@ mod step;
 mod test_run;
 #[cfg(test)]
 mod tidy;
+mod vectors;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -33,6 +34,7 @@ const USAGE: &str = "usage: cargo xtask <chore>
   spec --check         fails if a MUST lacks code or a test, and is not excepted
   spec --out DIR       the same list as a page and as JSON in that directory
   registry [--check]   write the spec's tables from spec/registry.toml, or compare them
+  vectors --check      hold the spec's vectors against the code and a second reader
 ";
 
 fn main() -> ExitCode {
@@ -48,6 +50,7 @@ fn main() -> ExitCode {
         ["spec", "--out", directory] => outcome(spec::report::write(Path::new(directory))),
         ["registry"] => outcome(spec::tables::write()),
         ["registry", "--check"] => outcome(spec::tables::check()),
+        ["vectors", "--check"] => close(&vectors::check()),
         [] | ["help" | "--help" | "-h"] => {
             print!("{USAGE}");
             ExitCode::SUCCESS

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use crate::process::{End, run_lines};
 use crate::repo;
 use crate::step::{Ledger, Tally, seconds};
+use crate::vectors;
 use libtest::{Outcome, Progress, Reader};
 use units::{Artifact, Units};
 
@@ -46,6 +47,7 @@ pub(crate) fn run() -> Ledger {
     if !artifacts.is_empty() {
         run_tests(&mut ledger, binary, &selection, &Units::new(artifacts));
     }
+    vectors::read(&mut ledger);
     ledger
 }
 
