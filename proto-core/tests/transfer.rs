@@ -5,12 +5,14 @@
 
 mod support;
 
+use std::cell::RefCell;
+use std::rc::Rc;
 use std::time::Duration;
 
 use passel_proto::connection::{Event, Progress};
 use passel_proto::error::{Blame, Error, ErrorCode};
 use passel_proto::frame::EntryRange;
-use passel_proto::ids::FileIndex;
+use passel_proto::ids::{Channel, FileIndex};
 use passel_proto::storage::StorageErrorKind;
 use support::{Fault, Pair, content};
 
@@ -298,6 +300,35 @@ fn silence_is_noticed_and_keep_alive_prevents_it() {
     pair.meddle = Some(Box::new(|_, _, _| false));
     pair.run_until(Duration::from_secs(40), |pair| pair.sender.closed().is_some());
     assert_eq!(pair.sender.error().unwrap().code, ErrorCode::IdleTimeout);
+}
+
+/// TR-COMPLETE: it is on another channel, and may overtake a statement.
+#[test]
+fn a_file_end_behind_complete_settles_a_file_that_failed() {
+    let mut pair = Pair::established(19);
+    pair.receiver.disk.faults.push(Fault::Write(0, StorageErrorKind::Other));
+    let (late, mut count) = (Rc::new(RefCell::new(Vec::new())), 0);
+    let withheld = Rc::clone(&late);
+    pair.meddle = Some(Box::new(move |from, channel, message| {
+        count += usize::from(from == "sender" && channel == Channel::File);
+        let is_last = count == 5; // The first chunk's four pieces, and the second chunk.
+        if is_last && channel == Channel::File {
+            withheld.borrow_mut().push(message.clone());
+        }
+        !is_last || channel != Channel::File
+    }));
+    let id = pair.offer(&[("a", content(CHUNK + 100, 1))]);
+    pair.run();
+    pair.receiver.connection.accept(pair.now, id, None).unwrap();
+    pair.run();
+    assert_eq!(pair.receiver.failed_files(), [(FileIndex(0), ErrorCode::StorageFailed)]);
+    assert_eq!((late.borrow().len(), pair.receiver.ended()), (1, None));
+    for message in late.borrow_mut().iter_mut() {
+        pair.receiver.connection.handle_message(pair.now, Channel::File, message);
+    }
+    pair.finish();
+    let [at_sender, at_receiver] = completion(&pair);
+    assert_eq!((at_sender, at_receiver.delivered, at_receiver.failed), (at_receiver, 0, 1));
 }
 
 #[test]

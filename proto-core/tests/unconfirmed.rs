@@ -8,7 +8,8 @@ mod support;
 use std::time::Duration;
 
 use passel_proto::connection::{Connection, Event, TimerKind};
-use passel_proto::error::{Blame, ErrorCode};
+use passel_proto::error::{Blame, Error, ErrorCode};
+use passel_proto::handshake::alert;
 use passel_proto::ids::{Channel, Role};
 use passel_proto::limits::timers;
 use support::{Pair, config, epoch, manifest};
@@ -46,7 +47,7 @@ fn a_handshake_that_does_not_end_is_given_up_after_its_time() {
         let end = now + Duration::from_secs(30);
         assert_eq!(timers::HANDSHAKE, Duration::from_secs(30));
         assert_eq!(one.poll_timeout(), Some((end, TimerKind::Handshake)));
-        one.handle_timeout(end - Duration::from_millis(1));
+        one.handle_timeout(end.checked_sub(Duration::from_millis(1)).unwrap());
         assert_eq!(wants(one), (vec![], 0));
         one.handle_timeout(end);
         let (events, _) = wants(one);
@@ -104,5 +105,45 @@ fn a_frame_outside_an_opened_record_is_not_acted_upon() {
         let events: Vec<Event> =
             events.into_iter().chain(std::iter::from_fn(|| one.poll_event())).collect();
         assert_eq!((closed_with(&events), storage), (expected, 0), "{events:?}");
+    }
+}
+
+/// HS-ALERT-LATE: the responder gives up while CONFIRM is on its way.
+#[test]
+fn an_alert_that_crosses_confirm_ends_the_initiator_with_its_reason() {
+    let mut pair = Pair::new(1);
+    pair.meddle = Some(Box::new(move |from, _, message| {
+        from != "receiver" || message[1] == 1 // HELLO_I, and no CONFIRM yet
+    }));
+    pair.run();
+    let (inviter, joiner) = (&mut pair.sender.connection, &mut pair.receiver.connection);
+    assert!(joiner.is_established() && !inviter.is_established());
+    inviter.close(pair.now, None);
+    let mut alert = Vec::new();
+    inviter.poll_transmit(pair.now, &mut alert).unwrap();
+    joiner.handle_message(pair.now, Channel::Control, &mut alert);
+    let (events, _) = wants(joiner);
+    let expected = Some((Blame::Circumstance, ErrorCode::Cancelled));
+    assert_eq!(closed_with(&events), expected, "{events:?}");
+    assert!(joiner.poll_transmit(pair.now, &mut Vec::new()).is_none(), "it is not answered");
+}
+
+/// HS-ALERT-LATE: once the responder has sent a record, nothing but records counts.
+#[test]
+fn an_alert_behind_a_record_is_refused() {
+    for (role, heard) in [(Role::Initiator, true), (Role::Responder, false)] {
+        let mut pair = Pair::established(1);
+        if heard {
+            pair.offer(&[("a", vec![1])]);
+            pair.run();
+        }
+        let side = if role == Role::Initiator { &mut pair.receiver } else { &mut pair.sender };
+        let error = Error::new(Blame::Circumstance, ErrorCode::Cancelled, "too late");
+        side.connection.handle_message(pair.now, Channel::Control, &mut alert(&error));
+        while side.connection.poll_transmit(pair.now, &mut Vec::new()).is_some() {}
+        let (events, _) = wants(&mut side.connection);
+        let expected = Some((Blame::Peer, ErrorCode::RecordRejected));
+        let closed = closed_with(&events[events.len() - 1..]);
+        assert_eq!(closed, expected, "{role:?}: {events:?}");
     }
 }

@@ -5,6 +5,7 @@ use std::time::Instant;
 use super::established::{Closing, Established, Slot, Transfer};
 use crate::error::{Blame, Error, ErrorCode};
 use crate::frame::{Data, Frame, FrameReader, Offer, Reject};
+use crate::handshake::parse_alert;
 use crate::ids::{Channel, TransferId};
 use crate::limits::{MAX_MANIFEST_BYTES, MAX_TRANSFERS_COUNT};
 use crate::record::OpenError;
@@ -26,6 +27,9 @@ impl Established {
         if matches!(self.closing, Closing::Done) {
             return;
         }
+        if let Some(error) = self.late_alert(channel, record) {
+            return self.finish(Some(error));
+        }
         let Some(opener) = self.openers.get_mut(&channel) else { return };
         let plaintext = match opener.open(record) {
             Ok(plaintext) => plaintext,
@@ -38,6 +42,7 @@ impl Established {
             }
         };
         self.last_heard = now;
+        self.peer_is_done = true;
         let mut reader = FrameReader::new(plaintext, channel);
         loop {
             let handled = match reader.next() {
@@ -55,6 +60,15 @@ impl Established {
             }
         }
         self.tidy(now);
+    }
+
+    /// The ALERT of a responder that gave up before it had CONFIRM, while the
+    /// initiator's part was done (`HS-ALERT-LATE`).
+    fn late_alert(&self, channel: Channel, record: &[u8]) -> Option<Error> {
+        if self.peer_is_done || channel != Channel::Control {
+            return None;
+        }
+        parse_alert(record)
     }
 
     fn on_frame(&mut self, frame: Frame, now: Instant) -> Result<(), Error> {

@@ -82,6 +82,9 @@ pub(super) struct Established {
     /// The newest PING to be answered.
     pub(super) pong: Option<u64>,
     pub(super) last_heard: Instant,
+    /// Whether the peer's handshake is known to be done: a responder is here
+    /// only then, an initiator learns it by the first record that opens.
+    pub(super) peer_is_done: bool,
     pub(super) last_sent: Instant,
     pings: u64,
     pub(super) closing: Closing,
@@ -127,6 +130,7 @@ impl Established {
             out: Outbox::default(),
             pong: None,
             last_heard: now,
+            peer_is_done: role == Role::Responder,
             last_sent: now,
             pings: 0,
             closing: Closing::Open,

@@ -144,6 +144,8 @@ impl Incoming {
     ) -> Result<(), Error> {
         self.state_once(end.file, Statement::Sent { size: end.size, root: end.root })?;
         if self.failed.contains_key(&end.file) {
+            // COMPLETE may have overtaken it on the other channel, and waits for it.
+            self.settle(now, out);
             return Ok(());
         }
         // FC-COST: held until the file is settled, so that files that bring no
