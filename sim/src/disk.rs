@@ -1,0 +1,334 @@
+//! A disk in memory: the sources of what a host sends and the places of what it
+//! receives. It does what it is asked, fails as the plan says, and knows what
+//! is durable and what a crash would lose. Whether what it was asked is right
+//! is the oracle's business.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use passel_proto::ids::{FileIndex, TransferId};
+use passel_proto::storage::{StorageError, StorageErrorKind, StorageReply, StorageRequest};
+
+use crate::plan::{DiskError, Fault, Plan, Planted, Side};
+use crate::rng::Draw;
+
+/// An entry of a transfer.
+pub type Place = (TransferId, FileIndex);
+
+/// A file that has no final name yet.
+#[derive(Debug, Default)]
+pub struct Part {
+    /// Its content, as a reader would see it.
+    pub bytes: Vec<u8>,
+    /// Offset and length of what a crash would lose.
+    pub unsynced: Vec<(usize, usize)>,
+}
+
+/// A file under its final name.
+#[derive(Debug)]
+pub struct Final {
+    /// Its content.
+    pub bytes: Vec<u8>,
+    /// Whether the name survives a crash.
+    pub durable: bool,
+}
+
+/// What a request did, for whoever watches.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Nothing that matters, or it failed.
+    None,
+    /// These ranges became durable: entry, offset, length.
+    Synced(Vec<(Place, usize, usize)>),
+    /// An entry got its final name.
+    Committed {
+        /// The entry.
+        place: Place,
+        /// The size that the request named.
+        size: u64,
+        /// Whether it had bytes that were not durable.
+        unsynced: bool,
+        /// Whether it had that name before.
+        again: bool,
+    },
+}
+
+/// A host's disk.
+#[derive(Debug)]
+pub struct Disk {
+    side: Side,
+    faults: Vec<Fault>,
+    planted: Option<Planted>,
+    /// What this host offers.
+    pub sources: BTreeMap<Place, Rc<[u8]>>,
+    /// Files without a final name.
+    pub parts: BTreeMap<Place, Part>,
+    /// Files with their final names.
+    pub finals: BTreeMap<Place, Final>,
+    /// Bytes written so far.
+    written: u64,
+    reads: u64,
+    writes: u64,
+    syncs: u64,
+    commits: u64,
+    /// Syncs that were answered and not done.
+    late: Vec<TransferId>,
+    /// When the last request of each transfer is done.
+    free_at: BTreeMap<TransferId, u64>,
+    request_us: u64,
+}
+
+impl Disk {
+    /// The empty disk of a side.
+    pub fn new(plan: &Plan, side: Side) -> Self {
+        Self {
+            side,
+            faults: plan.faults.clone(),
+            planted: plan.planted,
+            sources: BTreeMap::new(),
+            parts: BTreeMap::new(),
+            finals: BTreeMap::new(),
+            written: 0,
+            reads: 0,
+            writes: 0,
+            syncs: 0,
+            commits: 0,
+            late: Vec::new(),
+            free_at: BTreeMap::new(),
+            request_us: plan.knobs.disk_us,
+        }
+    }
+
+    /// When a request of the transfer that is made at `now` will be done: those
+    /// of one transfer one after the other, those of several side by side.
+    pub fn done_at(&mut self, now: u64, transfer: TransferId) -> u64 {
+        let slow = |fault: &Fault| match fault {
+            Fault::SlowDisk { side, at_us, for_us, request_us }
+                if *side == self.side && (*at_us..at_us + for_us).contains(&now) =>
+            {
+                Some(*request_us)
+            }
+            _ => None,
+        };
+        let takes = self.faults.iter().filter_map(slow).max().unwrap_or(0).max(self.request_us);
+        let free_at = self.free_at.entry(transfer).or_default();
+        *free_at = now.max(*free_at) + takes;
+        *free_at
+    }
+
+    fn is_planted(&self, bug: Planted) -> bool {
+        self.planted == Some(bug)
+    }
+
+    fn fails(&self, kinds: &[(DiskError, StorageErrorKind)], nth: u64) -> Result<(), StorageError> {
+        for fault in &self.faults {
+            let Fault::DiskError { side, error, nth: at } = fault else { continue };
+            let kind = kinds.iter().find(|(kind, _)| kind == error);
+            if let Some((_, kind)) = kind.filter(|_| *side == self.side && *at == nth) {
+                return Err(StorageError { kind: *kind, text: "the plan says so".to_owned() });
+            }
+        }
+        Ok(())
+    }
+
+    fn full(&self, len: usize) -> Result<(), StorageError> {
+        let room = self.faults.iter().filter_map(|fault| match fault {
+            Fault::DiskFull { side, after_bytes } if *side == self.side => Some(*after_bytes),
+            _ => None,
+        });
+        if self.written + len as u64 > room.min().unwrap_or(u64::MAX) {
+            let text = "the disk is full".to_owned();
+            return Err(StorageError { kind: StorageErrorKind::NoSpace, text });
+        }
+        Ok(())
+    }
+
+    /// Does what is asked. No reply means that it was lost, which only a
+    /// planted bug does.
+    pub fn carry_out(&mut self, request: StorageRequest) -> (Option<StorageReply>, Effect) {
+        for transfer in std::mem::take(&mut self.late) {
+            self.sync(transfer);
+        }
+        match request {
+            StorageRequest::Read { transfer, file, offset, len, mut buf, .. } => {
+                let kinds = [
+                    (DiskError::ReadUnreadable, StorageErrorKind::Unreadable),
+                    (DiskError::ReadChanged, StorageErrorKind::Changed),
+                ];
+                let mut result = self.fails(&kinds, self.reads);
+                self.reads += 1;
+                let from = usize::try_from(offset).unwrap_or(usize::MAX);
+                let source = self.sources.get(&(transfer, file));
+                let until = from.saturating_add(len as usize);
+                if let Some(bytes) = source.and_then(|source| source.get(from..until)) {
+                    buf.extend_from_slice(bytes);
+                } else {
+                    let text = "the source is short".to_owned();
+                    result = Err(StorageError { kind: StorageErrorKind::Changed, text });
+                }
+                if self.is_planted(Planted::ReadFlipped) {
+                    flip(&mut buf);
+                }
+                (Some(StorageReply::Read { transfer, file, offset, buf, result }), Effect::None)
+            }
+            StorageRequest::Write { transfer, file, offset, data } => {
+                let result = self
+                    .full(data.len())
+                    .and_then(|()| self.fails(&[(DiskError::Write, OTHER)], self.writes));
+                self.writes += 1;
+                if result.is_ok() {
+                    self.write((transfer, file), offset, &data);
+                }
+                if self.is_planted(Planted::ReplyLost) {
+                    return (None, Effect::None);
+                }
+                let reply = StorageReply::Written { transfer, file, offset, buf: data, result };
+                (Some(reply), Effect::None)
+            }
+            StorageRequest::Sync { transfer } => {
+                let result = self.fails(&[(DiskError::Sync, OTHER)], self.syncs);
+                self.syncs += 1;
+                let mut effect = Effect::None;
+                match self.planted {
+                    Some(Planted::SyncForgotten) => {}
+                    Some(Planted::SyncLate) => self.late.push(transfer),
+                    _ if result.is_ok() => effect = Effect::Synced(self.sync(transfer)),
+                    _ => {}
+                }
+                (Some(StorageReply::Synced { transfer, result }), effect)
+            }
+            StorageRequest::Commit { transfer, file, size } => {
+                let kinds = [
+                    (DiskError::Commit, OTHER),
+                    (DiskError::CommitConflict, StorageErrorKind::NameConflict),
+                ];
+                let result = self.fails(&kinds, self.commits);
+                self.commits += 1;
+                let effect = match result {
+                    Ok(()) => self.commit((transfer, file), size),
+                    Err(_) => Effect::None,
+                };
+                (Some(StorageReply::Committed { transfer, file, result }), effect)
+            }
+            StorageRequest::Discard { transfer, file } => {
+                if !self.is_planted(Planted::DiscardIgnored) {
+                    self.parts.retain(|place, _| match file {
+                        Some(file) => *place != (transfer, file),
+                        None => place.0 != transfer,
+                    });
+                }
+                (Some(StorageReply::Discarded { transfer, result: Ok(()) }), Effect::None)
+            }
+        }
+    }
+
+    fn write(&mut self, place: Place, offset: u64, data: &[u8]) {
+        let mut from = usize::try_from(offset).unwrap_or(0);
+        if self.is_planted(Planted::WriteMisplaced) && from > 0 {
+            from -= 1;
+        }
+        let part = self.parts.entry(place).or_default();
+        let until = from + data.len();
+        part.bytes.resize(part.bytes.len().max(until), 0);
+        part.bytes[from..until].copy_from_slice(data);
+        part.unsynced.push((from, data.len()));
+        self.written += data.len() as u64;
+        if self.planted == Some(Planted::WriteFlipped) {
+            flip(&mut part.bytes);
+        }
+        if self.planted == Some(Planted::VisibleEarly) {
+            let bytes = part.bytes.clone();
+            self.finals.insert(place, Final { bytes, durable: false });
+        }
+    }
+
+    fn sync(&mut self, transfer: TransferId) -> Vec<(Place, usize, usize)> {
+        let of = (transfer, FileIndex(0))..=(transfer, FileIndex(u32::MAX));
+        for (_, named) in self.finals.range_mut(of.clone()) {
+            named.durable = true;
+        }
+        let parts = self.parts.range_mut(of);
+        let synced = parts.flat_map(|(&place, part)| {
+            std::mem::take(&mut part.unsynced)
+                .into_iter()
+                .map(move |(from, len)| (place, from, len))
+        });
+        synced.collect()
+    }
+
+    fn commit(&mut self, place: Place, size: u64) -> Effect {
+        let part = self.parts.remove(&place).unwrap_or_default();
+        let unsynced = !part.unsynced.is_empty();
+        let again = self
+            .finals
+            .insert(place, Final { bytes: part.bytes, durable: false })
+            .is_some_and(|_| self.planted != Some(Planted::VisibleEarly));
+        Effect::Committed { place, size, unsynced, again }
+    }
+
+    /// Loses what was not synced. Of a write that was under way, a part may
+    /// have reached the disk; a name that was just given may be gone.
+    pub fn crash(&mut self, draw: &mut Draw) {
+        for part in self.parts.values_mut() {
+            for (from, len) in std::mem::take(&mut part.unsynced) {
+                let kept = usize::try_from(draw.between(0, len as u64)).unwrap_or(0);
+                part.bytes[from + kept..from + len].fill(0);
+            }
+        }
+        self.finals.retain(|_, named| named.durable || draw.chance(500));
+    }
+}
+
+const OTHER: StorageErrorKind = StorageErrorKind::Other;
+
+fn flip(bytes: &mut [u8]) {
+    if let Some(byte) = bytes.last_mut() {
+        *byte ^= 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PLACE: Place = (TransferId(1), FileIndex(0));
+
+    fn write(disk: &mut Disk, offset: u64, data: &[u8]) -> bool {
+        let data = data.to_vec();
+        let request = StorageRequest::Write { transfer: PLACE.0, file: PLACE.1, offset, data };
+        matches!(disk.carry_out(request).0, Some(StorageReply::Written { result: Ok(()), .. }))
+    }
+
+    #[test]
+    fn a_crash_loses_what_was_not_synced_and_nothing_else() {
+        let mut disk = Disk::new(&Plan::smallest(1), Side::Joiner);
+        assert!(write(&mut disk, 0, &[1; 64]));
+        let synced = disk.carry_out(StorageRequest::Sync { transfer: PLACE.0 }).1;
+        assert_eq!(synced, Effect::Synced(vec![(PLACE, 0, 64)]));
+        assert!(write(&mut disk, 64, &[2; 64]));
+        disk.crash(&mut Draw::new(1, "crash"));
+        let bytes = &disk.parts[&PLACE].bytes;
+        assert_eq!(bytes[..64], [1; 64]);
+        assert!(bytes[64..].contains(&0));
+    }
+
+    #[test]
+    fn a_full_disk_takes_what_fits_and_no_more() {
+        let mut plan = Plan::smallest(1);
+        plan.faults.push(Fault::DiskFull { side: Side::Joiner, after_bytes: 100 });
+        let mut disk = Disk::new(&plan, Side::Joiner);
+        assert!(write(&mut disk, 0, &[1; 100]));
+        assert!(!write(&mut disk, 100, &[1]));
+        let mut other = Disk::new(&plan, Side::Inviter);
+        assert!(write(&mut other, 0, &[1; 101]), "it is the other side's disk that is full");
+    }
+
+    #[test]
+    fn the_request_that_the_plan_names_fails() {
+        let mut plan = Plan::smallest(1);
+        plan.faults.push(Fault::DiskError { side: Side::Joiner, error: DiskError::Write, nth: 1 });
+        let mut disk = Disk::new(&plan, Side::Joiner);
+        let results: Vec<bool> = (0..3).map(|n| write(&mut disk, n * 8, &[1; 8])).collect();
+        assert_eq!(results, [true, false, true]);
+    }
+}

@@ -1,0 +1,169 @@
+//! Draws a plan from a seed: every knob of the world, what is sent, and what
+//! goes wrong. What a plan is stands in `plan`.
+
+use crate::plan::{Answer, DiskError, Fault, Knobs, Plan, Side, TransferPlan};
+use crate::rng::Draw;
+
+const MS: u64 = 1000;
+const SECOND: u64 = 1_000_000;
+
+impl Plan {
+    /// The plan for a seed, as swarms run it.
+    pub fn from_seed(seed: u64) -> Self {
+        let mut draw = Draw::new(seed, "plan");
+        let mut knobs = knobs(&mut draw);
+        let count = draw.pick(&[1, 1, 1, 2, 3, 4]);
+        let mut transfers: Vec<TransferPlan> = (0..count).map(|_| transfer(&mut draw)).collect();
+        if draw.chance(60) {
+            transfers[0].answer = Answer::Silence;
+            knobs.offer_expiry_us = draw.between(SECOND, 60 * SECOND);
+        }
+        let faults = match draw.below(10) {
+            0..4 => 0,
+            4..8 => 1,
+            _ => draw.between(2, 4),
+        };
+        let faults = (0..faults).map(|_| fault(&mut draw, transfers.len() as u64)).collect();
+        Self { seed, knobs, transfers, faults, planted: None }
+    }
+
+    /// The smallest plan that is of any use: one small file and no fault.
+    pub fn smallest(seed: u64) -> Self {
+        let knobs = Knobs {
+            delay_us: 20 * MS,
+            jitter_us: 0,
+            reorder_permille: 0,
+            loss_permille: 0,
+            rate: 0,
+            room: 128 * 1024,
+            disk_us: 100,
+            chunk_log2: 16,
+            piece_log2: 14,
+            offer_expiry_us: 3600 * SECOND,
+        };
+        let transfer = TransferPlan {
+            from: Side::Inviter,
+            at_us: 0,
+            entries: vec![Some(1000)],
+            roots: false,
+            answer: Answer::All,
+            answer_after_us: 0,
+        };
+        Self { seed, knobs, transfers: vec![transfer], faults: Vec::new(), planted: None }
+    }
+}
+
+fn knobs(draw: &mut Draw) -> Knobs {
+    let chunk_log2 = draw.pick(&[14u8, 14, 15, 16, 16, 17, 20]);
+    // At most 64 pieces to a chunk, and no piece longer than its chunk.
+    let piece_log2 = draw.between(u64::from(chunk_log2 - 6).max(10), 15).min(chunk_log2.into());
+    Knobs {
+        delay_us: draw.pick(&[0, 100, 5 * MS, 20 * MS, 80 * MS, 300 * MS]),
+        jitter_us: draw.pick(&[0, 0, MS, 30 * MS]),
+        reorder_permille: draw.pick(&[0, 0, 20, 300]),
+        loss_permille: draw.pick(&[0, 0, 50]),
+        rate: draw.pick(&[0, 0, 100_000, 1_000_000, 20_000_000]),
+        room: draw.pick(&[36, 64, 128, 1024]) * 1024,
+        disk_us: draw.pick(&[0, 50, MS, 20 * MS]),
+        chunk_log2,
+        piece_log2: u8::try_from(piece_log2).unwrap_or(14),
+        offer_expiry_us: 3600 * SECOND,
+    }
+}
+
+fn transfer(draw: &mut Draw) -> TransferPlan {
+    let entries = draw.pick(&[1, 1, 2, 3, 5, 12, 40]);
+    let largest = draw.pick(&[100, 1000, 20_000, 100_000, 100_000, 700_000]) / (entries / 8 + 1);
+    let entry = |draw: &mut Draw| match draw.below(12) {
+        0 => None,
+        1 => Some(0),
+        2 => Some(1 << draw.between(10, 16)), // exactly at a border
+        _ => Some(draw.below(largest)),
+    };
+    TransferPlan {
+        from: draw.pick(&[Side::Inviter, Side::Inviter, Side::Joiner]),
+        at_us: draw.pick(&[0, 0, 0, 50 * MS, SECOND, 20 * SECOND]),
+        entries: (0..entries).map(|_| entry(draw)).collect(),
+        roots: draw.chance(300),
+        answer: match draw.below(20) {
+            0 => Answer::Reject,
+            1..4 => Answer::EverySecond,
+            _ => Answer::All,
+        },
+        answer_after_us: draw.pick(&[0, 0, 100 * MS, 2 * SECOND, 40 * SECOND]),
+    }
+}
+
+fn fault(draw: &mut Draw, transfers: u64) -> Fault {
+    // Most runs are short, and a fault after the end shows nothing.
+    let longest = draw.pick(&[100 * MS, 500 * MS, 2 * SECOND, 20 * SECOND]);
+    let at_us = draw.below(longest);
+    let side = draw.pick(&Side::BOTH);
+    match draw.below(13) {
+        0 | 1 => {
+            let longest = draw.pick(&[SECOND, 20 * SECOND, 100 * SECOND]);
+            Fault::Partition { at_us, for_us: draw.below(longest) }
+        }
+        2 => Fault::Cut { at_us },
+        3 => {
+            let notice_us = draw.chance(500).then(|| draw.below(10 * SECOND));
+            Fault::Crash { side, at_us, notice_us }
+        }
+        4 | 5 => {
+            let most = draw.pick(&[1, 10_000, 200_000]);
+            Fault::DiskFull { side, after_bytes: draw.below(most) }
+        }
+        6 | 7 => {
+            let error = draw.pick(&[
+                DiskError::ReadUnreadable,
+                DiskError::ReadChanged,
+                DiskError::Write,
+                DiskError::Sync,
+                DiskError::Commit,
+                DiskError::CommitConflict,
+            ]);
+            let most = draw.pick(&[1, 3, 12]);
+            Fault::DiskError { side, error, nth: draw.below(most) }
+        }
+        8 => Fault::SlowDisk {
+            side,
+            at_us,
+            for_us: draw.below(20 * SECOND),
+            request_us: draw.pick(&[10 * MS, 300 * MS, 5 * SECOND]),
+        },
+        9 | 10 => {
+            let transfer = usize::try_from(draw.below(transfers)).unwrap_or(0);
+            Fault::Cancel { side, transfer, at_us }
+        }
+        11 => Fault::Close { side, at_us },
+        _ => {
+            let transfer = usize::try_from(draw.below(transfers)).unwrap_or(0);
+            Fault::Pause { side, transfer, at_us, for_us: draw.below(40 * SECOND) }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plan_survives_json_and_depends_on_its_seed_alone() {
+        for seed in 0..200 {
+            let plan = Plan::from_seed(seed);
+            assert_eq!(plan, Plan::from_seed(seed));
+            assert_eq!(Plan::parse(&plan.to_json().unwrap()).unwrap(), plan);
+        }
+        assert_ne!(Plan::from_seed(1).knobs, Plan::from_seed(2).knobs);
+    }
+
+    #[test]
+    fn sizes_that_are_drawn_are_allowed() {
+        for seed in 0..500 {
+            let knobs = Plan::from_seed(seed).knobs;
+            let pieces = 1 << (knobs.chunk_log2 - knobs.piece_log2);
+            assert!((1..=64).contains(&pieces), "{knobs:?}");
+            assert!((10..=15).contains(&knobs.piece_log2), "{knobs:?}");
+        }
+    }
+}

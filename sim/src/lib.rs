@@ -1,0 +1,42 @@
+//! A deterministic world in which passel runs: simulated channels and disks,
+//! faults as data, invariants after every step, and replay bit for bit.
+//!
+//! A [`Plan`] says everything about a run; [`Plan::from_seed`] draws one, and
+//! [`run`] carries it out in virtual time. The [`Outcome`] has a verdict and two
+//! hashes, which are equal for equal plans on any machine, thread and build.
+//! [`swarm::swarm`] runs many seeds, [`shrink::shrink`] makes a failing plan
+//! small.
+//!
+//! ```
+//! use passel_sim::{Fault, Plan, Side, run};
+//!
+//! let mut plan = Plan::from_seed(7);
+//! plan.faults.push(Fault::DiskFull { side: Side::Joiner, after_bytes: 1000 });
+//! let outcome = run(&plan, false);
+//! assert!(outcome.passed(), "{:?}", outcome.violation);
+//! assert_eq!(outcome, run(&plan, false));
+//! ```
+//!
+//! There is one tier so far, T0: two connections of the core, without a
+//! transport below them. What a bug in channels or disks does is shown by
+//! [`Planted`]; what runs must meet now and then is [`Sometimes`].
+
+pub mod channel;
+pub mod disk;
+mod draw;
+pub mod hash;
+pub mod oracle;
+mod outcome;
+pub mod plan;
+pub mod rng;
+pub mod shrink;
+mod sometimes;
+pub mod swarm;
+mod t0;
+pub mod wire;
+pub mod world;
+
+pub use outcome::{COMMIT, Outcome, RunReport, Violation, divergence};
+pub use plan::{Answer, DiskError, Fault, Knobs, Plan, PlanError, Planted, Side, TransferPlan};
+pub use sometimes::{Met, Sometimes, missed};
+pub use t0::run;

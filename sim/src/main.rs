@@ -1,0 +1,155 @@
+//! The command line of the simulator: one run, a swarm, a replay, a shrunk
+//! plan. Every command ends with one line of JSON. Nothing of the simulation is
+//! here; real time is read for the reports alone.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use clap::{Parser, Subcommand, ValueEnum};
+use passel_sim::swarm::{Choice, swarm};
+use passel_sim::{Plan, Planted, run, shrink};
+use serde::Serialize;
+
+/// Runs passel in a deterministic world with planned faults.
+#[derive(Parser)]
+#[command(version)]
+struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Tier {
+    /// The core alone, over simulated channels and disks.
+    T0,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the plan of one seed.
+    Run {
+        /// Which part of the stack runs.
+        #[arg(long, default_value = "t0")]
+        tier: Tier,
+        /// Draws the plan and everything in it.
+        #[arg(long, default_value_t = 0)]
+        seed: u64,
+        /// Run this plan in place of the seed's.
+        #[arg(long)]
+        plan: Option<PathBuf>,
+        /// Write a line for every event to this file.
+        #[arg(long)]
+        trace: Option<PathBuf>,
+        /// Print the line of JSON alone, without the plan.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Run many seeds.
+    Swarm {
+        /// Which part of the stack runs.
+        #[arg(long, default_value = "t0")]
+        tier: Tier,
+        /// How many.
+        #[arg(long, default_value_t = 1000)]
+        seeds: u64,
+        /// The first one.
+        #[arg(long, default_value_t = 0)]
+        first: u64,
+        /// Threads to run them on.
+        #[arg(long, default_value_t = 1)]
+        threads: u64,
+        /// Run the smallest plan for each seed in place of a drawn one.
+        #[arg(long)]
+        smallest: bool,
+        /// Plant a bug by its name, to see it found.
+        #[arg(long, value_parser = planted)]
+        planted: Option<Planted>,
+    },
+    /// Run a saved plan again.
+    Replay {
+        /// The plan, as JSON.
+        file: PathBuf,
+    },
+    /// Make a failing plan small, and print it.
+    Shrink {
+        /// The plan, as JSON.
+        file: PathBuf,
+        /// Most runs that it may take.
+        #[arg(long, default_value_t = 2000)]
+        tries: usize,
+    },
+}
+
+fn planted(name: &str) -> Result<Planted, String> {
+    let named = serde_json::from_value(serde_json::Value::String(name.to_owned()));
+    named.map_err(|error| error.to_string())
+}
+
+fn main() -> ExitCode {
+    match execute(Args::parse().command) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "passel-sim: {error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+type Failure = Box<dyn std::error::Error>;
+
+/// Returns whether everything held.
+fn execute(command: Command) -> Result<bool, Failure> {
+    match command {
+        Command::Run { tier: Tier::T0, seed, plan, trace, json } => {
+            let plan = match plan {
+                Some(file) => load(&file)?,
+                None => Plan::from_seed(seed),
+            };
+            if !json {
+                writeln!(std::io::stdout(), "{}", plan.to_json()?)?;
+            }
+            one(&plan, trace.as_deref())
+        }
+        Command::Replay { file } => one(&load(&file)?, None),
+        Command::Swarm { tier: Tier::T0, seeds, first, threads, smallest, planted } => {
+            let seeds = first..first.saturating_add(seeds);
+            let (outcome, took) = timed(|| swarm(seeds, threads, Choice { smallest, planted }));
+            print(&outcome.report(took.as_secs_f64()))?;
+            Ok(outcome.passed())
+        }
+        Command::Shrink { file, tries } => {
+            let plan = load(&file)?;
+            let small = shrink::shrink(&plan, tries).ok_or("this plan does not fail")?;
+            writeln!(std::io::stdout(), "{}", small.to_json()?)?;
+            one(&small, None)
+        }
+    }
+}
+
+fn one(plan: &Plan, trace: Option<&Path>) -> Result<bool, Failure> {
+    let (outcome, took) = timed(|| run(plan, trace.is_some()));
+    if let Some(file) = trace {
+        let mut text = outcome.trace.join("\n");
+        text.push('\n');
+        std::fs::write(file, text)?;
+    }
+    print(&outcome.report(took.as_secs_f64()))?;
+    Ok(outcome.passed())
+}
+
+fn load(file: &Path) -> Result<Plan, Failure> {
+    Ok(Plan::parse(&std::fs::read_to_string(file)?)?)
+}
+
+fn print(report: &impl Serialize) -> Result<(), Failure> {
+    Ok(writeln!(std::io::stdout(), "{}", serde_json::to_string(report)?)?)
+}
+
+fn timed<T>(work: impl FnOnce() -> T) -> (T, Duration) {
+    #[expect(clippy::disallowed_methods, reason = "how long it took is shown, nothing more")]
+    let start = Instant::now();
+    (work(), start.elapsed())
+}

@@ -1,0 +1,334 @@
+//! A run as data: the seed, the knobs of the world, what is sent, and what goes
+//! wrong. A plan is drawn from a seed, printed, saved, replayed and shrunk; how
+//! one is drawn is in `draw`. All times are microseconds of virtual time.
+
+use serde::{Deserialize, Serialize};
+
+/// One of the two hosts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Side {
+    /// Made the invitation: the handshake's responder.
+    Inviter,
+    /// Joined it: the handshake's initiator.
+    Joiner,
+}
+
+impl Side {
+    /// Both sides, in the order of their places.
+    pub const BOTH: [Side; 2] = [Side::Inviter, Side::Joiner];
+
+    /// The other side.
+    #[must_use]
+    pub fn peer(self) -> Self {
+        match self {
+            Side::Inviter => Side::Joiner,
+            Side::Joiner => Side::Inviter,
+        }
+    }
+
+    /// 0 or 1.
+    pub fn place(self) -> usize {
+        usize::from(self == Side::Joiner)
+    }
+}
+
+/// What the channels and disks are like when nothing goes wrong.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Knobs {
+    /// One-way delay.
+    pub delay_us: u64,
+    /// Most that is added to the delay of a message.
+    pub jitter_us: u64,
+    /// How many messages of a thousand on unordered channels come late.
+    pub reorder_permille: u64,
+    /// How many messages of a thousand on `unreliable` are lost.
+    pub loss_permille: u64,
+    /// Bytes a second in each direction; 0 for no limit.
+    pub rate: u64,
+    /// Bytes that each channel takes before it says that it is full.
+    pub room: u64,
+    /// Time that a disk takes for a request.
+    pub disk_us: u64,
+    /// Chunk size of both sides' offers, as a power of two: 14 to 20.
+    pub chunk_log2: u8,
+    /// Piece size of both sides' offers, as a power of two: 10 to 15.
+    pub piece_log2: u8,
+    /// How long an offer waits for its answer.
+    pub offer_expiry_us: u64,
+}
+
+/// What is offered, and how it is answered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TransferPlan {
+    /// Who offers.
+    pub from: Side,
+    /// When; once the handshake is done if that is later.
+    pub at_us: u64,
+    /// The sizes of the files; nothing for a directory, which then holds the
+    /// files that follow it.
+    pub entries: Vec<Option<u64>>,
+    /// Whether the manifest promises the files' roots.
+    pub roots: bool,
+    /// What the receiver says.
+    pub answer: Answer,
+    /// How long it takes to say so.
+    pub answer_after_us: u64,
+}
+
+/// What a receiver says to an offer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Answer {
+    /// Accepts everything.
+    All,
+    /// Accepts every second entry, from the first.
+    EverySecond,
+    /// Rejects.
+    Reject,
+    /// Never answers.
+    Silence,
+}
+
+/// Something that goes wrong, or that a person does.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Fault {
+    /// Nothing comes through for a time; what is reliable comes after it.
+    Partition {
+        /// When it begins.
+        at_us: u64,
+        /// How long it lasts.
+        for_us: u64,
+    },
+    /// The transport ends and both sides are told.
+    Cut {
+        /// When.
+        at_us: u64,
+    },
+    /// A process dies, and its disk loses what was not synced.
+    Crash {
+        /// Whose.
+        side: Side,
+        /// When.
+        at_us: u64,
+        /// When the peer's transport notices after that; never, if absent.
+        notice_us: Option<u64>,
+    },
+    /// A disk takes so many bytes and no more.
+    DiskFull {
+        /// Whose.
+        side: Side,
+        /// Bytes that it takes.
+        after_bytes: u64,
+    },
+    /// The n-th request of its kind to a disk fails, counted from 0.
+    DiskError {
+        /// Whose.
+        side: Side,
+        /// Which kind of request, and how it fails.
+        error: DiskError,
+        /// Which one.
+        nth: u64,
+    },
+    /// A disk takes longer for every request, for a time.
+    SlowDisk {
+        /// Whose.
+        side: Side,
+        /// When it begins.
+        at_us: u64,
+        /// How long it lasts.
+        for_us: u64,
+        /// How long each request takes.
+        request_us: u64,
+    },
+    /// A side cancels a transfer.
+    Cancel {
+        /// Who.
+        side: Side,
+        /// Place of the transfer in the plan.
+        transfer: usize,
+        /// When.
+        at_us: u64,
+    },
+    /// A side pauses a transfer for a time.
+    Pause {
+        /// Who.
+        side: Side,
+        /// Place of the transfer in the plan.
+        transfer: usize,
+        /// When.
+        at_us: u64,
+        /// How long.
+        for_us: u64,
+    },
+    /// A side closes the connection.
+    Close {
+        /// Who.
+        side: Side,
+        /// When.
+        at_us: u64,
+    },
+}
+
+/// How a disk fails a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DiskError {
+    /// A read finds that the source is gone.
+    ReadUnreadable,
+    /// A read finds that the source was changed.
+    ReadChanged,
+    /// A write fails.
+    Write,
+    /// A sync fails.
+    Sync,
+    /// A commit fails.
+    Commit,
+    /// A commit finds its name taken.
+    CommitConflict,
+}
+
+/// A bug put into the world on purpose, to show that the invariants find it.
+/// It lies in channels or disks, never in the code under test.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Planted {
+    /// A disk answers a sync without doing it.
+    SyncForgotten,
+    /// A disk answers a sync at once and does it later.
+    SyncLate,
+    /// A disk alters a bit of what it writes.
+    WriteFlipped,
+    /// A disk writes in the wrong place.
+    WriteMisplaced,
+    /// A disk loses a request and never answers.
+    ReplyLost,
+    /// A disk shows a file under its final name at its first write.
+    VisibleEarly,
+    /// A disk does not remove what it is told to discard.
+    DiscardIgnored,
+    /// A read brings other bytes than those that are in the source.
+    ReadFlipped,
+    /// A channel alters a bit of a message.
+    MessageFlipped,
+    /// A reliable channel loses a message.
+    MessageLost,
+    /// A reliable, ordered channel delivers a message twice.
+    MessageTwice,
+    /// An ordered channel delivers messages out of order.
+    MessageOvertaken,
+    /// A sealed record goes out twice under the same counter.
+    CounterRepeated,
+    /// The clock stands a moment behind whenever a timer is due.
+    ClockBehind,
+}
+
+impl Planted {
+    /// All of them.
+    pub const ALL: &'static [Planted] = &[
+        Planted::SyncForgotten,
+        Planted::SyncLate,
+        Planted::WriteFlipped,
+        Planted::WriteMisplaced,
+        Planted::ReplyLost,
+        Planted::VisibleEarly,
+        Planted::DiscardIgnored,
+        Planted::ReadFlipped,
+        Planted::MessageFlipped,
+        Planted::MessageLost,
+        Planted::MessageTwice,
+        Planted::MessageOvertaken,
+        Planted::CounterRepeated,
+        Planted::ClockBehind,
+    ];
+}
+
+/// A whole run as data. Equal plans give equal runs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    /// Seeds keys, contents of files and every draw of the run.
+    pub seed: u64,
+    /// The world without faults.
+    pub knobs: Knobs,
+    /// What is sent.
+    pub transfers: Vec<TransferPlan>,
+    /// What goes wrong.
+    pub faults: Vec<Fault>,
+    /// A bug of the world itself; none but when the invariants are tested.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub planted: Option<Planted>,
+}
+
+/// Why a plan could not be read.
+#[derive(Debug, thiserror::Error)]
+#[error("not a plan: {0}")]
+pub struct PlanError(#[from] serde_json::Error);
+
+impl Plan {
+    /// Reads a plan from JSON.
+    ///
+    /// # Errors
+    ///
+    /// The text is no plan.
+    pub fn parse(text: &str) -> Result<Self, PlanError> {
+        Ok(serde_json::from_str(text)?)
+    }
+
+    /// The plan as JSON, over several lines.
+    ///
+    /// # Errors
+    ///
+    /// None is known; the encoder's are handed on.
+    pub fn to_json(&self) -> Result<String, PlanError> {
+        Ok(serde_json::to_string_pretty(self)?)
+    }
+
+    /// Bytes of all files together.
+    pub fn bytes(&self) -> u64 {
+        self.transfers.iter().flat_map(|transfer| transfer.entries.iter().flatten()).sum()
+    }
+
+    /// When the last fault is over and everything has healed.
+    pub fn healed_us(&self) -> u64 {
+        let end = |fault: &Fault| match fault {
+            Fault::Partition { at_us, for_us }
+            | Fault::SlowDisk { at_us, for_us, .. }
+            | Fault::Pause { at_us, for_us, .. } => at_us.saturating_add(*for_us),
+            Fault::Cut { at_us }
+            | Fault::Crash { at_us, .. }
+            | Fault::Cancel { at_us, .. }
+            | Fault::Close { at_us, .. } => *at_us,
+            Fault::DiskFull { .. } | Fault::DiskError { .. } => 0,
+        };
+        self.faults.iter().map(end).max().unwrap_or(0)
+    }
+
+    /// The virtual time by which the run must be over: generous for everything
+    /// that may make it slow, and never without a bound.
+    pub fn bound_us(&self) -> u64 {
+        const SECOND: u64 = 1_000_000;
+        let knobs = &self.knobs;
+        let offered =
+            self.transfers.iter().map(|t| t.at_us.saturating_add(t.answer_after_us)).max();
+        let entries: u64 = self.transfers.iter().map(|t| t.entries.len() as u64).sum();
+        let bytes = self.bytes();
+        let chunks = (bytes >> knobs.chunk_log2) + entries;
+        let slow = |fault: &Fault| match fault {
+            Fault::SlowDisk { request_us, .. } => *request_us,
+            _ => 0,
+        };
+        let request_us = self.faults.iter().map(slow).max().unwrap_or(0).max(knobs.disk_us);
+        let on_disk = (4 * chunks + 8 * entries + 16).saturating_mul(request_us);
+        let on_wire = (bytes + 64 * 1024).saturating_mul(4 * SECOND);
+        let on_wire = on_wire.checked_div(knobs.rate).unwrap_or(0);
+        let round_trip = 4 * (knobs.delay_us + knobs.jitter_us) + 1000;
+        let turns = (4 * bytes / knobs.room.max(1) + 4 * entries + 40).saturating_mul(round_trip);
+        let silence = self.transfers.iter().any(|t| t.answer == Answer::Silence);
+        let expiry = if silence { knobs.offer_expiry_us } else { 0 };
+        let syncs = (chunks + 10).saturating_mul(SECOND / 5);
+        [self.healed_us(), offered.unwrap_or(0), on_disk, on_wire, turns, expiry, syncs]
+            .into_iter()
+            .fold(150 * SECOND, u64::saturating_add)
+    }
+}

@@ -1,0 +1,99 @@
+//! Conditions that a swarm must have met: a campaign that never filled a disk
+//! has not shown that a full disk is survived.
+
+use std::collections::BTreeSet;
+
+macro_rules! sometimes {
+    ($($(#[$doc:meta])* $name:ident = $text:literal;)*) => {
+        /// A condition that runs are expected to meet now and then.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum Sometimes {
+            $($(#[$doc])* $name,)*
+        }
+
+        impl Sometimes {
+            /// All conditions.
+            pub const ALL: &'static [Sometimes] = &[$(Sometimes::$name,)*];
+
+            /// Its name in reports.
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(Sometimes::$name => $text,)*
+                }
+            }
+        }
+    };
+}
+
+sometimes! {
+    /// A transfer was completed with nothing missing.
+    CompletedWhole = "completed_whole";
+    /// A transfer was completed without some of its files.
+    CompletedInPart = "completed_in_part";
+    /// Only some of an offer was accepted.
+    AcceptedInPart = "accepted_in_part";
+    /// An offer was rejected.
+    Rejected = "rejected";
+    /// An offer was not answered in time.
+    OfferExpired = "offer_expired";
+    /// Two transfers of one direction were active at once.
+    SeveralAtOnce = "several_at_once";
+    /// Transfers of both directions were active at once.
+    BothDirections = "both_directions";
+    /// A disk was full in the middle of a transfer.
+    DiskFull = "disk_full";
+    /// The sender cancelled an active transfer.
+    CancelledBySender = "cancelled_by_sender";
+    /// The receiver cancelled an active transfer.
+    CancelledByReceiver = "cancelled_by_receiver";
+    /// A file failed where it was read.
+    FileFailedAtSender = "file_failed_at_sender";
+    /// A file failed where it was stored.
+    FileFailedAtReceiver = "file_failed_at_receiver";
+    /// A sync failed, and with it the transfer.
+    SyncFailed = "sync_failed";
+    /// An empty file got its name.
+    EmptyFile = "empty_file";
+    /// A directory got its name.
+    Directory = "directory";
+    /// A file whose root the manifest promised got its name.
+    PromisedRoot = "promised_root";
+    /// Pieces came in another order than they were sent in.
+    OutOfOrder = "out_of_order";
+    /// A channel was full.
+    ChannelFull = "channel_full";
+    /// More credit was granted.
+    CreditRaised = "credit_raised";
+    /// A PING went out.
+    Ping = "ping";
+    /// A transfer was paused.
+    Paused = "paused";
+    /// A connection got over a partition in the middle of a transfer.
+    PartitionOutlived = "partition_outlived";
+    /// A partition lasted until a side gave up.
+    PartitionThenIdle = "partition_then_idle";
+    /// The handshake did not finish in time.
+    HandshakeTimeout = "handshake_timeout";
+    /// A sender died in the middle of a transfer.
+    CrashOfSender = "crash_of_sender";
+    /// A receiver died in the middle of a transfer.
+    CrashOfReceiver = "crash_of_receiver";
+    /// A crash lost bytes that were written and not synced.
+    CrashLostWrites = "crash_lost_writes";
+    /// A crash came between a file's name and the sync behind it.
+    CrashAfterCommit = "crash_after_commit";
+    /// A peer's crash was found out by its silence alone.
+    CrashThenIdle = "crash_then_idle";
+    /// A side closed the connection in the middle of a transfer.
+    ClosedInTransfer = "closed_in_transfer";
+    /// The transport ended in the middle of a transfer.
+    CutInTransfer = "cut_in_transfer";
+}
+
+/// The conditions that were met.
+pub type Met = BTreeSet<Sometimes>;
+
+/// The names of those that were not.
+pub fn missed(met: &Met) -> Vec<&'static str> {
+    Sometimes::ALL.iter().filter(|one| !met.contains(one)).map(|one| one.name()).collect()
+}

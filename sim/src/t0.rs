@@ -1,0 +1,469 @@
+//! Tier T0: two connections of the core over simulated channels and disks. What
+//! lives here is the run: it lets things happen, drains both connections after
+//! each, hands what it sees to the oracle, and stops at the first invariant
+//! that does not hold. Virtual time is the only clock.
+
+mod people;
+mod watch;
+
+use std::collections::VecDeque;
+
+use passel_proto::connection::{Config, Connection, Event, TimerKind, Timers};
+use passel_proto::crypto::{Entropy, Secret32};
+use passel_proto::handshake::{Auth, TransportBinding};
+use passel_proto::ids::{Channel, TransferId};
+use passel_proto::storage::{StorageReply, StorageRequest};
+
+use self::watch::Watch;
+use crate::channel::Link;
+use crate::disk::Disk;
+use crate::oracle::{Broken, Oracle, broken};
+use crate::outcome::{Outcome, Violation};
+use crate::plan::{Fault, Plan, Planted, Side};
+use crate::rng::Draw;
+use crate::sometimes::Sometimes;
+use crate::wire;
+use crate::world::World;
+
+/// Timers that may go off at one moment before that counts as spinning.
+const TIMERS_AT_ONCE: u32 = 16;
+/// How often a connection is woken before its time, in a thousand messages.
+const EARLY_PERMILLE: u64 = 20;
+
+/// Something that will happen.
+#[derive(Debug)]
+enum Happening {
+    /// A message reaches `to`.
+    Deliver { to: Side, channel: Channel, message: Vec<u8>, sent_step: u64 },
+    /// A disk gets to a request.
+    Storage { side: Side, request: StorageRequest },
+    /// A timer is due, unless another was set since.
+    Timer { side: Side, generation: u64 },
+    /// A transfer of the plan is offered.
+    Offer { planned: usize },
+    /// An offer is answered.
+    Answer { side: Side, transfer: TransferId },
+    /// A fault of the plan begins.
+    Fault { place: usize },
+    /// A pause of the plan ends.
+    Resume { side: Side, transfer: TransferId },
+    /// A transport notices that the peer is gone.
+    Noticed { side: Side },
+}
+
+#[derive(Debug)]
+struct Host {
+    side: Side,
+    /// Nothing once the process has died.
+    connection: Option<Connection>,
+    disk: Disk,
+    established: bool,
+    /// Transfers to offer once the handshake is done.
+    waiting: VecDeque<usize>,
+    timer: Option<u64>,
+    generation: u64,
+    /// Requests that the disk has not got to.
+    requests: usize,
+    /// Messages sent, for planted bugs.
+    sent: u64,
+}
+
+/// A run in progress.
+#[derive(Debug)]
+struct Run<'p> {
+    plan: &'p Plan,
+    world: World<Happening>,
+    hosts: [Host; 2],
+    /// By the side that sends.
+    links: [Link; 2],
+    oracle: Oracle,
+    watch: Watch,
+    draw: Draw,
+    step: u64,
+    steps_at_now: (u64, u32),
+    /// The transport is gone.
+    cut: bool,
+    /// The run has asked for the connection's end.
+    closing: bool,
+    /// Which message a planted bug hits.
+    planted_at: u64,
+    buf: Vec<u8>,
+}
+
+/// Runs a plan. With `traced`, the outcome holds a line for every event.
+pub fn run(plan: &Plan, traced: bool) -> Outcome {
+    let mut run = match Run::new(plan, traced) {
+        Ok(run) => run,
+        Err(broken) => {
+            let violation = Violation { broken, at_us: 0 };
+            return Outcome { violation: Some(violation), ..Outcome::default() };
+        }
+    };
+    let result = run.complete();
+    let at_us = run.world.now();
+    let violation = result.err().map(|broken| Violation { broken, at_us });
+    run.watch.outcome(plan.seed, violation, at_us, run.step)
+}
+
+impl<'p> Run<'p> {
+    fn new(plan: &'p Plan, traced: bool) -> Result<Self, Broken> {
+        let world = World::new();
+        let mut seed = [0; 32];
+        seed[..8].copy_from_slice(&plan.seed.to_le_bytes());
+        let mut entropy = Entropy::from_seed(seed);
+        let now = world.instant();
+        let made = |made: Result<Connection, _>| match made {
+            Ok(connection) => Ok(Some(connection)),
+            Err(error) => broken("the plan can be run", format!("{error}")),
+        };
+        let host = |side, connection| Host {
+            side,
+            connection,
+            disk: Disk::new(plan, side),
+            established: false,
+            waiting: VecDeque::new(),
+            timer: None,
+            generation: 0,
+            requests: 0,
+            sent: 0,
+        };
+        let inviter = made(Connection::responder(config(plan), entropy.array(), now))?;
+        let joiner = made(Connection::initiator(config(plan), entropy.array(), now))?;
+        Ok(Self {
+            plan,
+            world,
+            hosts: [host(Side::Inviter, inviter), host(Side::Joiner, joiner)],
+            links: [Link::new(plan, "link of inviter"), Link::new(plan, "link of joiner")],
+            oracle: Oracle::new(plan),
+            watch: Watch::new(traced),
+            draw: Draw::new(plan.seed, "run"),
+            step: 0,
+            steps_at_now: (0, 0),
+            cut: false,
+            closing: false,
+            planted_at: Draw::new(plan.seed, "planted").between(2, 12),
+            buf: Vec::new(),
+        })
+    }
+
+    fn complete(&mut self) -> Result<(), Broken> {
+        for planned in 0..self.plan.transfers.len() {
+            let at = self.plan.transfers[planned].at_us;
+            self.world.schedule(at, Happening::Offer { planned });
+        }
+        for (place, fault) in self.plan.faults.iter().enumerate() {
+            if let Fault::Cut { at_us }
+            | Fault::Crash { at_us, .. }
+            | Fault::Cancel { at_us, .. }
+            | Fault::Pause { at_us, .. }
+            | Fault::Close { at_us, .. } = fault
+            {
+                self.world.schedule(*at_us, Happening::Fault { place });
+            }
+        }
+        for side in Side::BOTH {
+            self.drain(side)?;
+        }
+        let bound = self.plan.bound_us();
+        while !self.is_over() {
+            let Some(happening) = self.world.advance() else {
+                return broken("everything ends", "nothing will happen any more");
+            };
+            if self.world.now() > bound {
+                // Liveness: all has healed long ago.
+                let detail = format!("not within {} s of virtual time", bound / 1_000_000);
+                return broken("everything ends", detail);
+            }
+            self.step += 1;
+            self.happen(happening)?;
+            self.close_if_done()?;
+        }
+        for host in &self.hosts {
+            self.oracle.check_end(host.side, &host.disk, host.connection.is_some())?;
+        }
+        self.watch.on_end(&self.oracle);
+        Ok(())
+    }
+
+    /// Whether both connections are over and both disks have done their work.
+    fn is_over(&self) -> bool {
+        self.hosts.iter().all(|host| {
+            host.connection.is_none() || (self.oracle.is_closed(host.side) && host.requests == 0)
+        })
+    }
+
+    /// Closes the connection once all that was planned has ended.
+    fn close_if_done(&mut self) -> Result<(), Broken> {
+        let all_offered = self.oracle.transfers.len() == self.plan.transfers.len();
+        if self.closing || !all_offered || !self.oracle.all_ended() {
+            return Ok(());
+        }
+        self.closing = true;
+        let now = self.world.instant();
+        if let Some(connection) = &mut self.hosts[0].connection {
+            connection.close(now, None);
+        }
+        self.drain(Side::Inviter)
+    }
+
+    fn happen(&mut self, happening: Happening) -> Result<(), Broken> {
+        match happening {
+            Happening::Deliver { to, channel, message, sent_step } => {
+                self.deliver(to, channel, message, sent_step)
+            }
+            Happening::Storage { side, request } => self.carry_out(side, request),
+            Happening::Timer { side, generation } => self.wake(side, generation),
+            Happening::Offer { planned } => self.offer(planned),
+            Happening::Answer { side, transfer } => self.answer(side, transfer),
+            Happening::Fault { place } => self.fault(place),
+            Happening::Resume { side, transfer } => self.resume(side, transfer),
+            Happening::Noticed { side } => self.transport_closed(side),
+        }
+    }
+
+    fn deliver(
+        &mut self,
+        to: Side,
+        channel: Channel,
+        mut message: Vec<u8>,
+        sent_step: u64,
+    ) -> Result<(), Broken> {
+        let now = self.world.instant();
+        let Some(connection) = self.hosts[to.place()].connection.as_mut().filter(|_| !self.cut)
+        else {
+            return Ok(());
+        };
+        self.links[to.peer().place()].arrived(channel, message.len());
+        let header = wire::header(&message).filter(|_| connection.is_established());
+        connection.handle_message(now, channel, &mut message);
+        if self.draw.chance(EARLY_PERMILLE) {
+            connection.handle_timeout(now); // Calling it early is harmless.
+        }
+        if let Some((_, counter)) = header.filter(|_| connection.is_established()) {
+            self.watch.on_record(to, channel, counter);
+            let (oracle, watch) = (&mut self.oracle, &mut self.watch);
+            wire::frames(&message, channel, |frame, payload| {
+                watch.on_frame(frame);
+                oracle.on_frame(to, frame, payload, sent_step)
+            })?;
+        }
+        self.drain(to)?;
+        // There is room again.
+        self.drain(to.peer())
+    }
+
+    fn carry_out(&mut self, side: Side, request: StorageRequest) -> Result<(), Broken> {
+        let now = self.world.instant();
+        let host = &mut self.hosts[side.place()];
+        host.requests -= 1;
+        let Some(connection) = &mut host.connection else { return Ok(()) };
+        let (reply, effect) = host.disk.carry_out(request);
+        self.watch.on_effect(self.world.now(), side, &effect, &self.oracle);
+        self.oracle.on_effect(side, &effect, &host.disk, self.step)?;
+        let Some(reply) = reply else { return Ok(()) };
+        match &reply {
+            StorageReply::Read { transfer, buf, .. } => {
+                self.oracle.on_answered(side, *transfer, true, buf.len() as u64);
+            }
+            StorageReply::Written { transfer, buf, .. } => {
+                self.oracle.on_answered(side, *transfer, false, buf.len() as u64);
+            }
+            _ => {}
+        }
+        if let Err(error) = connection.handle_storage(now, reply) {
+            return broken("answers are to what was asked", format!("{side:?}: {error}"));
+        }
+        self.drain(side)
+    }
+
+    fn wake(&mut self, side: Side, generation: u64) -> Result<(), Broken> {
+        let mut now = self.world.instant();
+        if self.plan.planted == Some(Planted::ClockBehind) {
+            now -= std::time::Duration::from_millis(1);
+        }
+        let host = &mut self.hosts[side.place()];
+        let Some(connection) = &mut host.connection else { return Ok(()) };
+        if host.generation != generation {
+            return Ok(());
+        }
+        host.timer = None;
+        let before = connection.poll_timeout();
+        connection.handle_timeout(now);
+        self.watch.on_wake(self.world.now(), side);
+        self.drain(side)?;
+        let host = &self.hosts[side.place()];
+        let after = host.connection.as_ref().and_then(Connection::poll_timeout);
+        self.check_spin(side, before, after)
+    }
+
+    /// A wake-up at the time that a timer named must change the timer.
+    fn check_spin(
+        &mut self,
+        side: Side,
+        before: Option<(std::time::Instant, TimerKind)>,
+        after: Option<(std::time::Instant, TimerKind)>,
+    ) -> Result<(), Broken> {
+        let now = self.world.now();
+        self.steps_at_now = match self.steps_at_now {
+            (at, count) if at == now => (at, count + 1),
+            _ => (now, 1),
+        };
+        if (after.is_some() && before == after) || self.steps_at_now.1 > TIMERS_AT_ONCE {
+            let kind = after.map(|(_, kind)| kind);
+            return broken("a timer does not spin", format!("{side:?}: {kind:?}"));
+        }
+        Ok(())
+    }
+
+    /// Drains a connection in the order that its contract names, and plans its
+    /// next wake-up.
+    fn drain(&mut self, side: Side) -> Result<(), Broken> {
+        loop {
+            let mut busy = false;
+            while let Some(event) = self.connection(side).and_then(Connection::poll_event) {
+                busy = true;
+                self.on_event(side, &event)?;
+            }
+            while let Some(request) = self.connection(side).and_then(Connection::poll_storage) {
+                busy = true;
+                self.request(side, request)?;
+            }
+            while self.transmit(side)? {
+                busy = true;
+            }
+            if !busy {
+                break;
+            }
+        }
+        let host = &mut self.hosts[side.place()];
+        let Some(connection) = &host.connection else { return Ok(()) };
+        for facts in self.oracle.transfers.keys().copied().collect::<Vec<_>>() {
+            if let Some(progress) = connection.progress(facts) {
+                self.oracle.on_progress(side, facts, progress)?;
+            }
+        }
+        let due = connection.poll_timeout().map(|(at, _)| self.world.micros(at));
+        if due != host.timer {
+            host.timer = due;
+            host.generation += 1;
+            if let Some(at) = due {
+                let generation = host.generation;
+                self.world.schedule(at, Happening::Timer { side, generation });
+            }
+        }
+        Ok(())
+    }
+
+    fn connection(&mut self, side: Side) -> Option<&mut Connection> {
+        self.hosts[side.place()].connection.as_mut()
+    }
+
+    fn on_event(&mut self, side: Side, event: &Event) -> Result<(), Broken> {
+        self.watch.on_event(self.world.now(), side, event, &self.oracle, self.plan);
+        let host = &mut self.hosts[side.place()];
+        self.oracle.on_event(side, event, &host.disk)?;
+        match event {
+            Event::Established { .. } => {
+                host.established = true;
+                for planned in std::mem::take(&mut host.waiting) {
+                    self.world.schedule(self.world.now(), Happening::Offer { planned });
+                }
+                Ok(())
+            }
+            Event::Offered { transfer } => self.offered(side, *transfer),
+            _ => Ok(()),
+        }
+    }
+
+    fn request(&mut self, side: Side, request: StorageRequest) -> Result<(), Broken> {
+        self.oracle.on_request(side, &request)?;
+        let host = &mut self.hosts[side.place()];
+        host.requests += 1;
+        let transfer = match &request {
+            StorageRequest::Read { transfer, .. }
+            | StorageRequest::Write { transfer, .. }
+            | StorageRequest::Sync { transfer }
+            | StorageRequest::Commit { transfer, .. }
+            | StorageRequest::Discard { transfer, .. } => *transfer,
+        };
+        let at = host.disk.done_at(self.world.now(), transfer);
+        self.world.schedule(at, Happening::Storage { side, request });
+        Ok(())
+    }
+
+    /// Hands one message over to the link. Returns whether there was one.
+    fn transmit(&mut self, side: Side) -> Result<bool, Broken> {
+        let now = self.world.instant();
+        let link = &mut self.links[side.place()];
+        let host = &mut self.hosts[side.place()];
+        let Some(connection) = &mut host.connection else { return Ok(false) };
+        let mut room = [0; 4];
+        for channel in Channel::ALL {
+            room[usize::from(channel.id())] = link.room(channel);
+            connection.handle_writable(channel, link.room(channel));
+        }
+        let Some(transmit) = connection.poll_transmit(now, &mut self.buf) else {
+            return Ok(false);
+        };
+        let (channel, room) = (transmit.channel, room[usize::from(transmit.channel.id())]);
+        if room < 32 * 1024 {
+            self.watch.meet(Sometimes::ChannelFull);
+        }
+        host.sent += 1;
+        let nth = host.sent;
+        let mut message = std::mem::take(&mut self.buf);
+        self.send(side, channel, &message, room, nth)?;
+        message.clear();
+        self.buf = message;
+        Ok(true)
+    }
+
+    fn send(
+        &mut self,
+        side: Side,
+        channel: Channel,
+        message: &[u8],
+        room: usize,
+        nth: u64,
+    ) -> Result<(), Broken> {
+        let mut copies = vec![0];
+        let mut message = message.to_vec();
+        if nth >= self.planted_at {
+            match self.plan.planted {
+                Some(Planted::MessageFlipped) => message.iter_mut().last().map_or((), |b| *b ^= 1),
+                Some(Planted::MessageLost) if channel == Channel::File => copies.clear(),
+                Some(Planted::MessageTwice) if channel.is_ordered() => copies.push(0),
+                Some(Planted::MessageOvertaken)
+                    if channel.is_ordered() && nth.is_multiple_of(2) =>
+                {
+                    copies = vec![400_000];
+                }
+                Some(Planted::CounterRepeated) => {
+                    self.oracle.on_transmit(side, channel, &message, room)?;
+                }
+                _ => {}
+            }
+        }
+        let now = self.world.now();
+        self.watch.on_transmit(now, side, channel, &message);
+        self.oracle.on_transmit(side, channel, &message, room)?;
+        let Some(at) = self.links[side.place()].send(now, channel, message.len()) else {
+            return Ok(());
+        };
+        for later in copies {
+            let (to, message, sent_step) = (side.peer(), message.clone(), self.step);
+            self.world.schedule(at + later, Happening::Deliver { to, channel, message, sent_step });
+        }
+        Ok(())
+    }
+}
+
+fn config(plan: &Plan) -> Config {
+    let binding = TransportBinding { initiator: vec![1; 32], responder: vec![2; 32] };
+    let mut config = Config::new(Auth::Psk(Secret32::new([7; 32])), binding);
+    config.chunk_log2 = plan.knobs.chunk_log2;
+    config.piece_log2 = plan.knobs.piece_log2;
+    let offer_expiry = std::time::Duration::from_micros(plan.knobs.offer_expiry_us);
+    config.timers = Timers { offer_expiry, ..Timers::default() };
+    config
+}

@@ -1,0 +1,247 @@
+//! What the people at both ends do, and what befalls them: offers, answers, and
+//! the faults of the plan that happen at a moment.
+
+use std::rc::Rc;
+
+use passel_proto::connection::Event;
+use passel_proto::error::{Blame, Error, ErrorCode};
+use passel_proto::frame::EntryRange;
+use passel_proto::ids::{FileIndex, TransferId};
+use passel_proto::manifest::{Entry, EntryKind, Manifest, ManifestBuilder, ManifestError};
+use passel_proto::path::SafePath;
+use passel_proto::tree::{TreeBuilder, leaf_hash};
+
+use super::{Happening, Run};
+use crate::oracle::{Broken, Facts, broken};
+use crate::plan::{Answer, Fault, Side, TransferPlan};
+use crate::rng::Draw;
+use crate::sometimes::Sometimes;
+
+type Sources = Vec<Option<Rc<[u8]>>>;
+
+impl Run<'_> {
+    pub(super) fn offer(&mut self, planned: usize) -> Result<(), Broken> {
+        let transfer = &self.plan.transfers[planned];
+        let (side, chunk_log2) = (transfer.from, self.plan.knobs.chunk_log2);
+        let now = self.world.instant();
+        let host = &mut self.hosts[side.place()];
+        let Some(connection) = &mut host.connection else { return Ok(()) };
+        if !host.established {
+            host.waiting.push_back(planned);
+            return Ok(());
+        }
+        if !connection.is_established() {
+            return Ok(()); // Over before it was this transfer's turn.
+        }
+        let sources = sources(self.plan.seed, planned, transfer);
+        let Ok(manifest) = manifest(&sources, transfer.roots, 1 << chunk_log2) else {
+            return broken("the plan can be run", "its manifest is refused");
+        };
+        let id = match connection.offer(now, manifest.clone(), "") {
+            Ok(id) => id,
+            Err(error) => return broken("an offer can be made", error.to_string()),
+        };
+        for (place, source) in sources.iter().enumerate() {
+            if let Some(source) = source {
+                host.disk.sources.insert((id, index(place)), Rc::clone(source));
+            }
+        }
+        let facts = Facts::new(planned, side, manifest, sources, chunk_log2);
+        self.oracle.transfers.insert(id, facts);
+        self.drain(side)
+    }
+
+    /// An offer has reached its receiver, who will answer it.
+    pub(super) fn offered(&mut self, side: Side, id: TransferId) -> Result<(), Broken> {
+        let manifest =
+            self.connection(side).and_then(|connection| connection.manifest(id).cloned());
+        let Some(facts) = self.oracle.transfers.get_mut(&id).filter(|facts| facts.from != side)
+        else {
+            return broken("transfers are offered first", format!("{id:?} is not known"));
+        };
+        if manifest.as_deref() != Some(&facts.manifest) {
+            return broken("the manifest is the one that was offered", format!("{id:?}"));
+        }
+        facts.seen = true;
+        let transfer = &self.plan.transfers[facts.planned];
+        if transfer.answer != Answer::Silence {
+            let at = self.world.now() + transfer.answer_after_us;
+            self.world.schedule(at, Happening::Answer { side, transfer: id });
+        }
+        Ok(())
+    }
+
+    pub(super) fn answer(&mut self, side: Side, id: TransferId) -> Result<(), Broken> {
+        let now = self.world.instant();
+        let Some(facts) = self.oracle.transfers.get_mut(&id) else { return Ok(()) };
+        let answer = &self.plan.transfers[facts.planned].answer;
+        let host = &mut self.hosts[side.place()];
+        let Some(connection) = &mut host.connection else { return Ok(()) };
+        if !connection.is_established() || connection.manifest(id).is_none() {
+            return Ok(()); // The offer is over.
+        }
+        let entries = facts.manifest.len();
+        let answered = match answer {
+            Answer::Reject => {
+                let declined = ErrorCode::Declined;
+                let error = Error::new(Blame::Circumstance, declined, "not wanted");
+                connection.reject(now, id, error)
+            }
+            Answer::EverySecond => {
+                facts.accept((0..entries).map(|entry| entry % 2 == 0).collect());
+                let wanted = (0..entries).step_by(2).map(|first| EntryRange { first, count: 1 });
+                connection.accept(now, id, Some(wanted.collect()))
+            }
+            Answer::All | Answer::Silence => {
+                facts.accept(vec![true; entries as usize]);
+                connection.accept(now, id, None)
+            }
+        };
+        if let Err(error) = answered {
+            return broken("an offer can be answered", error.to_string());
+        }
+        self.drain(side)
+    }
+
+    pub(super) fn fault(&mut self, place: usize) -> Result<(), Broken> {
+        let plan = self.plan;
+        let now = self.world.instant();
+        self.watch.on_fault(self.world.now(), &plan.faults[place], &self.oracle);
+        match plan.faults[place] {
+            Fault::Cut { .. } => {
+                self.cut = true;
+                self.transport_closed(Side::Inviter)?;
+                self.transport_closed(Side::Joiner)
+            }
+            Fault::Crash { side, notice_us, .. } => self.crash(side, notice_us),
+            Fault::Cancel { side, transfer, .. } => {
+                let Some(id) = self.oracle.planned(transfer) else { return Ok(()) };
+                let Some(connection) = self.connection(side) else { return Ok(()) };
+                if !connection.is_established() || connection.progress(id).is_none() {
+                    return Ok(());
+                }
+                let cancelled = ErrorCode::Cancelled;
+                let error = Error::new(Blame::Circumstance, cancelled, "not wanted any more");
+                if let Err(error) = connection.cancel(now, id, error) {
+                    return broken("a transfer can be cancelled", error.to_string());
+                }
+                self.drain(side)
+            }
+            Fault::Pause { side, transfer, for_us, .. } => self.pause(side, transfer, for_us),
+            Fault::Close { side, .. } => {
+                if let Some(connection) = self.connection(side) {
+                    connection.close(now, None);
+                }
+                self.drain(side)
+            }
+            Fault::Partition { .. }
+            | Fault::DiskFull { .. }
+            | Fault::DiskError { .. }
+            | Fault::SlowDisk { .. } => Ok(()),
+        }
+    }
+
+    fn pause(&mut self, side: Side, planned: usize, for_us: u64) -> Result<(), Broken> {
+        let now = self.world.instant();
+        let Some(id) = self.oracle.planned(planned) else { return Ok(()) };
+        let Some(connection) = self.connection(side) else { return Ok(()) };
+        if connection.pause(now, id).is_err() {
+            return Ok(()); // Over, not accepted yet, or paused already.
+        }
+        let step = self.step;
+        if let Some(facts) = self.oracle.transfers.get_mut(&id).filter(|facts| facts.from == side) {
+            facts.paused = Some((step, u64::MAX));
+        }
+        self.watch.meet(Sometimes::Paused);
+        let at = self.world.now() + for_us;
+        self.world.schedule(at, Happening::Resume { side, transfer: id });
+        self.drain(side)
+    }
+
+    pub(super) fn resume(&mut self, side: Side, id: TransferId) -> Result<(), Broken> {
+        let (now, step) = (self.world.instant(), self.step);
+        let Some(connection) = self.connection(side) else { return Ok(()) };
+        if !connection.is_established() || connection.progress(id).is_none() {
+            return Ok(());
+        }
+        if let Err(error) = connection.resume(now, id) {
+            return broken("a pause can be ended", error.to_string());
+        }
+        if let Some(facts) = self.oracle.transfers.get_mut(&id).filter(|facts| facts.from == side) {
+            facts.paused = facts.paused.map(|(from, _)| (from, step));
+        }
+        self.drain(side)
+    }
+
+    fn crash(&mut self, side: Side, notice_us: Option<u64>) -> Result<(), Broken> {
+        let host = &mut self.hosts[side.place()];
+        if host.connection.take().is_none() {
+            return Ok(());
+        }
+        self.watch.on_crash(side, &host.disk);
+        host.disk.crash(&mut Draw::new(self.plan.seed, "crash"));
+        self.oracle.on_crash(side, &host.disk)?;
+        if let Some(after) = notice_us {
+            let at = self.world.now() + after;
+            self.world.schedule(at, Happening::Noticed { side: side.peer() });
+        }
+        Ok(())
+    }
+
+    pub(super) fn transport_closed(&mut self, side: Side) -> Result<(), Broken> {
+        if let Some(connection) = self.connection(side) {
+            connection.handle_transport_closed(None);
+        }
+        self.drain(side)
+    }
+}
+
+fn index(place: usize) -> FileIndex {
+    FileIndex(u32::try_from(place).unwrap_or(u32::MAX))
+}
+
+/// The content of every file, which depends on the seed and its place alone.
+fn sources(seed: u64, planned: usize, transfer: &TransferPlan) -> Sources {
+    let source = |(place, size): (usize, &Option<u64>)| {
+        let mut bytes = vec![0; usize::try_from((*size)?).unwrap_or(0)];
+        Draw::new(seed, &format!("content {planned} {place}")).fill(&mut bytes);
+        Some(bytes.into())
+    };
+    transfer.entries.iter().enumerate().map(source).collect()
+}
+
+fn manifest(sources: &Sources, roots: bool, chunk: usize) -> Result<Manifest, ManifestError> {
+    let mut builder = ManifestBuilder::new();
+    let mut directory = String::new();
+    for (place, source) in sources.iter().enumerate() {
+        let (path, kind) = match source {
+            None => {
+                directory = format!("e{place:04}/");
+                (format!("e{place:04}"), EntryKind::Directory)
+            }
+            Some(source) => {
+                let size = Some(source.len() as u64);
+                let root = roots.then(|| root(source, chunk));
+                let kind = EntryKind::File { size, executable: false, mime: None, root };
+                (format!("{directory}e{place:04}"), kind)
+            }
+        };
+        let path = SafePath::parse(&path)?;
+        builder.push(&Entry { path, kind, modified: None })?;
+    }
+    builder.finish()
+}
+
+fn root(source: &[u8], chunk: usize) -> [u8; 32] {
+    let mut tree = TreeBuilder::new();
+    source.chunks(chunk).for_each(|chunk| tree.push(leaf_hash(chunk)));
+    tree.root()
+}
+
+/// Whether the event ends a transfer.
+pub(super) fn ends(event: &Event) -> Option<TransferId> {
+    match event {
+        Event::Completed { transfer, .. } | Event::Ended { transfer, .. } => Some(*transfer),
+        _ => None,
+    }
+}

@@ -1,0 +1,249 @@
+//! Watches a run without a say in it: hashes, the trace, and which of the
+//! conditions were met that a swarm must meet.
+
+use std::collections::BTreeMap;
+
+use passel_proto::connection::Event;
+use passel_proto::error::ErrorCode;
+use passel_proto::frame::Frame;
+use passel_proto::ids::Channel;
+
+use super::people::ends;
+use crate::disk::{Disk, Effect};
+use crate::hash::RunHash;
+use crate::oracle::{Ending, Oracle};
+use crate::outcome::{Outcome, Violation};
+use crate::plan::{Fault, Plan, Side};
+use crate::sometimes::{Met, Sometimes};
+
+#[derive(Debug)]
+pub(super) struct Watch {
+    semantic: RunHash,
+    wire: RunHash,
+    met: Met,
+    trace: Option<Vec<String>>,
+    /// The newest record of each side's file channel.
+    newest: BTreeMap<Side, u64>,
+    partitioned: bool,
+}
+
+impl Watch {
+    pub(super) fn new(traced: bool) -> Self {
+        Self {
+            semantic: RunHash::default(),
+            wire: RunHash::default(),
+            met: Met::new(),
+            trace: traced.then(Vec::new),
+            newest: BTreeMap::new(),
+            partitioned: false,
+        }
+    }
+
+    pub(super) fn outcome(
+        self,
+        seed: u64,
+        violation: Option<Violation>,
+        virtual_us: u64,
+        steps: u64,
+    ) -> Outcome {
+        Outcome {
+            seed,
+            violation,
+            semantic_hash: self.semantic.hex(),
+            wire_hash: self.wire.hex(),
+            virtual_us,
+            steps,
+            met: self.met,
+            trace: self.trace.unwrap_or_default(),
+        }
+    }
+
+    pub(super) fn meet(&mut self, condition: Sometimes) {
+        self.met.insert(condition);
+    }
+
+    fn note(&mut self, now: u64, what: &str) {
+        self.semantic.number(now);
+        self.semantic.bytes(what.as_bytes());
+        if let Some(trace) = &mut self.trace {
+            trace.push(format!("{now:>12} {what}"));
+        }
+    }
+
+    pub(super) fn on_transmit(&mut self, now: u64, side: Side, channel: Channel, message: &[u8]) {
+        self.wire.number(now << 3 | u64::from(channel.id()) << 1 | side.place() as u64);
+        self.wire.bytes(message);
+        if let Some(trace) = &mut self.trace {
+            let (name, len) = (channel.name(), message.len());
+            trace.push(format!("{now:>12} {side:?} sends {len} bytes on {name}"));
+        }
+    }
+
+    pub(super) fn on_record(&mut self, to: Side, channel: Channel, counter: u64) {
+        if channel == Channel::File {
+            let newest = self.newest.entry(to).or_default();
+            if counter < *newest {
+                self.met.insert(Sometimes::OutOfOrder);
+            }
+            *newest = counter.max(*newest);
+        }
+    }
+
+    pub(super) fn on_frame(&mut self, frame: &Frame) {
+        match frame {
+            Frame::Credit(_) => self.meet(Sometimes::CreditRaised),
+            Frame::Ping(_) => self.meet(Sometimes::Ping),
+            _ => {}
+        }
+    }
+
+    pub(super) fn on_wake(&mut self, now: u64, side: Side) {
+        self.note(now, if side == Side::Inviter { "inviter wakes" } else { "joiner wakes" });
+    }
+
+    pub(super) fn on_effect(&mut self, now: u64, side: Side, effect: &Effect, oracle: &Oracle) {
+        if *effect == Effect::None {
+            return;
+        }
+        self.note(now, &format!("{side:?} {effect:?}"));
+        if let Effect::Committed { place, size, .. } = effect {
+            match (oracle.is_directory(*place), size) {
+                (true, _) => self.meet(Sometimes::Directory),
+                (false, 0) => self.meet(Sometimes::EmptyFile),
+                (false, _) => {}
+            }
+            let facts = oracle.transfers.get(&place.0);
+            let kind = facts.and_then(|f| f.manifest.entry(place.1)).map(|entry| entry.kind);
+            if let Some(passel_proto::manifest::EntryKind::File { root: Some(_), .. }) = kind {
+                self.meet(Sometimes::PromisedRoot);
+            }
+        }
+    }
+
+    /// A fault that happens at a moment.
+    pub(super) fn on_fault(&mut self, now: u64, fault: &Fault, oracle: &Oracle) {
+        self.note(now, &format!("{fault:?}"));
+        let active = |side| oracle.active(side).count() > 0;
+        match fault {
+            Fault::Cut { .. } if active(Side::Inviter) => self.meet(Sometimes::CutInTransfer),
+            Fault::Close { side, .. } if active(*side) => self.meet(Sometimes::ClosedInTransfer),
+            Fault::Crash { side, .. } => {
+                for facts in oracle.active(*side) {
+                    let sender = facts.from == *side;
+                    self.meet(if sender {
+                        Sometimes::CrashOfSender
+                    } else {
+                        Sometimes::CrashOfReceiver
+                    });
+                }
+            }
+            Fault::Cancel { side, transfer, .. } => {
+                let planned = |facts: &&crate::oracle::Facts| facts.planned == *transfer;
+                if let Some(facts) = oracle.active(*side).find(planned) {
+                    let sender = facts.from == *side;
+                    self.meet(if sender {
+                        Sometimes::CancelledBySender
+                    } else {
+                        Sometimes::CancelledByReceiver
+                    });
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// A process is about to die.
+    pub(super) fn on_crash(&mut self, _side: Side, disk: &Disk) {
+        if disk.parts.values().any(|part| !part.unsynced.is_empty()) {
+            self.meet(Sometimes::CrashLostWrites);
+        }
+        if disk.finals.values().any(|named| !named.durable) {
+            self.meet(Sometimes::CrashAfterCommit);
+        }
+    }
+
+    pub(super) fn on_event(
+        &mut self,
+        now: u64,
+        side: Side,
+        event: &Event,
+        oracle: &Oracle,
+        plan: &Plan,
+    ) {
+        self.note(now, &format!("{side:?} {event:?}"));
+        let from = |transfer| oracle.transfers.get(transfer).map(|facts| facts.from);
+        match event {
+            Event::Accepted { .. } => {
+                let active: Vec<Side> = oracle.active(side).map(|facts| facts.from).collect();
+                if active.len() > 1 {
+                    let one = active.iter().all(|from| *from == active[0]);
+                    self.meet(if one {
+                        Sometimes::SeveralAtOnce
+                    } else {
+                        Sometimes::BothDirections
+                    });
+                }
+            }
+            Event::FileFailed { error, .. } if !error.from_peer => self.on_file_failed(error.code),
+            Event::Ended { transfer, error } => match error.code {
+                ErrorCode::NoSpace if from(transfer) != Some(side) => {
+                    self.meet(Sometimes::DiskFull);
+                }
+                ErrorCode::StorageFailed => self.meet(Sometimes::SyncFailed),
+                ErrorCode::OfferExpired => self.meet(Sometimes::OfferExpired),
+                ErrorCode::Declined => self.meet(Sometimes::Rejected),
+                _ => {}
+            },
+            Event::Closed { error: Some(error) } => self.on_closed(error.code, plan),
+            _ => {}
+        }
+        if ends(event).is_some() {
+            let over = |fault: &Fault| match fault {
+                Fault::Partition { at_us, for_us } => (at_us + for_us) <= now && *for_us > 100_000,
+                _ => false,
+            };
+            let completed = matches!(event, Event::Completed { .. });
+            if completed && plan.faults.iter().any(over) {
+                self.partitioned = true;
+            }
+        }
+    }
+
+    fn on_file_failed(&mut self, code: ErrorCode) {
+        match code {
+            ErrorCode::SourceUnreadable | ErrorCode::SourceChanged => {
+                self.meet(Sometimes::FileFailedAtSender);
+            }
+            _ => self.meet(Sometimes::FileFailedAtReceiver),
+        }
+    }
+
+    fn on_closed(&mut self, code: ErrorCode, plan: &Plan) {
+        let crashes = plan.faults.iter().any(|fault| matches!(fault, Fault::Crash { .. }));
+        match code {
+            ErrorCode::HandshakeTimeout => self.meet(Sometimes::HandshakeTimeout),
+            ErrorCode::IdleTimeout if crashes => self.meet(Sometimes::CrashThenIdle),
+            ErrorCode::IdleTimeout => self.meet(Sometimes::PartitionThenIdle),
+            _ => {}
+        }
+    }
+
+    /// The run has passed.
+    pub(super) fn on_end(&mut self, oracle: &Oracle) {
+        for facts in oracle.transfers.values() {
+            if let Some(Ending::Completed(completion)) = facts.ending(facts.from) {
+                self.meet(if completion.failed == 0 {
+                    Sometimes::CompletedWhole
+                } else {
+                    Sometimes::CompletedInPart
+                });
+                if facts.wanted_totals().0 < facts.manifest.files() {
+                    self.meet(Sometimes::AcceptedInPart);
+                }
+                if self.partitioned {
+                    self.meet(Sometimes::PartitionOutlived);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! Tier T0 as a whole: a bounded swarm, equal runs for equal plans, planted
+//! bugs that must be found, and the plans that once failed.
+
+#![allow(clippy::unwrap_used)] // a test that fails says so
+
+use std::collections::BTreeSet;
+
+use passel_sim::swarm::{Choice, SwarmOutcome, swarm};
+use passel_sim::{Fault, Plan, Planted, RunReport, Side, missed, run, shrink};
+
+/// Seeds within which a planted bug must be found.
+const SEEDS_TO_FIND: u64 = 60;
+
+#[test]
+fn a_swarm_holds_every_invariant_and_meets_nearly_every_condition() {
+    let outcome = swarm(0..600, 2, Choice::default());
+    assert_eq!(outcome.failures, []);
+    assert_eq!((outcome.seeds, outcome.twice), (600, 12));
+    let missed = missed(&outcome.met);
+    assert!(missed.len() <= 2, "never met: {missed:?}");
+}
+
+#[test]
+fn equal_plans_have_equal_runs_on_any_thread_and_other_seeds_other_ones() {
+    let hashes = || -> Vec<(String, String)> {
+        let outcomes = (0..40).map(|seed| run(&Plan::from_seed(seed), false));
+        outcomes.map(|outcome| (outcome.semantic_hash, outcome.wire_hash)).collect()
+    };
+    let here = hashes();
+    let there: Vec<_> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..2).map(|_| scope.spawn(hashes)).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    assert_eq!(there, [here.clone(), here.clone()]);
+    let wire: BTreeSet<&String> = here.iter().map(|(_, wire)| wire).collect();
+    assert_eq!(wire.len(), here.len());
+}
+
+/// Pinned, so that another build, machine or process is compared with this one.
+/// They change with the protocol and with what is drawn; then they are set anew.
+#[test]
+fn the_smallest_run_is_the_same_everywhere() {
+    let outcome = run(&Plan::smallest(7), false);
+    let hashes = (outcome.semantic_hash.as_str(), outcome.wire_hash.as_str());
+    assert_eq!(hashes, ("390ebe5676c80ef3", "5cafe5efee6fb2dc"));
+}
+
+#[test]
+fn the_number_of_threads_changes_nothing() {
+    let of = |threads| swarm(0..60, threads, Choice::default());
+    let sorted = |mut outcome: SwarmOutcome| {
+        outcome.failures.sort_by_key(|failure| failure.seed);
+        outcome
+    };
+    assert_eq!(sorted(of(1)), sorted(of(3)));
+}
+
+#[test]
+fn a_trace_changes_nothing_and_tells_every_event() {
+    let plan = Plan::smallest(1);
+    let (silent, mut traced) = (run(&plan, false), run(&plan, true));
+    let trace = std::mem::take(&mut traced.trace);
+    assert_eq!(silent, traced);
+    let told = |what: &str| trace.iter().any(|line| line.contains(what));
+    assert!(told("Established") && told("Completed") && told("Closed") && told("sends"));
+}
+
+#[test]
+fn every_planted_bug_is_found_and_by_the_invariant_that_it_breaks() {
+    for &planted in Planted::ALL {
+        let choice = Choice { planted: Some(planted), ..Choice::default() };
+        let found = (0..SEEDS_TO_FIND).find_map(|seed| run(&choice.plan(seed), false).violation);
+        let found = found.map(|violation| violation.broken.invariant);
+        let accused = Some("nothing fails without a cause");
+        let expected: &[Option<&str>] = match planted {
+            Planted::SyncForgotten | Planted::SyncLate => &[
+                Some("what is acknowledged is durable"),
+                Some("what has its name is durable"),
+                Some("a receipt counts what is stored"),
+            ],
+            Planted::WriteFlipped | Planted::WriteMisplaced => {
+                &[Some("what has its name is its source"), Some("what is acknowledged is durable")]
+            }
+            Planted::ReplyLost | Planted::MessageLost => &[Some("everything ends")],
+            Planted::VisibleEarly => &[Some("only what is committed is visible")],
+            Planted::DiscardIgnored => &[Some("no part is left behind")],
+            Planted::ReadFlipped => &[Some("what is written is of the source"), accused],
+            Planted::MessageFlipped | Planted::MessageTwice | Planted::MessageOvertaken => {
+                &[accused]
+            }
+            Planted::CounterRepeated => &[Some("a nonce is used once")],
+            Planted::ClockBehind => &[Some("a timer does not spin")],
+        };
+        assert!(expected.contains(&found), "{planted:?}: {found:?}");
+    }
+}
+
+#[test]
+fn a_failing_plan_shrinks_to_what_it_needs() {
+    // One fault leaves a part behind; the others have no share in it.
+    let failing = |seed| {
+        let mut plan = Plan::from_seed(seed);
+        plan.planted = Some(Planted::DiscardIgnored);
+        plan.faults.push(Fault::SlowDisk {
+            side: Side::Joiner,
+            at_us: 0,
+            for_us: 1_000_000,
+            request_us: 1000,
+        });
+        plan.faults.push(Fault::Partition { at_us: 100_000, for_us: 1000 });
+        let fails = run(&plan, false).violation;
+        fails
+            .is_some_and(|found| found.broken.invariant == "no part is left behind")
+            .then_some(plan)
+    };
+    let plan = (0..400).find_map(failing).unwrap();
+    let small = shrink::shrink(&plan, 2000).unwrap();
+    assert_eq!(small.transfers.len(), 1, "{small:?}");
+    assert_eq!(small.faults.len(), 1, "{small:?}");
+    assert!(small.bytes() <= plan.bytes() && small.transfers[0].entries.len() <= 2, "{small:?}");
+    for place in 0..small.faults.len() {
+        let mut less = small.clone();
+        less.faults.remove(place);
+        assert!(run(&less, false).passed(), "fault {place} is not needed: {small:?}");
+    }
+    assert!(shrink::shrink(&Plan::smallest(1), 10).is_none(), "a plan that passes has no less");
+}
+
+#[test]
+fn plans_that_once_failed_pass() {
+    let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/regressions");
+    let mut count = 0;
+    for entry in std::fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        let plan = Plan::parse(&std::fs::read_to_string(&path).unwrap()).unwrap();
+        let outcome = run(&plan, false);
+        assert!(outcome.passed(), "{}: {:?}", path.display(), outcome.violation);
+        count += 1;
+    }
+    assert!(count > 0);
+}
+
+#[test]
+fn a_report_has_the_fields_that_others_read() {
+    let report: RunReport = run(&Plan::smallest(1), false).report(0.5);
+    let json = serde_json::to_value(report).unwrap();
+    for field in ["seed", "commit", "verdict", "semantic_hash", "wire_hash", "virtual_s", "real_s"]
+    {
+        assert!(!json[field].is_null(), "{field}");
+    }
+    assert_eq!((json["verdict"].as_str(), json["real_s"].as_f64()), (Some("pass"), Some(0.5)));
+}
