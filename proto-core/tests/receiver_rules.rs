@@ -66,7 +66,7 @@ fn bytes_that_are_no_frames_end_the_connection() {
         (&[0x1c, 2, 1, 1], ErrorCode::Malformed),      // WF-TRAILING
         (&[0x1c, 3, 251, 1, 0], ErrorCode::Malformed), // WF-CANONICAL: overlong
         (&[251, 0x1c, 0, 1, 1], ErrorCode::Malformed), // WF-CANONICAL: overlong type
-        (&[0x7f, 252, 1, 192, 0, 0], ErrorCode::Malformed), // WF-FRAME-LENGTH: 49153
+        (&[0x7f, 251, 1, 192], ErrorCode::Malformed),  // WF-FRAME-LENGTH: 49153
         (&[0x7e, 0], ErrorCode::UnknownCriticalFrame), // WF-FRAME-UNKNOWN
         (&[0x0a, 0], ErrorCode::ProtocolViolation),    // WF-FRAME-CHANNEL
         (&[0x14, 4, 0, 0x20, 1, 0xff], ErrorCode::Malformed), // WF-UTF8
