@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use passel_sim::swarm::{Choice, SwarmOutcome, swarm};
+use passel_sim::swarm::{Choice, SEEDS_TO_MEET_ALL, SwarmOutcome, swarm};
 use passel_sim::{Fault, Plan, Planted, RunReport, Side, missed, run, shrink};
 
 /// Seeds within which a planted bug must be found.
@@ -36,13 +36,19 @@ fn equal_plans_have_equal_runs_on_any_thread_and_other_seeds_other_ones() {
     assert_eq!(wire.len(), here.len());
 }
 
-/// Pinned, so that another build, machine or process is compared with this one.
-/// They change with the protocol and with what is drawn; then they are set anew.
 #[test]
-fn the_smallest_run_is_the_same_everywhere() {
-    let outcome = run(&Plan::smallest(7), false);
-    let hashes = (outcome.semantic_hash.as_str(), outcome.wire_hash.as_str());
-    assert_eq!(hashes, ("390ebe5676c80ef3", "5cafe5efee6fb2dc"));
+fn another_process_has_the_same_runs_and_ends_with_a_line_of_json() {
+    for seed in [7, 8] {
+        let mut program = std::process::Command::new(env!("CARGO_BIN_EXE_passel-sim"));
+        let output = program.args(["run", "--json", "--seed", &seed.to_string()]).output().unwrap();
+        assert!(output.status.success());
+        let there: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        let here = serde_json::to_value(run(&Plan::from_seed(seed), false).report(0.0)).unwrap();
+        for field in ["seed", "verdict", "semantic_hash", "wire_hash", "virtual_s", "steps", "met"]
+        {
+            assert_eq!(there[field], here[field], "{field}");
+        }
+    }
 }
 
 #[test]
@@ -93,6 +99,14 @@ fn every_planted_bug_is_found_and_by_the_invariant_that_it_breaks() {
         };
         assert!(expected.contains(&found), "{planted:?}: {found:?}");
     }
+}
+
+#[test]
+fn a_swarm_that_never_met_a_condition_fails() {
+    let missed = |seeds, drawn| SwarmOutcome { seeds, drawn, ..SwarmOutcome::default() };
+    assert!(!missed(SEEDS_TO_MEET_ALL, true).passed());
+    assert!(missed(SEEDS_TO_MEET_ALL - 1, true).passed(), "too few seeds to expect it");
+    assert!(missed(SEEDS_TO_MEET_ALL, false).passed(), "plans that were not drawn");
 }
 
 #[test]

@@ -178,7 +178,7 @@ impl Run<'_> {
         if host.connection.take().is_none() {
             return Ok(());
         }
-        self.watch.on_crash(side, &host.disk);
+        self.watch.on_crash(&host.disk);
         host.disk.crash(&mut Draw::new(self.plan.seed, "crash"));
         self.oracle.on_crash(side, &host.disk)?;
         if let Some(after) = notice_us {

@@ -153,7 +153,7 @@ impl Watch {
     }
 
     /// A process is about to die.
-    pub(super) fn on_crash(&mut self, _side: Side, disk: &Disk) {
+    pub(super) fn on_crash(&mut self, disk: &Disk) {
         if disk.parts.values().any(|part| !part.unsynced.is_empty()) {
             self.meet(Sometimes::CrashLostWrites);
         }
