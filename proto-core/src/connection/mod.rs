@@ -56,8 +56,9 @@ pub struct Transmit {
 /// [`handle_timeout`](Self::handle_timeout) at the latest. `poll_transmit` may
 /// make further events and requests, so drain those again if it gave anything.
 ///
-/// Each channel sends only as much as [`handle_writable`](Self::handle_writable)
-/// said there is room for. The caller owns every buffer: the one that
+/// Each channel sends only while [`handle_writable`](Self::handle_writable) said
+/// that there is room: on `file` for the whole record, on `control` for its
+/// beginning, so that what steers a transfer is never stuck for want of a byte. The caller owns every buffer: the one that
 /// `poll_transmit` fills, the messages given to `handle_message` (opened in
 /// place), and those that travel with storage requests.
 ///

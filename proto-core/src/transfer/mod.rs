@@ -61,8 +61,10 @@ pub struct Progress {
     /// Files that are done: stored under their final names (receiver), or
     /// durable in all their chunks as the receiver says (sender).
     pub files_done: u32,
-    /// Files that failed.
+    /// Entries that failed.
     pub files_failed: u32,
+    /// Bytes of the files that failed, whether or not some of them came.
+    pub bytes_failed: u64,
     /// Chunks that were sent, or asked for, more than once.
     pub chunks_resent: u64,
 }
@@ -74,10 +76,18 @@ pub struct Completion {
     pub delivered: u32,
     /// Files that did not.
     pub failed: u32,
-    /// Bytes that are durable at the receiver.
+    /// Bytes of the files that arrived.
     pub bytes: u64,
     /// The receipt's MAC: the same at both sides, fit to be shown and logged.
     pub receipt: [u8; 32],
+}
+
+impl Progress {
+    /// Counts an entry that failed. `size` is a file's promised length.
+    fn fail(&mut self, size: Option<u64>) {
+        self.files_failed = self.files_failed.saturating_add(1);
+        self.bytes_failed = self.bytes_failed.saturating_add(size.unwrap_or(0));
+    }
 }
 
 impl Completion {
@@ -85,7 +95,7 @@ impl Completion {
         Self {
             delivered: receipt.delivered,
             failed: receipt.failed,
-            bytes: progress.bytes_durable,
+            bytes: progress.bytes_total.saturating_sub(progress.bytes_failed),
             receipt: receipt.mac,
         }
     }

@@ -154,14 +154,10 @@ impl Facts {
         }
     }
 
-    /// Whether the side has a completion with the same receipt and counts. The
-    /// bytes are each side's own count: chunks of a file that failed later are
-    /// in the receiver's, and an acknowledgement that crosses the failure is
-    /// not in the sender's.
+    /// Whether the side has the same completion.
     pub(super) fn agrees(&self, side: Side, completion: &Completion) -> bool {
         let Some(Ending::Completed(other)) = self.ending(side) else { return false };
-        (other.receipt, other.delivered, other.failed)
-            == (completion.receipt, completion.delivered, completion.failed)
+        other == completion
     }
 
     /// Everything that a receipt counts has its name, for good.

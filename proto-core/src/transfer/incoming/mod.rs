@@ -249,7 +249,8 @@ impl Incoming {
     fn give_up(&mut self, file: FileIndex, error: Error, out: &mut Outbox) {
         self.forget_file(file, out);
         self.failed.insert(file, error.code);
-        self.progress.files_failed = self.progress.files_failed.saturating_add(1);
+        let entry = self.manifest.as_ref().and_then(|manifest| manifest.entry(file));
+        self.progress.fail(entry.and_then(|entry| entry.size()));
         out.events.push_back(Event::FileFailed { transfer: self.id, file, error });
     }
 

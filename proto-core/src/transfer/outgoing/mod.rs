@@ -302,8 +302,9 @@ impl Outgoing {
         self.read_ahead.forget(file, dropped);
         self.files.remove(&file);
         self.failed.insert(file.0.into()..u64::from(file.0) + 1);
-        let is_file = self.manifest.entry(file).is_some_and(|entry| !entry.is_directory());
-        self.progress.files_failed = self.progress.files_failed.saturating_add(1);
+        let entry = self.manifest.entry(file);
+        let is_file = entry.as_ref().is_some_and(|entry| !entry.is_directory());
+        self.progress.fail(entry.and_then(|entry| entry.size()));
         if let Some(statements) = &mut self.statements
             && is_file
             && !statements.is_made(file)
