@@ -390,4 +390,83 @@ mod tests {
         }
         assert!(decoded > 1000, "some must get through the form, or this is too wild");
     }
+
+    /// Spoils a valid message in one of the ways in which bytes go wrong.
+    fn spoil(message: &[u8], entropy: &mut Entropy) -> Vec<u8> {
+        let mut bytes = message.to_vec();
+        let [a, b, way, byte] = entropy.array();
+        // Most of a hello is a key, which takes any bytes: the ends matter more.
+        let place = match way % 4 {
+            0 => usize::from(u16::from_le_bytes([a, b])),
+            1 => bytes.len().saturating_sub(1 + usize::from(a) % 48),
+            _ => usize::from(a) % 64,
+        } % bytes.len();
+        match way / 4 % 8 {
+            0 => bytes.truncate(place),
+            1 => bytes.insert(place, byte),
+            2 => drop(bytes.remove(place)),
+            3 => bytes.extend_from_slice(&message[place..]),
+            4 => bytes[place] = [250, 251, 252, 253, 254, 255][usize::from(byte) % 6],
+            5 => bytes.truncate(2 + usize::from(b) % 8),
+            _ => bytes[place] ^= byte | 1,
+        }
+        bytes
+    }
+
+    /// HS-ENCODING: no input makes a decoder panic, and what it takes is the one
+    /// encoding of what it read.
+    fn million<T: Encode + Decode<()> + std::fmt::Debug>(kind: MessageType, value: &T) {
+        let valid = encode(kind, value).unwrap();
+        assert!(decode::<T>(kind, &valid).is_ok());
+        let mut entropy = Entropy::from_seed([kind.to_wire(); 32]);
+        let mut taken = 0;
+        for _ in 0..1_000_000 {
+            let bytes = spoil(&valid, &mut entropy);
+            if let Ok(read) = decode::<T>(kind, &bytes) {
+                assert_eq!(encode(kind, &read).unwrap(), bytes);
+                taken += 1;
+            }
+        }
+        assert!((1000..999_000).contains(&taken), "{kind:?}: {taken} were taken");
+    }
+
+    fn extensions() -> Extensions {
+        List(vec![
+            WireExtension { id: 0x3a7a, body: List(vec![1; 9]) },
+            WireExtension { id: 700, body: List(Vec::new()) },
+        ])
+    }
+
+    #[test]
+    fn a_million_spoiled_hellos_of_an_initiator_harm_nobody() {
+        let value = HelloI {
+            versions: List(vec![0x1a1a, 1]),
+            suites: List(vec![1, 300]),
+            auth: 2,
+            session_id: [3; 16],
+            random: [4; 32],
+            encapsulation_key: [5; ENCAPSULATION_KEY],
+            extensions: extensions(),
+        };
+        million(MessageType::HelloI, &value);
+    }
+
+    #[test]
+    fn a_million_spoiled_hellos_of_a_responder_harm_nobody() {
+        let value = HelloR {
+            version: 1,
+            suite: 1,
+            auth: 2,
+            random: [4; 32],
+            ciphertext: [5; CIPHERTEXT],
+            extensions: extensions(),
+            confirm: [6; CONFIRM_TAG],
+        };
+        million(MessageType::HelloR, &value);
+    }
+
+    #[test]
+    fn a_million_spoiled_confirms_harm_nobody() {
+        million(MessageType::Confirm, &Confirm { confirm: [6; CONFIRM_TAG] });
+    }
 }
