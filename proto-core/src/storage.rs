@@ -104,7 +104,7 @@ pub enum StorageReply {
         file: FileIndex,
         /// The request's offset.
         offset: u64,
-        /// The request's buffer; its content no longer matters.
+        /// The request's buffer, of the same length; its content no longer matters.
         buf: Vec<u8>,
         /// How it went.
         result: Result<(), StorageError>,

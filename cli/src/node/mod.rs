@@ -74,7 +74,7 @@ impl Node {
             entropy.array(),
         );
         let now = Instant::now();
-        let mut endpoint = Endpoint::new(config, now).map_err(|error| local(&error))?;
+        let mut endpoint = Endpoint::new(config, now).map_err(|error| Failure::of_error(&error))?;
         for address in udp.local_candidates().map_err(|error| no_socket(&error))? {
             endpoint.add_local_candidate(address);
         }
@@ -256,8 +256,4 @@ fn no_socket(error: &io::Error) -> Failure {
         format!("no network address can be used: {error}"),
         "Check the network, and the address given with --bind.",
     )
-}
-
-fn local(error: &Error) -> Failure {
-    Failure::of_error(error)
 }

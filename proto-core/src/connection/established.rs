@@ -414,7 +414,7 @@ impl Established {
                 TimerKind::OfferExpiry(id) => self.expire(id),
                 TimerKind::Sync(id) => {
                     if let Ok((incoming, out)) = self.incoming(id) {
-                        incoming.on_timeout(now, out);
+                        incoming.settle(now, out);
                     }
                 }
                 TimerKind::Linger => {

@@ -8,7 +8,7 @@ use crate::ids::TransferId;
 use crate::limits::MAX_REASON_TEXT;
 
 /// Most ranges in one ACCEPT; a longer selection takes several (`TR-ACCEPT-MORE`).
-pub(crate) const MAX_RANGES: usize = 2048;
+pub(crate) const MAX_ACCEPT_RANGES: usize = 2048;
 
 /// Consecutive entries of a manifest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
@@ -46,7 +46,9 @@ impl Body for Accept {
         match &self.selection {
             Selection::All if self.more => Err(CodecError::Invalid),
             Selection::All => Ok(()),
-            Selection::Ranges(ranges) if ranges.len() > MAX_RANGES => Err(CodecError::TooLong),
+            Selection::Ranges(ranges) if ranges.len() > MAX_ACCEPT_RANGES => {
+                Err(CodecError::TooLong)
+            }
             Selection::Ranges(ranges) => {
                 let mut next_free = 0u32;
                 for (place, range) in ranges.iter().enumerate() {

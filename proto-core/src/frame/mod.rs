@@ -17,13 +17,16 @@ mod progress;
 mod reader;
 mod writer;
 
+pub(crate) use answer::MAX_ACCEPT_RANGES;
 pub use answer::{Accept, EntryRange, Reject, Selection};
 pub use data::{Data, FileEnd};
+pub(crate) use end::MAX_LISTED_FAILURES;
 pub use end::{Cancel, Complete, FailedFile, FileFailed, Receipt};
 pub use link::{Close, Ping, Pong};
 pub(crate) use offer::sizes_allowed;
 pub use offer::{ManifestPage, Offer};
 pub use pause::{Pause, Resume};
+pub(crate) use progress::MAX_ACK_RANGES;
 pub use progress::{Ack, AckRange, Credit, Nack};
 pub use reader::FrameReader;
 pub use writer::FrameWriter;

@@ -84,9 +84,14 @@ impl Statements {
         }
     }
 
+    /// Whether there is a statement on every selected file.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.next.is_none()
+    }
+
     /// The digest, once there is a statement on every selected file.
     pub(crate) fn digest(&self) -> Option<[u8; 32]> {
-        self.next.is_none().then(|| self.hasher.clone().finalize().into())
+        self.is_complete().then(|| self.hasher.clone().finalize().into())
     }
 }
 

@@ -27,17 +27,13 @@ use super::{
 use crate::connection::Event;
 use crate::error::{Error, ErrorCode};
 use crate::frame::{
-    Accept, Body, Cancel, Complete, EntryRange, FailedFile, FileFailed, ManifestPage, Offer,
-    Receipt, Reject, Selection,
+    Accept, Body, Cancel, Complete, EntryRange, FailedFile, FileFailed, MAX_ACCEPT_RANGES,
+    MAX_LISTED_FAILURES, ManifestPage, Offer, Receipt, Reject, Selection,
 };
 use crate::ids::{FileIndex, TransferId};
 use crate::limits::TRANSFER_CREDIT;
 use crate::manifest::{EntryKind, Manifest, ManifestBuilder};
 use crate::storage::StorageRequest;
-
-/// Ranges in one ACCEPT, and failures in one RECEIPT: the frames' own limits.
-const RANGES_PER_ACCEPT: usize = 2048;
-const LISTED_FAILURES: usize = 1024;
 
 #[derive(Debug)]
 pub(crate) struct Incoming {
@@ -168,7 +164,7 @@ impl Incoming {
                 return Err(Error::misuse("nothing is selected; reject the offer instead"));
             }
             Some(ranges) => ranges
-                .chunks(RANGES_PER_ACCEPT)
+                .chunks(MAX_ACCEPT_RANGES)
                 .map(|some| Selection::Ranges(some.to_vec()))
                 .collect(),
         };
@@ -304,7 +300,7 @@ impl Incoming {
                 "the COMPLETE does not fit what was sent",
             ));
         }
-        let listed = self.failed.iter().take(LISTED_FAILURES);
+        let listed = self.failed.iter().take(MAX_LISTED_FAILURES);
         let mut receipt = Receipt {
             transfer: self.id,
             delivered: self.progress.files_done,

@@ -10,13 +10,13 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use super::super::statement::Statement;
+use super::super::statement::{Statement, Statements};
 use super::super::storage_failure;
 use super::file::{ReceiveFile, Stage};
 use super::{Incoming, Outbox};
 use crate::connection::Event;
 use crate::error::{Error, ErrorCode};
-use crate::frame::{Ack, AckRange, Data, FileEnd, Nack};
+use crate::frame::{Ack, AckRange, Data, FileEnd, MAX_ACK_RANGES, Nack};
 use crate::ids::FileIndex;
 use crate::limits::{FILE_END_COST, MAX_CHUNK_SENDS_COUNT, MAX_OPEN_FILES_COUNT, timers};
 use crate::manifest::{Entry, EntryKind};
@@ -28,8 +28,6 @@ use crate::tree::leaf_hash;
 const SYNC_BYTES: u64 = 32 << 20;
 /// Files that may wait for a sync before one is due without its timer.
 const SYNC_FILES: usize = 512;
-/// Ranges in one ACK: the frame's own limit.
-const RANGES_PER_ACK: usize = 1024;
 /// Directories whose commit may be under way at one time.
 const COMMITS_AT_ONCE: usize = 64;
 
@@ -334,7 +332,7 @@ impl Incoming {
         for index in durable {
             self.commit_if_durable(index, out);
         }
-        for some in ranges.chunks(RANGES_PER_ACK) {
+        for some in ranges.chunks(MAX_ACK_RANGES) {
             out.control.push_back(Ack { transfer: self.id, ranges: some.to_vec() }.into());
         }
         if !self.storing.written.is_empty() {
@@ -370,19 +368,14 @@ impl Incoming {
         }
     }
 
-    /// Asks storage for whatever has become due.
-    pub(super) fn settle(&mut self, now: Instant, out: &mut Outbox) {
+    /// Asks storage for whatever has become due, be it by news or by the clock.
+    pub(crate) fn settle(&mut self, now: Instant, out: &mut Outbox) {
         if !self.state.is_open() {
             return;
         }
         let idle = self.complete.is_some() && self.storing.writes == 0;
         self.sync_if(now, idle, out);
         self.finish(out);
-    }
-
-    /// The sync timer went off.
-    pub(crate) fn on_timeout(&mut self, now: Instant, out: &mut Outbox) {
-        self.settle(now, out);
     }
 
     /// Asks for a file's final name once all of it is durable.
@@ -416,7 +409,7 @@ impl Incoming {
 
     /// Walks the last steps once all files are settled.
     fn finish(&mut self, out: &mut Outbox) {
-        let all_stated = self.statements.as_ref().is_some_and(|made| made.digest().is_some());
+        let all_stated = self.statements.as_ref().is_some_and(Statements::is_complete);
         if self.storing.end == EndStage::Files
             && self.complete.is_some()
             && all_stated
