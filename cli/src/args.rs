@@ -1,12 +1,20 @@
 //! The command line: which commands and options there are, and their help. What
 //! does not live here: what the commands do.
 
+mod taking;
+
+pub use taking::{Size, TakingArgs};
+
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::num::NonZeroU64;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{ArgAction, Args, Parser, Subcommand};
 use passel_proto::limits::MAX_NOTE;
 use url::Url;
+
+use crate::commands::keeping::parse_duration;
 
 use crate::code::{CODE_VARIABLE, parse_server};
 use crate::exit;
@@ -28,23 +36,45 @@ Examples:
   passel send report.pdf                 one file, through a rendezvous in this program
   passel send photos/ notes.txt          directories with all that is in them
   passel send -- -odd-name               a name that begins with a dash
+  pg_dump base | passel send - --name base.sql
+                                         what another program writes
   passel send --server https://example.org big.iso
                                          meet through that server
+  passel send --sas report.pdf           no secret: both sides compare words instead
+  passel send --limit 5MB/s big.iso      no faster than that
+  passel send --keep big.iso             survives interruptions for a day
   passel send --json big.iso             one JSON object a line, for programs
 
 Nothing is sent before the other side has accepted. Symbolic links and special
-files are left out, with a warning.";
+files in directories are left out, with a warning.";
 
 const RECV: &str = "\
 Examples:
-  passel recv                            asks for the code or link
+  passel recv                            continues what was interrupted, or asks
+                                         for the code or link
   passel recv 7-crystal-clock
   passel recv 'https://example.org/t/0q…#…'
-  passel recv --out ~/Downloads --yes    no questions asked
+  passel recv --out ~/Downloads --yes    no questions asked; files up to 500 MB
+  passel recv --yes --max-file none      files of any size
+  passel recv --only 'photos/*.jpg' --skip '*-draft*'
+                                         a part of it
+  passel recv --deny-type application/x-executable --scan 'clamdscan --fdpass'
+                                         looks into files before they get their names
   PASSEL_CODE=7-crystal-clock passel recv
                                          keeps the code out of the process list
 
-Files that exist are never overwritten: what arrives gets a new name.";
+Files that exist are never overwritten: what arrives gets a new name. A pattern
+matches a path, a name, or a directory with all that is in it. What a rule keeps
+out is said; if nothing is left, the offer is refused with exit code 11. What is
+kept of interrupted transfers lies in PASSEL_STATE, else in ~/.local/state/passel.";
+
+const PSK: &str = "\
+Examples:
+  passel psk work.key                    makes a key that both sides need
+  passel send --psk-file work.key f      with it there is nothing secret to tell
+  passel recv --psk-file work.key
+
+The file is made for its owner's eyes only, and none is overwritten.";
 
 const SERVE: &str = "\
 Examples:
@@ -85,6 +115,9 @@ pub enum Command {
     /// Run a rendezvous server
     #[command(after_help = SERVE)]
     Serve(ServeArgs),
+    /// Make a key for --psk-file
+    #[command(after_help = PSK)]
+    Psk(PskArgs),
     /// Send a file to this computer itself, to see that everything works
     #[command(after_help = DEMO)]
     Demo(DemoArgs),
@@ -96,9 +129,12 @@ pub enum Command {
 /// Arguments of `passel send`.
 #[derive(Debug, Args)]
 pub struct SendArgs {
-    /// Files and directories to offer
+    /// Files, directories and pipes to offer; '-' is standard input
     #[arg(required = true, value_name = "PATH")]
     pub paths: Vec<PathBuf>,
+    /// Send standard input under this name [without it: stdin]
+    #[arg(long, value_name = "NAME", value_parser = parse_name)]
+    pub name: Option<String>,
     /// Meet through this rendezvous server
     #[arg(long, value_name = "URL", env = "PASSEL_SERVER", value_parser = parse_server)]
     pub server: Option<Url>,
@@ -106,15 +142,51 @@ pub struct SendArgs {
     /// [without either: 0.0.0.0:0, any free port]
     #[arg(long, value_name = "ADDR")]
     pub listen: Option<SocketAddr>,
-    /// Use only this local address for the transfer
-    #[arg(long, value_name = "ADDR")]
-    pub bind: Option<IpAddr>,
+    /// How it uses the network.
+    #[command(flatten)]
+    pub net: NetArgs,
     /// Write one JSON object a line to standard output instead of text
     #[arg(long)]
     pub json: bool,
+    /// Use no secret: both sides compare words and digits before anything is offered
+    #[arg(long, conflicts_with = "psk_file")]
+    pub sas: bool,
+    /// Use the key in this file, which the other side has too ('passel psk' makes one)
+    #[arg(long, value_name = "FILE")]
+    pub psk_file: Option<PathBuf>,
+    /// Send no faster than this, in bytes a second: 5MB/s, 800KiB, 2m
+    #[arg(long, value_name = "RATE", value_parser = parse_rate)]
+    pub limit: Option<NonZeroU64>,
+    /// Wait for the receiver after an interruption, and continue when the same
+    /// command is run again; for so long, such as 30m or 7d [without a value: 24h]
+    #[arg(
+        long, value_name = "DURATION", value_parser = parse_duration,
+        num_args = 0..=1, require_equals = true, default_missing_value = "24h"
+    )]
+    pub keep: Option<Duration>,
     /// A line for the person on the other side
     #[arg(long, value_name = "TEXT", value_parser = parse_note)]
     pub note: Option<String>,
+}
+
+/// How a transfer uses the network, and what it takes for a loss.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct NetArgs {
+    /// Use only this local address for the transfer
+    #[arg(long, value_name = "ADDR")]
+    pub bind: Option<IpAddr>,
+    /// Seconds of silence after which the connection counts as lost
+    #[arg(
+        long, value_name = "SECONDS", default_value_t = 30,
+        value_parser = clap::value_parser!(u64).range(3..=600)
+    )]
+    pub silence: u64,
+    /// How often to try to connect again after a loss
+    #[arg(
+        long, value_name = "NUMBER", default_value_t = 5,
+        value_parser = clap::value_parser!(u32).range(0..=100)
+    )]
+    pub attempts: u32,
 }
 
 /// How a sender and its receiver find each other.
@@ -144,21 +216,38 @@ pub struct RecvArgs {
     /// The code or link; if missing, PASSEL_CODE, then standard input
     #[arg(value_name = "CODE|LINK")]
     pub invitation: Option<String>,
+    /// Continue the interrupted transfer of this number in the list
+    #[arg(long = "continue", value_name = "NUMBER", conflicts_with = "invitation")]
+    pub number: Option<usize>,
     /// Look the code up at this rendezvous server; a link names its own
     #[arg(long, value_name = "URL", env = "PASSEL_SERVER", value_parser = parse_server)]
     pub server: Option<Url>,
+    /// The key that the sender used too
+    #[arg(long, value_name = "FILE")]
+    pub psk_file: Option<PathBuf>,
     /// Directory to write to; made if it is missing
     #[arg(long, value_name = "DIR", default_value = ".")]
     pub out: PathBuf,
-    /// Accept whatever is offered, without a question
+    /// Accept whatever is offered, without a question; words are to be compared all the same
     #[arg(short, long)]
     pub yes: bool,
     /// Write one JSON object a line to standard output instead of text
     #[arg(long)]
     pub json: bool,
-    /// Use only this local address for the transfer
-    #[arg(long, value_name = "ADDR")]
-    pub bind: Option<IpAddr>,
+    /// How it uses the network.
+    #[command(flatten)]
+    pub net: NetArgs,
+    /// What is taken of the offer
+    #[command(flatten)]
+    pub taking: TakingArgs,
+}
+
+/// Arguments of `passel psk`.
+#[derive(Debug, Args)]
+pub struct PskArgs {
+    /// The file to make
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
 }
 
 impl RecvArgs {
@@ -185,6 +274,35 @@ pub struct DemoArgs {
     /// The file to send; without it, random bytes
     #[arg(value_name = "FILE")]
     pub file: Option<PathBuf>,
+}
+
+fn parse_name(text: &str) -> Result<String, String> {
+    if text.contains('/') {
+        return Err("a name has no '/'".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+/// A number of bytes with an optional unit, a second of which may be spelt out.
+/// Units of 1000 are `kB`, `MB`, `GB` (or `k`, `M`, `G`); of 1024 `KiB`, `MiB`, `GiB`.
+fn parse_rate(text: &str) -> Result<NonZeroU64, String> {
+    let plain = text.trim().to_ascii_lowercase();
+    let plain = plain.strip_suffix("/s").unwrap_or(&plain);
+    let digits = plain.find(|c: char| !c.is_ascii_digit()).unwrap_or(plain.len());
+    let (number, unit) = plain.split_at(digits);
+    let scale: u64 = match unit.trim() {
+        "" | "b" => 1,
+        "k" | "kb" => 1_000,
+        "m" | "mb" => 1_000_000,
+        "g" | "gb" => 1_000_000_000,
+        "kib" => 1 << 10,
+        "mib" => 1 << 20,
+        "gib" => 1 << 30,
+        _ => return Err("a rate is a whole number and a unit, such as 5MB/s or 800KiB".to_owned()),
+    };
+    let number: u64 = number.parse().map_err(|_| "a rate begins with a whole number".to_owned())?;
+    let rate = number.checked_mul(scale).ok_or("the rate is too large")?;
+    NonZeroU64::new(rate).ok_or_else(|| "a rate of 0 would never end".to_owned())
 }
 
 fn parse_note(text: &str) -> Result<String, String> {
@@ -240,6 +358,23 @@ mod tests {
         );
         let send = SendArgs { server: None, ..send(&["send", "x"]) };
         assert_eq!(send.rendezvous(), Rendezvous::Embedded("0.0.0.0:0".parse().unwrap()));
+    }
+
+    #[test]
+    fn standard_input_is_a_dash_and_has_one_name() {
+        let send = send(&["send", "-", "--name", "base.sql"]);
+        assert_eq!((send.paths, send.name), (vec![PathBuf::from("-")], Some("base.sql".into())));
+        assert!(parse(&["send", "-", "--name", "../base.sql"]).is_err());
+    }
+
+    #[test]
+    fn a_limit_has_a_number_and_a_unit() {
+        let limit = |text| send(&["send", "x", "--limit", text]).limit.unwrap().get();
+        assert_eq!([limit("5MB/s"), limit("5m"), limit("7")], [5_000_000, 5_000_000, 7]);
+        assert_eq!([limit("800KiB"), limit("1 gib/s")], [819_200, 1 << 30]);
+        for text in ["", "0", "fast", "MB", "-1", "1.5MB", "5TB", "99999999999g", "5MB/h"] {
+            assert!(parse(&["send", "x", "--limit", text]).is_err(), "{text:?}");
+        }
     }
 
     #[test]

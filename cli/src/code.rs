@@ -56,6 +56,13 @@ pub enum Invitation {
         /// The secret words in lower case, joined by one dash.
         words: Zeroizing<String>,
     },
+    /// A mere place to meet, for sides that have a key already or compare words.
+    Bare {
+        /// Where.
+        at: Place,
+        /// What takes the secret's place.
+        kind: Bare,
+    },
     /// A link.
     Link {
         /// The rendezvous server, with a path that ends in `/`.
@@ -68,11 +75,50 @@ pub enum Invitation {
     },
 }
 
+/// Where two sides meet; no secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// By a nameplate, at a server that both know.
+    Nameplate(u32),
+    /// By a link.
+    Session {
+        /// The rendezvous server, with a path that ends in `/`.
+        server: Url,
+        /// The routing id of the session.
+        session: String,
+    },
+}
+
+/// What takes the place of a secret in an invitation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bare {
+    /// Both sides compare words and digits.
+    Sas,
+    /// Both sides have the same key.
+    Psk,
+}
+
+impl Bare {
+    /// The word that stands in a code or a link where a secret would. It is none
+    /// of the words of a code, so that no slip makes one of the other.
+    fn word(self) -> &'static str {
+        match self {
+            Bare::Sas => "sas",
+            Bare::Psk => "psk",
+        }
+    }
+
+    fn of_word(word: &str) -> Option<Self> {
+        [Bare::Sas, Bare::Psk].into_iter().find(|kind| word.eq_ignore_ascii_case(kind.word()))
+    }
+}
+
 impl fmt::Debug for Invitation {
     /// Shows the routing part and never the secret (`SC-SECRETS-HIDDEN`).
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Code { nameplate, .. } => write!(f, "Code({nameplate}-…)"),
+            Self::Bare { .. } => write!(f, "{}", self.to_text().as_str()),
             Self::Link { server, session, .. } => {
                 write!(f, "Link({server}t/{}#…)", for_terminal(session))
             }
@@ -131,10 +177,24 @@ impl Invitation {
         }
     }
 
+    /// What takes the secret's place, if it holds none.
+    pub fn bare(&self) -> Option<Bare> {
+        match self {
+            Self::Bare { kind, .. } => Some(*kind),
+            Self::Code { .. } | Self::Link { .. } => None,
+        }
+    }
+
     /// The one form in which it is shown and sent on. It holds the secret.
     pub fn to_text(&self) -> Zeroizing<String> {
         Zeroizing::new(match self {
             Self::Code { nameplate, words } => format!("{nameplate}-{}", words.as_str()),
+            Self::Bare { at: Place::Nameplate(number), kind } => {
+                format!("{number}-{}", kind.word())
+            }
+            Self::Bare { at: Place::Session { server, session }, kind } => {
+                format!("{server}t/{session}#{}", kind.word())
+            }
             Self::Link { server, session, secret } => {
                 let fragment = Zeroizing::new(URL_SAFE_NO_PAD.encode(secret.expose()));
                 format!("{server}t/{session}#{}", fragment.as_str())
@@ -204,6 +264,11 @@ fn parse_code(text: &str) -> Result<Invitation, CodeError> {
     }
     let nameplate = first.parse().map_err(|_| CodeError::Nameplate)?;
     let given: Vec<&str> = parts.collect();
+    if let [word] = given[..]
+        && let Some(kind) = Bare::of_word(word)
+    {
+        return Ok(Invitation::Bare { at: Place::Nameplate(nameplate), kind });
+    }
     if given.len() != WORDS_COUNT {
         return Err(CodeError::WordCount(given.len()));
     }
@@ -258,7 +323,7 @@ fn distance(a: &str, b: &str) -> usize {
 
 fn parse_link(text: &str) -> Result<Invitation, CodeError> {
     let mut server = Url::parse(text).map_err(|_| CodeError::Link)?;
-    let secret = decode_secret(server.fragment().unwrap_or_default())?;
+    let fragment = Zeroizing::new(server.fragment().unwrap_or_default().to_owned());
     server.set_fragment(None);
     let (base, session) = server.path().rsplit_once("/t/").ok_or(CodeError::Link)?;
     let fits = (1..=MAX_SESSION).contains(&session.len());
@@ -268,6 +333,10 @@ fn parse_link(text: &str) -> Result<Invitation, CodeError> {
     let (base, session) = (format!("{base}/"), session.to_owned());
     server.set_path(&base);
     let server = parse_server(server.as_str()).map_err(|_| CodeError::Link)?;
+    if let Some(kind) = Bare::of_word(&fragment) {
+        return Ok(Invitation::Bare { at: Place::Session { server, session }, kind });
+    }
+    let secret = decode_secret(&fragment)?;
     Ok(Invitation::Link { server, session, secret })
 }
 
@@ -359,6 +428,26 @@ mod tests {
             assert!(text.starts_with(&format!("{base}t/0123456789abcdefghjkmnpqrs#")), "{}", *text);
             assert_eq!(Invitation::parse(&format!("<{}>\n", *text)).unwrap(), link);
         }
+    }
+
+    #[test]
+    fn invitations_without_a_secret_survive_a_round_trip_and_are_no_slip_of_others() {
+        for kind in [Bare::Sas, Bare::Psk] {
+            let server = Url::parse("https://a.example/").unwrap();
+            let session = "0123456789abcdefghjkmnpqrs".to_owned();
+            for at in [Place::Nameplate(7), Place::Session { server, session }] {
+                let invitation = Invitation::Bare { at, kind };
+                let text = invitation.to_text();
+                assert_eq!(Invitation::parse(&text).unwrap(), invitation, "{}", *text);
+                assert_eq!(invitation.bare(), Some(kind));
+                assert!(!Language::English.word_list().contains(&kind.word()));
+            }
+        }
+        assert_eq!(Invitation::parse(" 7 SAS\n").unwrap().to_text().as_str(), "7-sas");
+        for text in ["7", "sas", "7-sas-zoo", "7-sa", "https://a.example/t/abc#"] {
+            assert!(Invitation::parse(text).is_err(), "{text}");
+        }
+        assert_eq!(code(7, "act-zoo").bare(), None);
     }
 
     #[test]

@@ -23,9 +23,9 @@ pub const PROGRESS_INTERVAL: Duration = Duration::from_millis(250);
 pub enum Event {
     /// Sender, first of all: how the other side gets here.
     Invite {
-        /// The link. It holds the secret.
+        /// The link. It holds the secret, if the two sides have no other.
         link: String,
-        /// The code, if there is one. It holds the secret.
+        /// The code, if there is one. It holds the secret, likewise.
         #[serde(skip_serializing_if = "Option::is_none")]
         code: Option<String>,
     },
@@ -48,6 +48,14 @@ pub enum Event {
         suite: String,
         /// The authentication's name in the registry.
         auth: String,
+    },
+    /// Two people, or programs in their place, have to compare this before anything
+    /// else happens.
+    Sas {
+        /// The words.
+        words: [String; 3],
+        /// The digits, zeros in front included.
+        digits: String,
     },
     /// What is offered.
     Offer {
@@ -75,12 +83,35 @@ pub enum Event {
         /// Whether it was the other one.
         by_peer: bool,
     },
+    /// The connection was lost, and the transfer can go on over another one.
+    Lost {
+        /// Bytes of files that went over it, from this side's view.
+        moved: u64,
+        /// What a person would read.
+        text: String,
+    },
+    /// The next attempt to connect again.
+    Reconnecting {
+        /// Its number since the loss, from 1.
+        attempt: u32,
+        /// How many there will be, if that is known.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        of: Option<u32>,
+        /// Seconds until it begins.
+        in_s: u64,
+    },
+    /// The transfer goes on over another connection.
+    Continued {
+        /// Bytes that were there already.
+        bytes: u64,
+    },
     /// How far it is; at most four a second.
     Progress {
         /// Bytes that are done.
         bytes: u64,
-        /// Bytes in all.
-        total: u64,
+        /// Bytes in all, if that is known.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        total: Option<u64>,
         /// Files that are done.
         files: u32,
         /// Bytes a second, over the last seconds.
@@ -309,6 +340,10 @@ mod tests {
                 suite: "XWING_CHACHA20POLY1305_SHA256".to_owned(),
                 auth: "CODE".to_owned(),
             },
+            Event::Sas {
+                words: ["crystal", "clock", "zoo"].map(str::to_owned),
+                digits: "0427".to_owned(),
+            },
             Event::Offer {
                 files: 1,
                 directories: 1,
@@ -317,7 +352,16 @@ mod tests {
                 entries: vec![entry("写真", None), entry("写真/a.jpg", Some(1_024))],
             },
             Event::Accepted,
-            Event::Progress { bytes: 512, total: 1_024, files: 0, rate: 2_048, eta_s: Some(1) },
+            Event::Lost { moved: 512, text: "The network connection was lost.".to_owned() },
+            Event::Reconnecting { attempt: 2, of: Some(5), in_s: 4 },
+            Event::Continued { bytes: 512 },
+            Event::Progress {
+                bytes: 512,
+                total: Some(1_024),
+                files: 0,
+                rate: 2_048,
+                eta_s: Some(1),
+            },
             Event::File { path: "写真/a.jpg".to_owned(), status: FileStatus::Done },
             Event::Received { path: "./写真 (1)".to_owned() },
             Event::Completed {

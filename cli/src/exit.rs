@@ -60,13 +60,15 @@ exits! {
     /// Some arrived and some did not.
     Partial = 10, "some files failed; the others were transferred";
     /// A limit or a rule about names.
-    Refused = 11, "refused by a limit or rule: too large, too many, unsafe name";
+    Refused = 11, "refused by a limit or rule: too large, too many, unsafe name, type, scan";
     /// The other program is too old or too new.
     Incompatible = 12, "the other side speaks another version";
     /// A source changed.
     Changed = 13, "a file changed while it was being sent";
     /// The peer broke the protocol.
     Protocol = 14, "the other side broke the protocol, or data was damaged";
+    /// Neither done nor lost.
+    Interrupted = 15, "the connection was lost, and the transfer can be continued later";
 }
 
 impl From<Exit> for std::process::ExitCode {
@@ -240,6 +242,21 @@ fn explain(code: ErrorCode, origin: Origin) -> (Exit, &'static str, &'static str
         (ErrorCode::TransportFailed, _) => {
             (Exit::Lost, "The connection between the two computers failed.", CHECK_NETWORK)
         }
+        (ErrorCode::SasMismatch, Local) => (
+            Exit::Authentication,
+            "The two screens show different words: somebody is in between.",
+            "Send nothing this way. Start again over another network, or with a code.",
+        ),
+        (ErrorCode::SasMismatch, Remote) => (
+            Exit::Authentication,
+            "The other side sees different words: somebody is in between.",
+            "Send nothing this way. Start again over another network, or with a code.",
+        ),
+        (ErrorCode::ResumptionUnknown, _) => (
+            Exit::Authentication,
+            "The other side does not know the earlier transfer any more.",
+            NEW_CODE,
+        ),
         (ErrorCode::Cancelled, Local) => (
             Exit::Cancelled,
             "You cancelled.",
@@ -263,7 +280,7 @@ fn explain(code: ErrorCode, origin: Origin) -> (Exit, &'static str, &'static str
         (ErrorCode::TooLarge, Local) => (
             Exit::Refused,
             "The offer is above this side's limit of size or number of files.",
-            "Ask for fewer or smaller files.",
+            "Ask for fewer or smaller files, or allow more with --max-file, --max-total or --max-files.",
         ),
         (ErrorCode::TooLarge, Remote) => (
             Exit::Refused,
@@ -338,6 +355,16 @@ fn explain(code: ErrorCode, origin: Origin) -> (Exit, &'static str, &'static str
             "A name is taken at the receiver.",
             "Send again; the receiver may choose an empty directory with --out.",
         ),
+        (ErrorCode::PolicyRefused, Local) => (
+            Exit::Refused,
+            "A rule of this side refused it.",
+            "Check --allow-type, --deny-type, --scan and --max-file, if you want it after all.",
+        ),
+        (ErrorCode::PolicyRefused, Remote) => (
+            Exit::Refused,
+            "A rule of the receiver refused it: its type, its size, or what is in it.",
+            "Ask them what they take.",
+        ),
         (ErrorCode::TooManyTransfers, _) => (
             Exit::Refused,
             "There are too many transfers at once.",
@@ -358,7 +385,7 @@ mod tests {
     #[test]
     fn codes_are_the_documented_numbers() {
         let codes: Vec<u8> = Exit::ALL.iter().map(|exit| exit.code()).collect();
-        assert_eq!(codes, (0..=14).collect::<Vec<u8>>());
+        assert_eq!(codes, (0..=15).collect::<Vec<u8>>());
     }
 
     #[test]

@@ -8,8 +8,11 @@ mod commands;
 pub mod events;
 pub mod exit;
 pub mod files;
+pub mod journal;
 mod node;
+pub mod psk;
 mod signaling;
+pub mod taking;
 pub mod ui;
 
 use std::process::ExitCode;

@@ -21,8 +21,12 @@ mod process;
 #[path = "program/terminal.rs"]
 mod terminal;
 
+#[path = "program/again.rs"]
+mod again;
 #[path = "program/answers.rs"]
 mod answers;
+#[path = "program/bad_disks.rs"]
+mod bad_disks;
 #[path = "program/big.rs"]
 mod big;
 #[path = "program/changes.rs"]
@@ -45,7 +49,13 @@ mod mistakes;
 mod pauses;
 #[path = "program/places.rs"]
 mod places;
+#[path = "program/policy.rs"]
+mod policy;
 #[path = "program/secrets.rs"]
 mod secrets;
 #[path = "program/shapes.rs"]
 mod shapes;
+#[path = "program/strangers.rs"]
+mod strangers;
+#[path = "program/streams.rs"]
+mod streams;

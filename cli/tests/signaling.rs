@@ -11,10 +11,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
-use passel_rendezvous::ids::{SessionId, Token};
+use passel_rendezvous::ids::{MeetingId, SessionId, Token};
 use passel_rendezvous::messages::{CloseReason, ErrorCode, JoinRequest, MAX_SIGNAL_BLOB};
 use passel_rendezvous::shell::{ShellConfig, serve};
-use signaling::{Event, SignalError, Socket, create, join};
+use signaling::{Event, SignalError, Socket, create, join, meet};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_tungstenite::tungstenite::Message;
@@ -62,6 +62,26 @@ async fn two_clients_meet_by_nameplate_and_exchange_blobs() {
     a.close(CloseReason::Refused).await;
     assert_eq!(b.recv().await, Ok(Event::Closed(CloseReason::Refused)));
     assert_eq!(b.recv().await, Err(SignalError::Lost));
+}
+
+#[tokio::test]
+async fn two_clients_meet_again_in_whatever_order() {
+    // RV-MEET, RV-MEETING-ANEW, RV-QUEUE
+    let url = server().await;
+    let place = MeetingId::from_bytes([7; 16]);
+    let met = meet(&url, place).await.unwrap();
+    let mut first = Socket::connect(&url, met.token).await.unwrap();
+    first.send_blob(b"early".to_vec()).await.unwrap();
+    let met = meet(&url, place).await.unwrap();
+    let mut second = Socket::connect(&url, met.token).await.unwrap();
+    assert_eq!(second.recv().await, Ok(Event::PeerJoined));
+    assert_eq!(second.recv().await, Ok(Event::Blob(b"early".to_vec())));
+    assert_eq!(first.recv().await, Ok(Event::PeerJoined));
+    // The first crashes and comes back before anybody has noticed.
+    let met = meet(&url, place).await.unwrap();
+    let _back = Socket::connect(&url, met.token).await.unwrap();
+    let ended = second.recv().await;
+    assert!(matches!(ended, Ok(Event::Error { code: ErrorCode::Closed, .. })), "{ended:?}");
 }
 
 #[tokio::test]

@@ -98,6 +98,10 @@ error_codes! {
     IdleTimeout = 0x0d, "IDLE_TIMEOUT";
     /// The transport below failed or misbehaved.
     TransportFailed = 0x0e, "TRANSPORT_FAILED";
+    /// The secret by which a session is to be resumed is not known.
+    ResumptionUnknown = 0x0f, "RESUMPTION_UNKNOWN";
+    /// Two people found that their screens show different words.
+    SasMismatch = 0x10, "SAS_MISMATCH";
     /// Somebody cancelled the transfer.
     Cancelled = 0x20, "CANCELLED";
     /// The receiver does not want the offer.
@@ -124,6 +128,8 @@ error_codes! {
     TooManyTransfers = 0x2b, "TOO_MANY_TRANSFERS";
     /// The manifest contradicts itself or its offer.
     ManifestInvalid = 0x2c, "MANIFEST_INVALID";
+    /// A rule of the receiver's refuses it: its type, or what is in it.
+    PolicyRefused = 0x30, "POLICY_REFUSED";
 }
 
 impl fmt::Display for ErrorCode {

@@ -76,3 +76,9 @@ pub struct TransferId(pub u32);
 /// Place of an entry in its transfer's manifest, from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
 pub struct FileIndex(pub u32);
+
+/// What names a transfer beyond one connection: drawn at random for a new one,
+/// and the same whenever it is offered again (`RS-TOKEN`). Not a secret between
+/// the two sides; nobody else sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
+pub struct Token(pub [u8; 16]);

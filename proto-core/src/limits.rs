@@ -38,8 +38,14 @@ pub const MAX_PIECES_PER_CHUNK_COUNT: usize = 64;
 pub const MAX_OPEN_BYTES: usize = 4_194_304;
 /// Most files of a transfer that a receiver may have begun and not settled.
 pub const MAX_OPEN_FILES_COUNT: usize = 8_192;
-/// Most chunks of a file that may be verified while one before them is missing.
-pub const MAX_EARLY_CHUNKS_COUNT: usize = 4_096;
+/// Most separate runs in which the chunks of a file that are there may lie.
+pub const MAX_CHUNK_RUNS_COUNT: usize = 4_096;
+/// Most runs of chunks that one HAVE names.
+pub const MAX_HAVE_RANGES_COUNT: usize = 1_024;
+/// Most runs of chunks that all HAVEs for one offer name.
+pub const MAX_CLAIMED_RANGES_COUNT: usize = 65_536;
+/// Most leaf hashes that are asked for at once.
+pub const MAX_LEAVES_COUNT: usize = 1_024;
 /// Most chunks of a file that may be asked for again.
 pub const MAX_NACKED_CHUNKS_COUNT: usize = 1_024;
 /// How often one chunk is sent at most: once, and three times more after a NACK.
@@ -52,6 +58,16 @@ pub const MAX_ACK_GAPS_COUNT: usize = 8_192;
 pub const MAX_ENTRIES_COUNT: usize = 1_000_000;
 /// Most bytes of one manifest, over all its pages.
 pub const MAX_MANIFEST_BYTES: usize = 134_217_728;
+/// Longest text or bytes of one MESSAGE.
+pub const MAX_MESSAGE: usize = 32_768;
+/// Bytes of messages for `reliable` that a sender lets wait at most.
+pub const MESSAGES_HIGH: usize = 16_777_216;
+/// Bytes of waiting messages down to which a full queue drains before it takes more.
+pub const MESSAGES_LOW: usize = 1_048_576;
+/// Bytes of messages for `unreliable` that a sender lets wait at most.
+pub const MESSAGES_UNRELIABLE: usize = 262_144;
+/// Messages that a sender lets wait at most, for each of the two channels.
+pub const MAX_MESSAGES_COUNT: usize = 16_384;
 /// Longest path, in bytes of UTF-8.
 pub const MAX_PATH: usize = 1_024;
 /// Longest component of a path, in bytes of UTF-8.
@@ -68,6 +84,10 @@ pub const CONNECTION_CREDIT: usize = 8_388_608;
 pub const TRANSFER_CREDIT: usize = 4_194_304;
 /// Width of the replay window on unordered channels.
 pub const REPLAY_WINDOW_RECORDS: usize = 4_096;
+/// Bytes of records under the same keys after which new ones are asked for.
+pub const KEY_UPDATE_BYTES: usize = 1_073_741_824;
+/// Records under the same keys after which new ones are asked for.
+pub const KEY_UPDATE_RECORDS: usize = 16_777_216;
 /// Longest sealed signaling blob.
 pub const MAX_SIGNAL_BLOB: usize = 16_384;
 /// Most candidates that a peer may name for one lane.
@@ -87,6 +107,14 @@ pub mod timers {
     pub const OFFER_EXPIRY: Duration = Duration::from_millis(3_600_000);
     /// Longest time that written chunks wait before they are made durable and acknowledged.
     pub const SYNC_DELAY: Duration = Duration::from_millis(200);
+    /// Time under the same keys after which new ones are asked for.
+    pub const KEY_UPDATE: Duration = Duration::from_millis(300_000);
+    /// Time for a key update, from its first frame to the first record under the new keys.
+    pub const KEY_UPDATE_LIMIT: Duration = Duration::from_millis(600_000);
+    /// Time without a record of the epoch before, after which its keys are wiped.
+    pub const KEY_GRACE: Duration = Duration::from_millis(30_000);
+    /// Longest time that keys of the epoch before are kept beside new ones.
+    pub const KEY_GRACE_LIMIT: Duration = Duration::from_millis(300_000);
     /// Time that a closing side waits for its last records to leave.
     pub const CLOSE_LINGER: Duration = Duration::from_millis(2_000);
 }

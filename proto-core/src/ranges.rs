@@ -51,6 +51,19 @@ impl RangeSet {
         self.runs.range(..=number).next_back().is_some_and(|(_, &end)| number < end)
     }
 
+    /// Whether all numbers of `range` are in the set.
+    pub fn contains_all(&self, range: &Range<u64>) -> bool {
+        range.is_empty() || self.first_missing(range.start) >= range.end
+    }
+
+    /// The smallest number from `from` on that is in the set.
+    pub fn first_present(&self, from: u64) -> Option<u64> {
+        if self.contains(from) {
+            return Some(from);
+        }
+        self.runs.range(from..).next().map(|(&start, _)| start)
+    }
+
     /// How many numbers are in the set.
     pub fn len(&self) -> u64 {
         self.len

@@ -12,19 +12,45 @@
 //!   handed out, or as if they had been. Requests of different transfers are
 //!   independent.
 //! * Every request is answered by exactly one reply of the same kind.
+//! * A file without a size in the manifest is a stream: it is read from its
+//!   beginning to its end, in order and once, and a read of it is answered with
+//!   fewer bytes than were asked for only if the stream ended behind them, and
+//!   then with none. It may be silent for long: reads of other files may be
+//!   answered before it is.
 //! * Buffers go round: a reply brings back the `Vec` that the request carried,
 //!   with its capacity, so that the steady state allocates nothing.
 //! * Nothing becomes visible under its final name before
 //!   [`StorageRequest::Commit`] (`TR-COMMIT-VISIBLE`).
 //! * Writes that were answered before a [`StorageRequest::Sync`] was carried
 //!   out survive a loss of power once that is answered (`TR-ACK-DURABLE`).
+//!
+//! # The journal
+//!
+//! A receiver that wants to go on after a lost connection or a crash keeps a
+//! journal: for each transfer, by its [`Token`](crate::ids::Token), and in it for
+//! each file, by the digest of its entry
+//! ([`Manifest::entry_digest`](crate::manifest::Manifest::entry_digest)), the
+//! newest [`JournalEntry::state`], or that the file was committed and with which
+//! root. It is written with [`StorageRequest::Sync`], after the data that it
+//! speaks of (`RS-JOURNAL`), and given back as [`Have`] when the transfer is
+//! offered again ([`Connection::accept_having`]). An executor that keeps none
+//! ignores entries, and answers `Check` with an error.
+//!
+//! What was written since the newest journal entry is lost with the process, unless
+//! the executor notes it too: a note of each [`StorageRequest::Write`] that need not
+//! be durable, since nothing is believed of it before the bytes were read back and
+//! hashed ([`HaveState::Written`]). A note is needed until two more syncs are done:
+//! a sync covers the writes that were answered before it was asked for.
+//!
+//! [`Connection::accept_having`]: crate::connection::Connection::accept_having
 
 use crate::ids::{FileIndex, TransferId};
 
 /// Something that the caller shall do with files. See the module's contract.
 #[derive(Debug)]
 pub enum StorageRequest {
-    /// Sender: read `len` bytes at `offset` into `buf`, which is empty.
+    /// Read `len` bytes at `offset` into `buf`, which is empty: at a sender from
+    /// the source, at a receiver from the file's temporary place.
     Read {
         /// The transfer.
         transfer: TransferId,
@@ -32,11 +58,13 @@ pub enum StorageRequest {
         file: FileIndex,
         /// Where to begin, in bytes.
         offset: u64,
-        /// How many bytes to read: at most one chunk, never 0 unless `last`.
+        /// How many bytes to read: at most one chunk, never 0 unless `last`. Of
+        /// a stream, one whole chunk, or as much as there is to its end.
         len: u32,
-        /// Whether this is the file's last read. The executor then also checks
-        /// that the file ends here and was not modified since it was offered,
-        /// and answers [`StorageErrorKind::Changed`] if it was.
+        /// Sender: whether this is the last read of the file, wherever it lies,
+        /// which nobody knows of a stream. The executor then also checks that the
+        /// file has the size and the time with which it was offered, and answers
+        /// [`StorageErrorKind::Changed`] if it has not.
         last: bool,
         /// An empty buffer to read into.
         buf: Vec<u8>,
@@ -52,14 +80,23 @@ pub enum StorageRequest {
         offset: u64,
         /// What to write: one whole chunk.
         data: Vec<u8>,
+        /// The chunk's leaf, which `data` has.
+        leaf: [u8; 32],
     },
-    /// Receiver: make everything durable that was written and committed so far.
+    /// Receiver: make everything durable that was written and committed so far,
+    /// and then, as one, the journal's entries. Of a file named in `journal` that
+    /// is also what an earlier connection or process wrote.
     Sync {
         /// The transfer.
         transfer: TransferId,
+        /// News for the journal; each replaces what it held of that file.
+        journal: Vec<JournalEntry>,
     },
     /// Receiver: give an entry its final name, times and mode. A file that was
     /// never written is created empty; a directory is created if it is missing.
+    /// The journal notes a file as stored with this size and root, durably with
+    /// the next [`StorageRequest::Sync`] at the latest; a crash in between must
+    /// not leave a file that has its final name and is not known to have it.
     Commit {
         /// The transfer.
         transfer: TransferId,
@@ -67,10 +104,33 @@ pub enum StorageRequest {
         file: FileIndex,
         /// The file's exact length; 0 for a directory.
         size: u64,
+        /// The file's root; absent for a directory.
+        root: Option<[u8; 32]>,
     },
-    /// Receiver: remove what was written and not committed, of one file or of
-    /// the whole transfer. Either side: with `file` absent the transfer is over
-    /// and the executor may forget it.
+    /// Receiver: was this file, which was named in [`Have`] as stored, stored
+    /// with this size and root? [`StorageErrorKind::Changed`] if not.
+    Check {
+        /// The transfer.
+        transfer: TransferId,
+        /// The entry, which is a file.
+        file: FileIndex,
+        /// The length that the sender states.
+        size: u64,
+        /// The root that the sender states.
+        root: [u8; 32],
+    },
+    /// Receiver: the transfer is over on this connection. Keep its journal; if
+    /// it is not `completed`, keep what was written too, for the transfer may go
+    /// on later (`RS-KEEP`, `RS-COMPLETE-AGAIN`). The executor may forget the rest.
+    Release {
+        /// The transfer.
+        transfer: TransferId,
+        /// Whether every file was settled and the receipt issued.
+        completed: bool,
+    },
+    /// Receiver: remove what was written and not committed, and what the journal
+    /// holds, of one file or of the whole transfer. Either side: with `file`
+    /// absent the transfer is over and the executor may forget it.
     Discard {
         /// The transfer.
         transfer: TransferId,
@@ -79,11 +139,61 @@ pub enum StorageRequest {
     },
 }
 
+/// What the journal shall hold of a file that is under way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JournalEntry {
+    /// The entry, which is a file.
+    pub file: FileIndex,
+    /// What the core wants to be given back; of no meaning to the executor. A
+    /// few hundred bytes as a rule, at most some hundred KiB.
+    pub state: Vec<u8>,
+}
+
+/// What a journal held of a file whose entry is the same as then.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Have {
+    /// The entry in the new manifest, which is a file.
+    pub file: FileIndex,
+    /// What there is of it.
+    pub state: HaveState,
+}
+
+/// How much of a file is there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HaveState {
+    /// The newest [`JournalEntry::state`]; the temporary place is still there.
+    Partial(Vec<u8>),
+    /// The same, or an empty state if there was none, and chunks that were written
+    /// and are not part of it, each of which was read from the temporary place and
+    /// has its leaf (`RS-WRITTEN`). The next [`StorageRequest::Sync`] must make
+    /// them durable too, although nothing wrote to them since.
+    Written {
+        /// The newest [`JournalEntry::state`], or nothing.
+        state: Vec<u8>,
+        /// Chunks in any order; what is no chunk of the file is ignored.
+        chunks: Vec<WrittenChunk>,
+    },
+    /// It was committed.
+    Stored,
+}
+
+/// A chunk that an earlier [`StorageRequest::Write`] left in the temporary place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WrittenChunk {
+    /// Where it begins in the file, in bytes.
+    pub offset: u64,
+    /// Its length in bytes, at most that of a chunk.
+    pub len: u32,
+    /// The leaf with which it was written, and which it still has.
+    pub leaf: [u8; 32],
+}
+
 /// The outcome of a [`StorageRequest`].
 #[derive(Debug)]
 pub enum StorageReply {
     /// Answers [`StorageRequest::Read`]. On success `buf` holds exactly the
-    /// bytes that were asked for; fewer are an error of the kind `Changed`.
+    /// bytes that were asked for; fewer are an error of the kind `Changed`, but
+    /// for the end of a stream.
     Read {
         /// The request's transfer.
         transfer: TransferId,
@@ -125,6 +235,22 @@ pub enum StorageReply {
         /// How it went.
         result: Result<(), StorageError>,
     },
+    /// Answers [`StorageRequest::Check`].
+    Checked {
+        /// The request's transfer.
+        transfer: TransferId,
+        /// The request's entry.
+        file: FileIndex,
+        /// Whether it is as was asked.
+        result: Result<(), StorageError>,
+    },
+    /// Answers [`StorageRequest::Release`].
+    Released {
+        /// The request's transfer.
+        transfer: TransferId,
+        /// How it went. A failure is only shown: nothing depends on it.
+        result: Result<(), StorageError>,
+    },
     /// Answers [`StorageRequest::Discard`].
     Discarded {
         /// The request's transfer.
@@ -142,6 +268,8 @@ impl StorageReply {
             | StorageReply::Written { transfer, .. }
             | StorageReply::Synced { transfer, .. }
             | StorageReply::Committed { transfer, .. }
+            | StorageReply::Checked { transfer, .. }
+            | StorageReply::Released { transfer, .. }
             | StorageReply::Discarded { transfer, .. } => *transfer,
         }
     }
@@ -158,6 +286,8 @@ pub enum StorageErrorKind {
     Changed,
     /// The final name is taken, or became a link.
     NameConflict,
+    /// A rule of the receiver's refuses what is in the file.
+    Refused,
     /// Anything else.
     Other,
 }

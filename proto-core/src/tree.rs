@@ -1,8 +1,7 @@
 //! The hash tree over a file's chunks: SHA-256, leaves and nodes in separate
 //! domains, shaped as in RFC 6962 (`spec/06-manifest.md#tree`). Only roots are
-//! computed here; no proofs are needed, for leaf hashes travel with the data.
-
-use std::collections::BTreeMap;
+//! computed here; no proofs are needed, for leaf hashes travel with the data. What
+//! is known of a tree whose leaves come in any order is in [`crate::subtrees`].
 
 use sha2::{Digest, Sha256};
 
@@ -74,74 +73,8 @@ impl TreeBuilder {
     }
 }
 
-/// Why a leaf was not taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum TreeError {
-    /// There is a leaf at this index already.
-    #[error("the tree has a leaf at this index already")]
-    Duplicate,
-    /// The leaf is out of order, and as many as allowed wait already.
-    #[error("too many leaves are out of order")]
-    TooManyPending,
-}
-
-/// A tree whose leaves come in any order, as chunks do on unordered channels.
-/// It folds what has no gap before it and keeps the rest, up to a bound.
-#[derive(Clone, Debug)]
-pub struct OutOfOrderTree {
-    folded: TreeBuilder,
-    pending: BTreeMap<u64, Hash>,
-    max_pending: usize,
-}
-
-impl OutOfOrderTree {
-    /// A tree without leaves that keeps at most `max_pending` leaves waiting for
-    /// one before them.
-    #[must_use]
-    pub fn new(max_pending: usize) -> Self {
-        Self { folded: TreeBuilder::new(), pending: BTreeMap::new(), max_pending }
-    }
-
-    /// Adds the leaf at `index` by its [`leaf_hash`]. On an error nothing has
-    /// changed, and the call may be made again later.
-    pub fn insert(&mut self, index: u64, leaf: Hash) -> Result<(), TreeError> {
-        if index < self.folded.leaves() || self.pending.contains_key(&index) {
-            return Err(TreeError::Duplicate);
-        }
-        if index > self.folded.leaves() {
-            if self.pending.len() >= self.max_pending {
-                return Err(TreeError::TooManyPending);
-            }
-            self.pending.insert(index, leaf);
-            return Ok(());
-        }
-        self.folded.push(leaf);
-        while let Some(next) = self.pending.remove(&self.folded.leaves()) {
-            self.folded.push(next);
-        }
-        Ok(())
-    }
-
-    /// Number of leaves without a gap before them.
-    pub fn leaves_folded(&self) -> u64 {
-        self.folded.leaves()
-    }
-
-    /// Number of leaves that wait for one before them.
-    pub fn pending(&self) -> usize {
-        self.pending.len()
-    }
-
-    /// Root over all leaves so far; none while there is a gap.
-    pub fn root(&self) -> Option<Hash> {
-        self.pending.is_empty().then(|| self.folded.root())
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
 
     /// The definition in the spec, word for word and slowly (`MF-TREE-SHAPE`).
@@ -189,39 +122,5 @@ mod tests {
         assert_ne!(leaf_hash(&[a, b].concat()), node_hash(&a, &b));
         assert_ne!(node_hash(&a, &b), node_hash(&b, &a));
         assert_ne!(leaf_hash(b""), empty_root());
-    }
-
-    #[test]
-    fn what_waits_is_bounded_and_a_refusal_changes_nothing() {
-        let all = leaves(4);
-        let mut tree = OutOfOrderTree::new(2);
-        tree.insert(1, all[1]).unwrap();
-        tree.insert(3, all[3]).unwrap();
-        assert_eq!(tree.insert(3, all[3]), Err(TreeError::Duplicate));
-        assert_eq!(tree.insert(2, all[2]), Err(TreeError::TooManyPending));
-        assert_eq!((tree.pending(), tree.leaves_folded(), tree.root()), (2, 0, None));
-        // The leaf that closes the gap needs no room.
-        tree.insert(0, all[0]).unwrap();
-        assert_eq!((tree.pending(), tree.leaves_folded(), tree.root()), (1, 2, None));
-        tree.insert(2, all[2]).unwrap();
-        assert_eq!(tree.insert(0, all[0]), Err(TreeError::Duplicate));
-        assert_eq!(tree.root(), Some(reference(&all)));
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(48))]
-
-        #[test]
-        fn any_order_gives_the_same_root(
-            order in (0usize..=1000).prop_flat_map(|n| Just((0..n).collect::<Vec<_>>()).prop_shuffle())
-        ) {
-            let all = leaves(order.len());
-            let mut tree = OutOfOrderTree::new(order.len());
-            for (done, &index) in order.iter().enumerate() {
-                prop_assert_eq!(tree.insert(index as u64, all[index]), Ok(()));
-                prop_assert_eq!(tree.leaves_folded() + tree.pending() as u64, done as u64 + 1);
-            }
-            prop_assert_eq!(tree.root(), Some(reference(&all)));
-        }
     }
 }

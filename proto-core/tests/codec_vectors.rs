@@ -133,7 +133,8 @@ fn frames_agree_with_their_vectors_and_hostile_bytes_are_refused() {
         about: "Plaintexts of records, whole: the frames that a reader finds in one that came over \
                 `channel`, with the fields of their tables, or the rule that it breaks and the code \
                 that answers it. `u64` are decimal texts, as many readers of JSON cannot hold them \
-                as numbers; hashes and `bytes` are in hexadecimal; what is absent is null; \
+                as numbers; hashes and `bytes` are in hexadecimal, and a \
+                list of hashes is one behind the other; what is absent is null; \
                 of a list of more than 100 items only their number, the first and the last are told. \
                 `passed_over` are the types of frames that a reader passes over, `payload` is what \
                 stands behind DATA. Encoding the frames gives `plaintext` again, but where frames \

@@ -11,7 +11,8 @@ use hmac::{Hmac, KeyInit, Mac};
 use passel_proto::crypto::kem::KeyPair;
 use passel_proto::crypto::{Entropy, Secret32};
 use passel_proto::handshake::{
-    Auth, Extension, HandshakeConfig, Session, TransportBinding, initiator, responder,
+    Auth, Extension, HandshakeConfig, ResumptionKey, Session, TransportBinding, initiator,
+    responder,
 };
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -50,12 +51,20 @@ struct Case {
     resumption: String,
     exporter: String,
     lane_signaling: String,
+    sas: String,
+    resumption_id: String,
+    resumption_psk: String,
+    meeting: String,
+    meeting_id: String,
+    meeting_link: String,
     export_app_ctx: String,
 }
 
 #[derive(Serialize)]
 struct Refused {
     why: &'static str,
+    /// Place of the case whose responder refuses it.
+    case: usize,
     rule: &'static str,
     verdict: &'static str,
     hello_i: String,
@@ -76,12 +85,16 @@ fn start(auth: &Auth) -> (initiator::ExpectHello, Vec<u8>) {
 }
 
 fn expand_label(secret: &[u8], label: &str, context: &[u8]) -> Vec<u8> {
+    expand_label_to(secret, label, context, 32)
+}
+
+fn expand_label_to(secret: &[u8], label: &str, context: &[u8], length: u8) -> Vec<u8> {
     let label = format!("passel v1 {label}");
-    let mut info = vec![0, 32, u8::try_from(label.len()).unwrap()];
+    let mut info = vec![0, length, u8::try_from(label.len()).unwrap()];
     info.extend_from_slice(label.as_bytes());
     info.push(u8::try_from(context.len()).unwrap());
     info.extend_from_slice(context);
-    let mut out = vec![0; 32];
+    let mut out = vec![0; length.into()];
     Hkdf::<Sha256>::from_prk(secret).unwrap().expand(&info, &mut out).unwrap();
     out
 }
@@ -139,11 +152,31 @@ fn case(why: &'static str, auth: &Auth, psk: &Secret32, context: &[u8]) -> Case 
     assert_eq!(session.receipt_key().expose()[..], of("receipt"));
     assert_eq!(session.resumption_secret().expose()[..], of("resumption"));
     assert_eq!(session.lane_signaling_secret().expose()[..], of("lane signaling"));
+    // HS-RESUMPTION, HS-RESUME-MEETING
+    let (kept, resumption) = (session.resumption(), of("resumption"));
+    let resumption_id = expand_label_to(&resumption, "resumption id", &[], 16);
+    let resumption_psk = expand_label(&resumption, "resumption psk", &[]);
+    let meeting = expand_label(&resumption, "meeting", &[]);
+    let meeting_id = expand_label_to(&meeting, "meeting id", &[], 16);
+    let meeting_link = expand_label(&meeting, "meeting link", &[]);
+    assert_eq!(
+        (&kept.id[..], &kept.secret.expose()[..]),
+        (&resumption_id[..], &resumption_psk[..])
+    );
+    assert_eq!(kept.meeting.expose()[..], meeting);
+    assert_eq!(kept.meeting_id()[..], meeting_id);
+    assert_eq!(kept.meeting_link().expose()[..], meeting_link);
     let exported = session.export("app", b"ctx").unwrap();
     assert_eq!(exported.expose()[..], expand_label(&of("exporter"), "exporter app", b"ctx"));
     assert_eq!(hello_r[hello_r.len() - 32..], tag(&key_r, &transcript));
     assert_eq!(confirm[..2], [0, 3]);
-    assert_eq!(confirm[2..], tag(&key_i, &transcript));
+    assert_eq!(confirm[2..34], tag(&key_i, &transcript));
+    // HS-SAS-REVEAL, HS-SAS-VALUE
+    let value = session.sas().map(|sas| sas.bytes().to_vec());
+    let revealed = session.sas().map(|_| &confirm[34..66]);
+    assert_eq!(confirm.len(), 34 + revealed.map_or(0, <[u8]>::len));
+    let expected = revealed.map(|nonce| expand_label_to(&of("sas"), "sas value", nonce, 10));
+    assert_eq!(value, expected);
 
     Case {
         why,
@@ -165,9 +198,15 @@ fn case(why: &'static str, auth: &Auth, psk: &Secret32, context: &[u8]) -> Case 
         confirm_responder_key: hex(&key_r),
         epoch: hex(&of("epoch")),
         receipt: hex(&of("receipt")),
-        resumption: hex(&of("resumption")),
+        resumption: hex(&resumption),
         exporter: hex(&of("exporter")),
         lane_signaling: hex(&of("lane signaling")),
+        sas: hex(&of("sas")),
+        resumption_id: hex(&resumption_id),
+        resumption_psk: hex(&resumption_psk),
+        meeting: hex(&meeting),
+        meeting_id: hex(&meeting_id),
+        meeting_link: hex(&meeting_link),
         export_app_ctx: hex(exported.expose()),
         transcript: hex(&transcript),
     }
@@ -225,15 +264,64 @@ fn refused(auth: &Auth) -> Vec<Refused> {
         ("8193 bytes", "HS-MESSAGE-LIMIT", vec![0; 8193], "LIMIT_EXCEEDED"),
     ];
     rows.into_iter()
-        .map(|(why, rule, message, code)| {
-            let error = responder::ExpectHello::new(config(auth.clone()))
-                .unwrap()
-                .handle(&message, &mut Entropy::from_seed([0x32; 32]))
-                .expect_err(why);
-            assert_eq!(error.code.name(), code, "{why}");
-            Refused { why, rule, verdict: "refuse", hello_i: hex(&message), code }
-        })
+        .map(|(why, rule, message, code)| refuse(why, rule, (0, auth), &message, code))
         .collect()
+}
+
+fn refuse(
+    why: &'static str,
+    rule: &'static str,
+    (case, auth): (usize, &Auth),
+    message: &[u8],
+    code: &'static str,
+) -> Refused {
+    let error = responder::ExpectHello::new(config(auth.clone()))
+        .unwrap()
+        .handle(message, &mut Entropy::from_seed([0x32; 32]))
+        .expect_err(why);
+    assert_eq!(error.code.name(), code, "{why}");
+    Refused { why, case, rule, verdict: "refuse", hello_i: hex(message), code }
+}
+
+/// Hellos that a responder refuses which holds one resumption secret.
+fn refused_to_resume(case: usize, key: &ResumptionKey) -> Vec<Refused> {
+    let by = Auth::Resume { key: key.clone(), other: None };
+    let other = ResumptionKey { id: [0xee; 16], ..key.clone() };
+    let unknown = start(&Auth::Resume { key: other, other: None }).1;
+    // The body of the extension is told by its length; one that is shorter is
+    // made by hand, and so is a hello that names nothing: the mode is changed.
+    let mut short = start(&by).1;
+    let at =
+        short.windows(18).position(|part| part[..2] == [0x10, 16] && part[2..] == key.id).unwrap();
+    short[at + 1] = 15;
+    short.remove(at + 2);
+    let mut unnamed = start(&Auth::Link(key.secret.clone())).1;
+    let mode =
+        unnamed.windows(32).position(|part| part == key_start(&Auth::Link(key.secret.clone())));
+    unnamed[mode.unwrap() - 49] = 5;
+    let rule = "HS-RESUME-PICK";
+    vec![
+        refuse("a name that is not known", rule, (case, &by), &unknown, "RESUMPTION_UNKNOWN"),
+        refuse("a name of 15 bytes", rule, (case, &by), &short, "MALFORMED"),
+        refuse("no name", rule, (case, &by), &unnamed, "PROTOCOL_VIOLATION"),
+    ]
+}
+
+/// Hellos that a responder in mode SAS refuses.
+fn refused_to_compare(case: usize) -> Vec<Refused> {
+    let mut short = start(&Auth::Sas).1;
+    let at = short.windows(2).rposition(|part| part == [0x11, 32]).unwrap();
+    short[at + 1] = 31;
+    short.remove(at + 2);
+    let link = Auth::Link(Secret32::new([0xa5; 32]));
+    let mut uncommitted = start(&link).1;
+    let key = uncommitted.windows(32).position(|part| part == key_start(&link));
+    uncommitted[key.unwrap() - 49] = 3;
+    let (rule, by) = ("HS-SAS-COMMIT", (case, &Auth::Sas));
+    vec![
+        refuse("no commitment", rule, by, &uncommitted, "PROTOCOL_VIOLATION"),
+        refuse("a commitment of 31 bytes", rule, by, &short, "MALFORMED"),
+    ]
 }
 
 fn key_start(auth: &Auth) -> Vec<u8> {
@@ -249,19 +337,28 @@ fn whole_handshakes_agree_with_the_words_of_the_spec_and_their_vectors() {
     let psk = || Secret32::new([0xa5; 32]);
     let link = Auth::Link(psk());
     let code = Auth::Code { secret: psk(), context: [0xc0; 32] };
+    let zero = Secret32::new([0; 32]);
+    let key = ResumptionKey { id: [0x1d; 16], secret: psk() };
+    let resume = Auth::Resume { key: key.clone(), other: None };
     let vectors = Vectors {
         about: "Whole handshakes: with `psk`, the bindings and `kem_seed` (the seed of the \
                 initiator's X-Wing key pair) given, the three messages decide all the rest. \
                 `export_app_ctx` is the exported secret of label `app` and context `ctx`. \
-                `refused` are messages that a responder of the first case, which waits for \
-                HELLO_I, refuses with the error `code`. Bytes in hexadecimal.",
+                `refused` are messages that a responder of the case at the place `case`, which \
+                waits for HELLO_I, refuses with the error `code`; in mode RESUME it holds the \
+                secret of that case alone, whose id is the `auth_context`. Bytes in hexadecimal.",
         spec: "spec/04-handshake.md",
         cases: vec![
             case("LINK", &link, &psk(), &[]),
             case("CODE, with the hash over the SPAKE2 exchange", &code, &psk(), &[0xc0; 32]),
             case("PSK", &Auth::Psk(psk()), &psk(), &[]),
+            case("SAS: no secret, and a nonce behind the tag of CONFIRM", &Auth::Sas, &zero, &[]),
+            case("RESUME, with the id of the secret", &resume, &psk(), &key.id),
         ],
-        refused: refused(&link),
+        refused: [refused(&link), refused_to_resume(4, &key), refused_to_compare(3)]
+            .into_iter()
+            .flatten()
+            .collect(),
     };
     vector_file::check("key-schedule.json", &vectors);
 }

@@ -7,7 +7,7 @@
 
 use passel_proto::codec;
 use passel_proto::frame as ours;
-use passel_proto::ids::{FileIndex, TransferId};
+use passel_proto::ids::{FileIndex, Token, TransferId};
 use wincode::config::Configuration;
 use wincode::{SchemaRead, SchemaWrite};
 
@@ -30,7 +30,7 @@ macro_rules! theirs {
 theirs! {
     Offer {
         transfer: u32, entries: u32, bytes: u64, digest: [u8; 32], chunk_log2: u8,
-        piece_log2: u8, hash: u8, note: String,
+        piece_log2: u8, hash: u8, token: [u8; 16], note: String,
     }
     ManifestPage { transfer: u32, first: u32, count: u32, entries: Vec<u8> }
     EntryRange { first: u32, count: u32 }
@@ -49,9 +49,23 @@ theirs! {
         statements: [u8; 32], mac: [u8; 32],
     }
     FileFailed { transfer: u32, file: u32, code: u16, text: String }
+    ChunkRange { first: u64, count: u64 }
+    Have { transfer: u32, file: u32, ranges: Vec<ChunkRange>, digest: Option<[u8; 32]> }
+    Stored { transfer: u32, files: Vec<EntryRange> }
+    LeavesWanted { transfer: u32, file: u32, first: u64, count: u32 }
+    Leaves { transfer: u32, file: u32, first: u64, hashes: Vec<[u8; 32]> }
     Ping { token: u64 }
     Pause { transfer: u32 }
+    Resumable { id: [u8; 16] }
+    KeyUpdate { epoch: u16, encapsulation_key: [u8; 1216] }
+    KeyUpdateAnswer { epoch: u16, ciphertext: [u8; 1120] }
     Close { code: u16, text: String }
+}
+
+#[derive(SchemaWrite, SchemaRead, PartialEq, Debug)]
+enum Message {
+    Text(String),
+    Binary(Vec<u8>),
 }
 
 #[derive(SchemaWrite, SchemaRead, PartialEq, Debug)]
@@ -98,6 +112,7 @@ fn another_encoder_writes_and_reads_the_same_bytes_for_every_frame() {
                 chunk_log2,
                 piece_log2,
                 hash: kind,
+                token: Token([6; 16]),
                 note: note.clone()
             },
             Offer {
@@ -108,6 +123,7 @@ fn another_encoder_writes_and_reads_the_same_bytes_for_every_frame() {
                 chunk_log2,
                 piece_log2,
                 hash: kind,
+                token: [6; 16],
                 note
             },
             ours::Offer,
@@ -226,8 +242,67 @@ fn another_encoder_writes_and_reads_the_same_bytes_for_every_frame() {
             ours::FileFailed,
             FileFailed
         );
+        same!(
+            ours::Message::Text(text.clone()),
+            Message::Text(text.clone()),
+            ours::Message,
+            Message
+        );
+        let some = vec![7; usize::from(code % 700)];
+        same!(ours::Message::Binary(some.clone()), Message::Binary(some), ours::Message, Message);
+        let runs = [(0, number), (number, 7)];
+        let ours_run = |&(first, count)| ours::ChunkRange { first, count };
+        same!(
+            ours::Have {
+                transfer,
+                file,
+                ranges: runs.iter().map(ours_run).collect(),
+                digest: Some(hash)
+            },
+            Have {
+                transfer: small,
+                file: small,
+                ranges: runs.iter().map(|&(first, count)| ChunkRange { first, count }).collect(),
+                digest: Some(hash)
+            },
+            ours::Have,
+            Have
+        );
+        same!(
+            ours::Stored { transfer, files: vec![range] },
+            Stored { transfer: small, files: vec![EntryRange { first: small, count: 3 }] },
+            ours::Stored,
+            Stored
+        );
+        same!(
+            ours::LeavesWanted { transfer, file, first: number, count: small },
+            LeavesWanted { transfer: small, file: small, first: number, count: small },
+            ours::LeavesWanted,
+            LeavesWanted
+        );
+        same!(
+            ours::Leaves { transfer, file, first: number, leaves: vec![hash; 2] },
+            Leaves { transfer: small, file: small, first: number, hashes: vec![hash; 2] },
+            ours::Leaves,
+            Leaves
+        );
         same!(ours::Pause { transfer }, Pause { transfer: small }, ours::Pause, Pause);
         same!(ours::Resume { transfer }, Pause { transfer: small }, ours::Resume, Pause);
+        let id: [u8; 16] = hash[..16].try_into().unwrap();
+        same!(ours::Resumable { id }, Resumable { id }, ours::Resumable, Resumable);
+        let (public, ciphertext) = ([hash[0]; 1216], [hash[0]; 1120]);
+        same!(
+            ours::KeyUpdate { epoch: code, encapsulation_key: Box::new(public) },
+            KeyUpdate { epoch: code, encapsulation_key: public },
+            ours::KeyUpdate,
+            KeyUpdate
+        );
+        same!(
+            ours::KeyUpdateAnswer { epoch: code, ciphertext: Box::new(ciphertext) },
+            KeyUpdateAnswer { epoch: code, ciphertext },
+            ours::KeyUpdateAnswer,
+            KeyUpdateAnswer
+        );
         same!(ours::Ping { token: number }, Ping { token: number }, ours::Ping, Ping);
         same!(ours::Pong { token: number }, Ping { token: number }, ours::Pong, Ping);
         same!(ours::Close { code, text: text.clone() }, Close { code, text }, ours::Close, Close);

@@ -12,7 +12,7 @@ use forger::{CHUNK, Forger, OURS, PIECE, statements};
 use passel_proto::connection::Event;
 use passel_proto::error::ErrorCode;
 use passel_proto::frame::{
-    Cancel, Complete, FileEnd, FileFailed, Frame, ManifestPage, Offer, Ping,
+    Cancel, Complete, FileEnd, FileFailed, Frame, ManifestPage, Offer, Ping, Resumable,
 };
 use passel_proto::ids::{Channel, FileIndex, TransferId};
 use passel_proto::limits::{MAX_OPEN_FILES_COUNT, TRANSFER_CREDIT};
@@ -201,7 +201,7 @@ fn an_offer_is_shown_and_can_be_accepted_only_when_its_list_is_whole() {
     forger.send(forger.offer_frame());
     let (whole, first) = (forger.page_frame(), forger.manifest.page(0, 1).unwrap());
     assert!(first.count < whole.count);
-    let (count, entries) = (first.count, first.bytes.to_vec());
+    let (count, entries) = (first.count, first.bytes.clone());
     forger.send(ManifestPage { transfer: OURS, first: 0, count, entries: entries.clone() });
     assert!(!shown(&forger) && forger.victim.manifest(OURS).is_none());
     forger.victim.accept(forger.now, OURS, None).unwrap_err();
@@ -217,7 +217,7 @@ fn an_offer_is_shown_and_can_be_accepted_only_when_its_list_is_whole() {
     assert_eq!((accepts(&forger), forger.refused()), (1, None));
 }
 
-/// TR-MANIFEST-PAGE, TR-OFFER-TRUE, TR-SIZE-KNOWN
+/// TR-MANIFEST-PAGE, TR-OFFER-TRUE
 #[test]
 fn a_manifest_that_is_not_the_offered_one_is_refused() {
     let files = [("a", content(10, 1)), ("b", vec![])];
@@ -240,14 +240,6 @@ fn a_manifest_that_is_not_the_offered_one_is_refused() {
     forger.offer();
     forger.send(forger.page_frame());
     assert_eq!(forger.refused(), invalid, "a page after the last");
-
-    let mut builder = ManifestBuilder::new();
-    let kind = EntryKind::File { size: None, executable: false, mime: None, root: None };
-    let path = SafePath::parse("a").unwrap();
-    builder.push(&Entry { path, kind, modified: None }).unwrap();
-    let mut forger = Forger::new(builder.finish().unwrap());
-    forger.offer();
-    assert_eq!(forger.refused(), invalid, "a size that is not known");
 }
 
 /// TR-SELECTION-ONLY: nothing is taken before the answer, or outside of it.
@@ -343,8 +335,8 @@ fn a_root_that_does_not_match_fails_the_file() {
     forger.chunk(0, 0, &bytes[..CHUNK], &bytes[..CHUNK]);
     forger.chunk(0, 1, &bytes[CHUNK..], &bytes[CHUNK..]);
     forger.end(0, &content(CHUNK * 2, 2));
-    assert_eq!(forger.failed(), [(0, ErrorCode::HashMismatch)]);
     forger.wait(Duration::from_millis(200));
+    assert_eq!(forger.failed(), [(0, ErrorCode::HashMismatch)]);
     assert!(forger.disk.committed.is_empty());
 }
 
@@ -445,7 +437,7 @@ fn files_that_are_begun_and_not_ended_are_bounded() {
     let mut first = 0;
     while first < forger.manifest.len() {
         let page = forger.manifest.page(first, 16384).unwrap();
-        let (count, entries) = (page.count, page.bytes.to_vec());
+        let (count, entries) = (page.count, page.bytes);
         forger.send(ManifestPage { transfer: OURS, first, count, entries });
         first += count;
     }
@@ -456,4 +448,21 @@ fn files_that_are_begun_and_not_ended_are_bounded() {
         forger.data(u32::try_from(file).unwrap(), CHUNK as u64, leaf, &[0]);
     }
     assert_eq!(forger.refused(), Some(ErrorCode::LimitExceeded));
+}
+
+/// HS-RESUMABLE
+#[test]
+fn only_this_sessions_secret_can_be_said_to_be_stored_and_once() {
+    let forger = || Forger::new(manifest(&[("a", vec![1])]));
+    let mut honest = forger();
+    let id = honest.victim.resumption().unwrap().id;
+    honest.send(Resumable { id });
+    assert_eq!(honest.refused(), None);
+    assert!(honest.events.contains(&Event::ResumptionStored));
+    honest.send(Resumable { id });
+    assert_eq!(honest.refused(), VIOLATION);
+    let mut wrong = forger();
+    wrong.send(Resumable { id: [0; 16] });
+    assert_eq!(wrong.refused(), VIOLATION);
+    assert!(!wrong.events.contains(&Event::ResumptionStored));
 }

@@ -135,6 +135,61 @@ fn a_record_older_than_the_window_is_taken_for_a_replay() {
     assert!(open(&mut opener, &second).is_ok());
 }
 
+// RL-UPDATE-ORDERED, RL-ORDERED
+#[test]
+fn an_ordered_channel_goes_from_epoch_to_epoch_and_never_back() {
+    let of = |epoch, channel| {
+        RecordKeys::derive(&Secret32::new([epoch; 32]), epoch.into(), Role::Initiator, 0, channel)
+    };
+    for channel in [Channel::Control, Channel::Reliable] {
+        let mut sealer = Sealer::new(of(0, channel));
+        let mut other = Sealer::new(of(0, channel));
+        let mut opener = Opener::new(of(0, channel));
+        opener.extend(of(1, channel));
+        let first = seal(&mut sealer, b"old");
+        assert!(open(&mut opener, &first).is_ok());
+        let skipped = seal(&mut sealer, b"old");
+        sealer.switch(of(1, channel));
+        let second = seal(&mut sealer, b"new");
+        assert_eq!(second[2..5], [1, 0, 2], "the counter goes on");
+        assert_eq!(open(&mut opener, &second), Err(OpenError::OutOfOrder));
+        assert!(open(&mut opener, &skipped).is_ok());
+        assert!(open(&mut opener, &second).is_ok());
+        // One that an honest sender does not seal: the old epoch goes on.
+        for _ in 0..3 {
+            seal(&mut other, b"old");
+        }
+        assert_eq!(open(&mut opener, &seal(&mut other, b"old")), Err(OpenError::WrongEpoch));
+        assert!(open(&mut opener, &seal(&mut sealer, b"new")).is_ok());
+    }
+}
+
+// RL-WINDOW
+#[test]
+fn an_unordered_channel_takes_records_of_two_epochs_once_in_any_order() {
+    let of = |epoch, channel| {
+        RecordKeys::derive(&Secret32::new([epoch; 32]), epoch.into(), Role::Initiator, 0, channel)
+    };
+    for channel in [Channel::Unreliable, Channel::File] {
+        let mut sealer = Sealer::new(of(0, channel));
+        let mut records: Vec<_> = (0..20).map(|n| seal(&mut sealer, &[n])).collect();
+        sealer.switch(of(1, channel));
+        records.extend((20..40).map(|n| seal(&mut sealer, &[n])));
+        let mut opener = Opener::new(of(0, channel));
+        assert_eq!(open(&mut opener, &records[39]), Err(OpenError::WrongEpoch));
+        opener.extend(of(1, channel));
+        for record in records.iter().rev().step_by(3).chain(records.iter().step_by(2)) {
+            let _ = open(&mut opener, record);
+        }
+        let taken = |place: usize| place.is_multiple_of(2) || (39 - place).is_multiple_of(3);
+        for (place, record) in records.iter().enumerate() {
+            assert_eq!(open(&mut opener, record).is_err(), taken(place), "{place}");
+        }
+        sealer.switch(of(2, channel));
+        assert_eq!(open(&mut opener, &seal(&mut sealer, b"x")), Err(OpenError::WrongEpoch));
+    }
+}
+
 // RL-STATE-AFTER-TAG
 #[test]
 fn a_forged_counter_does_not_move_the_window() {

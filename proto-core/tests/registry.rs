@@ -11,7 +11,9 @@ use passel_proto::crypto::Secret32;
 use passel_proto::error::ErrorCode;
 use passel_proto::frame::FrameType;
 use passel_proto::handshake::message::{MessageType, RECORD_HANDSHAKE};
-use passel_proto::handshake::{self, Auth};
+use passel_proto::handshake::{
+    self, Auth, EXTENSION_RESUMPTION, EXTENSION_SAS_COMMIT, ResumptionKey,
+};
 use passel_proto::ids::Channel;
 use passel_proto::limits::{self, timers};
 use passel_proto::record::RECORD_SEALED;
@@ -25,6 +27,7 @@ struct Registry {
     auth: Vec<Entry>,
     record: Vec<Entry>,
     handshake: Vec<Entry>,
+    extension: Vec<Entry>,
     frame: Vec<FrameEntry>,
     channel: Vec<ChannelEntry>,
     error: Vec<Entry>,
@@ -37,6 +40,8 @@ struct FrameEntry {
     id: u16,
     name: String,
     channel: String,
+    #[serde(default)]
+    also: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -84,11 +89,13 @@ fn limits_are_those_of_the_registry() {
         MAX_RECORD RECORD_HEADER RECORD_TAG MAX_FRAME_BODY MAX_HELLO MAX_EXTENSIONS_COUNT
         MAX_EXTENSION_BODY MAX_NOTE MAX_REASON_TEXT MIN_CHUNK DEFAULT_CHUNK MAX_CHUNK
         DEFAULT_PIECE MIN_PIECE MAX_PIECES_PER_CHUNK_COUNT MAX_OPEN_BYTES MAX_CHUNK_SENDS_COUNT
-        MAX_OPEN_FILES_COUNT MAX_EARLY_CHUNKS_COUNT MAX_NACKED_CHUNKS_COUNT
+        MAX_OPEN_FILES_COUNT MAX_CHUNK_RUNS_COUNT MAX_HAVE_RANGES_COUNT MAX_CLAIMED_RANGES_COUNT MAX_LEAVES_COUNT MAX_NACKED_CHUNKS_COUNT
         MAX_TRANSFERS_COUNT MAX_ACK_GAPS_COUNT MAX_ENTRIES_COUNT MAX_MANIFEST_BYTES
+        MAX_MESSAGE MESSAGES_HIGH MESSAGES_LOW MESSAGES_UNRELIABLE MAX_MESSAGES_COUNT
         MAX_PATH MAX_PATH_COMPONENT
         MAX_PATH_DEPTH_COUNT MAX_MIME FILE_END_COST CONNECTION_CREDIT TRANSFER_CREDIT
-        REPLAY_WINDOW_RECORDS MAX_SIGNAL_BLOB MAX_CANDIDATES_COUNT
+        REPLAY_WINDOW_RECORDS KEY_UPDATE_BYTES KEY_UPDATE_RECORDS
+        MAX_SIGNAL_BLOB MAX_CANDIDATES_COUNT
     );
     assert_eq!(ours, registry().limits);
     let (source, _) = LIMITS_SOURCE.split_once("pub mod timers").unwrap();
@@ -98,7 +105,8 @@ fn limits_are_those_of_the_registry() {
 #[test]
 fn timers_are_those_of_the_registry() {
     let ours: BTreeMap<String, u64> = constants!(timers, milliseconds,
-        HANDSHAKE KEEP_ALIVE IDLE OFFER_EXPIRY SYNC_DELAY CLOSE_LINGER
+        HANDSHAKE KEEP_ALIVE IDLE OFFER_EXPIRY SYNC_DELAY CLOSE_LINGER KEY_UPDATE KEY_UPDATE_LIMIT
+        KEY_GRACE KEY_GRACE_LIMIT
     );
     assert_eq!(ours, registry().timers);
     let (_, source) = LIMITS_SOURCE.split_once("pub mod timers").unwrap();
@@ -150,13 +158,17 @@ fn channels_are_those_of_the_registry() {
 
 #[test]
 fn frame_types_and_their_channels_are_those_of_the_registry() {
-    let ours: Vec<(u16, &str, &str)> =
-        FrameType::ALL.iter().map(|kind| (kind.id(), kind.name(), kind.channel().name())).collect();
+    let names = |kind: &FrameType| kind.channels().iter().map(|channel| channel.name().to_owned());
+    let ours: Vec<(u16, &str, Vec<String>)> =
+        FrameType::ALL.iter().map(|kind| (kind.id(), kind.name(), names(kind).collect())).collect();
     let registry = registry();
-    let theirs: Vec<(u16, &str, &str)> = registry
+    let theirs: Vec<(u16, &str, Vec<String>)> = registry
         .frame
         .iter()
-        .map(|entry| (entry.id, entry.name.as_str(), entry.channel.as_str()))
+        .map(|entry| {
+            let channels = std::iter::once(&entry.channel).chain(&entry.also).cloned().collect();
+            (entry.id, entry.name.as_str(), channels)
+        })
         .collect();
     assert_eq!(ours, theirs);
 }
@@ -169,16 +181,26 @@ fn suites_modes_and_messages_are_those_of_the_registry() {
     assert_eq!(registry.version, handshake::VERSIONS[0]);
     let secret = || Secret32::new([1; 32]);
     let code = Auth::Code { secret: secret(), context: [0; 32] };
-    let modes = [Auth::Link(secret()), code, Auth::Psk(secret())].map(|auth| auth.mode());
+    let key = ResumptionKey { id: [0; 16], secret: secret() };
+    let resume = Auth::Resume { key, other: None };
+    let modes = [Auth::Link(secret()), code, Auth::Sas, Auth::Psk(secret()), resume];
+    let modes = modes.map(|auth| auth.mode());
     let of =
         |name: &str| registry.auth.iter().find(|entry| entry.name == name).map(|entry| entry.id);
-    assert_eq!(modes.map(Some), ["LINK", "CODE", "PSK"].map(of));
+    assert_eq!(modes.map(Some), ["LINK", "CODE", "SAS", "PSK", "RESUME"].map(of));
     // OV-REGISTRY-RESERVED: every other mode is reserved, and none of ours is.
     for entry in &registry.auth {
         let reserved = entry.text.contains("reserved");
         assert_eq!(modes.contains(&entry.id), !reserved, "{}", entry.name);
     }
-    let others = [&registry.suite, &registry.handshake, &registry.record, &registry.error];
+    assert_eq!(ids(&registry.extension), [EXTENSION_RESUMPTION, EXTENSION_SAS_COMMIT]);
+    let others = [
+        &registry.suite,
+        &registry.extension,
+        &registry.handshake,
+        &registry.record,
+        &registry.error,
+    ];
     for entry in others.into_iter().flatten() {
         assert!(!entry.text.contains("reserved"), "{} is in the code", entry.name);
     }

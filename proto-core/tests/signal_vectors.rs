@@ -2,7 +2,7 @@
 //! whole exchanges of blobs. SPAKE2 and the keys are computed here a second time
 //! by the words of the spec alone.
 
-#![allow(clippy::unwrap_used)] // helpers of tests
+#![allow(clippy::unwrap_used, clippy::panic)] // helpers of tests
 
 mod vector_file;
 
@@ -14,8 +14,8 @@ use curve25519_dalek::edwards::{CompressedEdwardsY, EdwardsPoint};
 use hkdf::Hkdf;
 use passel_proto::crypto::pake::{Pake, Side};
 use passel_proto::crypto::{Entropy, Secret32, SecretBytes};
-use passel_proto::handshake::Auth;
-use passel_proto::signal::SignalSession;
+use passel_proto::handshake::{Auth, ResumptionKey};
+use passel_proto::signal::{SignalSecret, SignalSession};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use vector_file::hex;
@@ -61,7 +61,8 @@ struct Exchange {
     secret: String,
     context: String,
     signal_root: String,
-    psk: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    psk: Option<String>,
     joiner_salt: String,
     creator_salt: String,
     joiner_key: String,
@@ -199,13 +200,18 @@ fn exchange(
     }
     let auth = joiner.auth().unwrap();
     let mode = u8::try_from(auth.mode()).unwrap();
-    let (Auth::Link(psk) | Auth::Code { secret: psk, .. } | Auth::Psk(psk)) = auth;
 
     let base = Hkdf::<Sha256>::extract(Some(&[0; 32]), secret).0;
     let hash =
         items(&[("signal mode", &[mode, 0]), ("routing id", &ROUTING), ("pake context", context)]);
     let root = expand_label(&base, "signal", &hash, 32);
-    assert_eq!(expand_label(&base, "handshake psk", &hash, 32), psk.expose());
+    let psk = match auth {
+        Auth::Link(psk) | Auth::Code { secret: psk, .. } | Auth::Psk(psk) => {
+            assert_eq!(expand_label(&base, "handshake psk", &hash, 32), psk.expose());
+            Some(hex(psk.expose()))
+        }
+        Auth::Sas | Auth::Resume { .. } => None,
+    };
     let (joiner_salt, creator_salt) = (&from_joiner[4..20], &from_creator[4..20]);
     let keys = |sender: u8, creator_salt: &[u8]| {
         let context = [&[sender][..], joiner_salt, creator_salt].concat();
@@ -222,7 +228,7 @@ fn exchange(
         secret: hex(secret),
         context: hex(context),
         signal_root: hex(&root),
-        psk: hex(psk.expose()),
+        psk,
         joiner_salt: hex(joiner_salt),
         creator_salt: hex(creator_salt),
         joiner_key: hex(&joiner_key),
@@ -298,14 +304,41 @@ fn signaling_agrees_with_the_words_of_the_spec_and_its_vectors() {
         key.secret.expose(),
         &key.context,
     );
+    // SG-SAS: the same with the password that everybody knows.
+    let (joiner, _) = Pake::start(Side::Joiner, b"passel v1 sas", &ROUTING, &mut after_salt(7));
+    let (_, share) = Pake::start(Side::Creator, b"passel v1 sas", &ROUTING, &mut after_salt(8));
+    let key = joiner.finish(&share).unwrap();
+    let by_sas = exchange(
+        "without a secret, likewise, the password being `passel v1 sas`; there is no psk",
+        SignalSession::joiner_sas(&ROUTING, &mut Entropy::from_seed([7; 32])).unwrap(),
+        SignalSession::creator_sas(&ROUTING, &mut Entropy::from_seed([8; 32])).unwrap(),
+        key.secret.expose(),
+        &key.context,
+    );
+    let by_secret = |why, secret: &SignalSecret, seed: u8| {
+        let entropy = |seed: u8| Entropy::from_seed([seed; 32]);
+        exchange(
+            why,
+            SignalSession::joiner_secret(secret, &ROUTING, &mut entropy(seed)).unwrap(),
+            SignalSession::creator_secret(secret.clone(), &ROUTING, &mut entropy(seed + 1))
+                .unwrap(),
+            &[0x4c; 32],
+            &[],
+        )
+    };
+    let secret = || Secret32::new([0x4c; 32]);
+    let by_psk = by_secret("by a key of the embedder's own", &SignalSecret::Psk(secret()), 9);
+    let key = ResumptionKey { id: [1; 16], secret: Secret32::new([2; 32]) };
+    let kept = SignalSecret::Resume { link: secret(), key, other: None };
+    let by_kept = by_secret("by what was kept of a session; the psk is that one's", &kept, 11);
     let vectors = Vectors {
-        about: "SPAKE2 over a code, and the first sealed blob of each side, by link and by code. \
+        about: "SPAKE2 over a code, and the first sealed blob of each side, in each mode. \
                 Scalars are little endian. The shares of `refused_shares` break `rule`. Bytes in \
                 hexadecimal.",
         spec: "spec/08-signaling.md",
         routing_id: hex(&ROUTING),
         spake2: spake2(),
-        exchanges: vec![by_link, by_code],
+        exchanges: vec![by_link, by_code, by_sas, by_psk, by_kept],
         refused_shares: refused_shares(),
     };
     vector_file::check("signaling.json", &vectors);

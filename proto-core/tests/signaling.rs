@@ -2,13 +2,13 @@
 //! or a code understand each other, one wrong guess ends it, and the carrier
 //! reads nothing.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)] // helpers of tests
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // helpers of tests
 
 use passel_proto::crypto::{Entropy, Secret32, SecretBytes};
 use passel_proto::error::{Blame, ErrorCode};
-use passel_proto::handshake::Auth;
+use passel_proto::handshake::{Auth, ResumptionKey};
 use passel_proto::limits::MAX_SIGNAL_BLOB;
-use passel_proto::signal::{MAX_PAYLOAD, MAX_QUEUED, SignalSession};
+use passel_proto::signal::{MAX_PAYLOAD, MAX_QUEUED, SignalSecret, SignalSession};
 
 const ROUTING: &[u8] = b"routing-id-1";
 
@@ -60,7 +60,8 @@ fn all_blobs(session: &mut SignalSession) -> Vec<Vec<u8>> {
 
 fn secret_of(auth: &Auth) -> &Secret32 {
     match auth {
-        Auth::Link(secret) | Auth::Code { secret, .. } | Auth::Psk(secret) => secret,
+        Auth::Link(secret) | Auth::Code { secret, .. } => secret,
+        other => panic!("{other:?}"),
     }
 }
 
@@ -393,4 +394,98 @@ fn random_and_mutated_blobs_never_panic() {
             panic!("opened {payload:?}");
         }
     }
+}
+
+fn creator_sas() -> SignalSession {
+    SignalSession::creator_sas(ROUTING, &mut entropy(4)).unwrap()
+}
+
+fn joiner_sas() -> SignalSession {
+    SignalSession::joiner_sas(ROUTING, &mut entropy(5)).unwrap()
+}
+
+// SG-SAS, SG-SECRECY
+#[test]
+fn without_a_secret_a_carrier_that_only_listens_reads_nothing() {
+    let (mut creator, mut joiner) = (creator_sas(), joiner_sas());
+    joiner.seal(b"my addresses").unwrap();
+    let mut carried = Vec::new();
+    let mut heard = Vec::new();
+    for _ in 0..3 {
+        while let Some(blob) = joiner.poll_blob() {
+            heard.extend(creator.handle_blob(&blob).unwrap());
+            carried.push(blob);
+        }
+        while let Some(blob) = creator.poll_blob() {
+            joiner.handle_blob(&blob).unwrap();
+            carried.push(blob);
+        }
+    }
+    assert_eq!(heard, [b"my addresses".to_vec()]);
+    assert!(matches!((creator.auth(), joiner.auth()), (Some(Auth::Sas), Some(Auth::Sas))));
+    assert!(carried.iter().all(|blob| !blob.windows(4).any(|part| part == b"addr")));
+    assert!(carried.iter().all(|blob| blob[2..4] == [3, 0]), "the mode is told as it is");
+    // Another who knows the password, which everybody does, cannot open them later.
+    let mut late = joiner_sas();
+    let of_creator = carried.iter().filter(|blob| blob[1] == 1).nth(1).unwrap();
+    assert_eq!(late.handle_blob(of_creator), Ok(None));
+    let sealed = carried.iter().find(|blob| blob[1] == 2).unwrap();
+    assert!(late.handle_blob(sealed).is_err());
+}
+
+// SG-MODE
+#[test]
+fn sides_of_different_modes_part_before_anything_is_sealed() {
+    let psk = || SignalSecret::Psk(link());
+    let mut pairs = [
+        (creator_sas(), joiner_code("owl-seven")),
+        (
+            SignalSession::creator(None, Some(&code("owl-seven")), ROUTING, &mut entropy(1))
+                .unwrap(),
+            joiner_sas(),
+        ),
+        (creator(), SignalSession::joiner_secret(&psk(), ROUTING, &mut entropy(2)).unwrap()),
+        (SignalSession::creator_secret(psk(), ROUTING, &mut entropy(1)).unwrap(), joiner_link()),
+        (creator_sas(), joiner_link()),
+    ];
+    for (nth, (creator, joiner)) in pairs.iter_mut().enumerate() {
+        joiner.seal(b"my addresses").unwrap();
+        let results: Vec<_> =
+            all_blobs(joiner).iter().map(|blob| creator.handle_blob(blob)).collect();
+        let error = results[0].clone().unwrap_err();
+        assert_eq!(error.code, ErrorCode::UnsupportedAuth, "pair {nth}");
+        assert!(creator.auth().is_none());
+    }
+    // The other way round, by the share that waits at the rendezvous.
+    for (mut creator, mut joiner) in
+        [(creator_sas(), joiner_code("owl-seven")), (creator(), joiner_sas())]
+    {
+        let error = joiner.handle_blob(&creator.poll_blob().unwrap()).unwrap_err();
+        assert_eq!(error.code, ErrorCode::UnsupportedAuth);
+    }
+}
+
+// SG-KEYS, SG-PSK
+#[test]
+fn a_key_of_ones_own_and_an_earlier_session_work_like_a_link_in_their_own_modes() {
+    let key = |byte| ResumptionKey { id: [byte; 16], secret: Secret32::new([byte; 32]) };
+    let resume = |newest, other| SignalSecret::Resume { link: link(), key: newest, other };
+    for (of_creator, of_joiner, mode) in [
+        (SignalSecret::Psk(link()), SignalSecret::Psk(link()), 4),
+        (resume(key(2), Some(key(1))), resume(key(1), None), 5),
+    ] {
+        let mut creator =
+            SignalSession::creator_secret(of_creator, ROUTING, &mut entropy(1)).unwrap();
+        let mut joiner =
+            SignalSession::joiner_secret(&of_joiner, ROUTING, &mut entropy(2)).unwrap();
+        joiner.seal(b"offer").unwrap();
+        creator.seal(b"answer").unwrap();
+        let heard = carry(&mut creator, &mut joiner);
+        assert_eq!(heard, (vec![b"offer".to_vec()], vec![b"answer".to_vec()]));
+        assert_eq!(creator.auth().unwrap().mode(), mode);
+        assert_eq!(joiner.auth().unwrap().mode(), mode);
+    }
+    let zero = SignalSecret::Psk(Secret32::new([0; 32]));
+    let error = SignalSession::creator_secret(zero, ROUTING, &mut entropy(1)).unwrap_err();
+    assert_eq!(error.blame, Blame::Misuse);
 }

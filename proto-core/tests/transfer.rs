@@ -55,7 +55,8 @@ fn files_of_every_awkward_size_arrive() {
         assert_eq!(sender, receiver, "both sides agree");
         assert_eq!(sender.delivered as usize, files.len());
         assert_eq!(sender.bytes, sizes.iter().sum::<usize>() as u64);
-        assert!(pair.receiver.disk.parts.is_empty() && pair.receiver.disk.discarded);
+        assert!(pair.receiver.disk.parts.is_empty());
+        assert_eq!(pair.receiver.disk.released, Some(true));
     }
 }
 
@@ -139,6 +140,25 @@ fn either_side_can_cancel_in_the_middle() {
     }
 }
 
+/// FC-COST: files without a byte are read no further ahead than others.
+#[test]
+fn a_stalled_disk_bounds_how_many_empty_files_are_read() {
+    let names: Vec<String> = (0..12_000).map(|n| format!("{n:05}")).collect();
+    let files: Vec<(&str, Vec<u8>)> = names.iter().map(|name| (name.as_str(), vec![])).collect();
+    let mut pair = Pair::established(7);
+    let id = pair.offer(&files);
+    pair.run();
+    pair.receiver.connection.accept(pair.now, id, None).unwrap();
+    pair.receiver.disk.stalled = true;
+    pair.run();
+    let granted = passel_proto::limits::TRANSFER_CREDIT / passel_proto::limits::FILE_END_COST;
+    let read = pair.sender.disk.reads;
+    assert!(read <= granted + 2048, "{read} files were read");
+    pair.receiver.disk.stalled = false;
+    pair.finish();
+    assert_eq!(completion(&pair)[0].delivered, 12_000);
+}
+
 /// FC-CREDIT, FC-WINDOW: a receiver whose disk stalls holds its sender back.
 #[test]
 fn a_stalled_disk_bounds_what_is_on_its_way() {
@@ -173,10 +193,12 @@ fn a_full_disk_ends_the_transfer_with_its_code_at_both_ends() {
         }
         assert_eq!(pair.receiver.error().unwrap().blame, Blame::Local);
         assert!(!pair.sender.error().unwrap().text.contains("planted"), "local texts stay local");
-        assert!(pair.receiver.disk.discarded);
+        // RS-KEEP-FULL
+        assert_eq!(pair.receiver.disk.released, Some(false));
     }
 }
 
+/// TR-POLICY-CONTENT
 #[test]
 fn a_file_that_fails_leaves_the_others_alone() {
     let files = [("a", content(CHUNK * 3, 1)), ("b", content(CHUNK * 3, 2)), ("c", content(10, 3))];
@@ -185,6 +207,8 @@ fn a_file_that_fails_leaves_the_others_alone() {
         (true, Fault::Read(3, StorageErrorKind::Unreadable), ErrorCode::SourceUnreadable),
         (false, Fault::Write(4, StorageErrorKind::Other), ErrorCode::StorageFailed),
         (false, Fault::Commit(1, StorageErrorKind::NameConflict), ErrorCode::NameConflict),
+        (false, Fault::Write(3, StorageErrorKind::Refused), ErrorCode::PolicyRefused),
+        (false, Fault::Commit(1, StorageErrorKind::Refused), ErrorCode::PolicyRefused),
     ];
     for (at_sender, fault, code) in cases {
         let mut pair = Pair::established(9);
@@ -376,7 +400,8 @@ fn an_offer_whose_list_is_too_long_beside_the_others_is_rejected_alone() {
     let second = pair.sender.connection.offer(pair.now, manifest, "").unwrap();
     pair.run();
     assert_eq!(pair.sender.error().unwrap().code, ErrorCode::TooLarge);
-    let ended = |transfer| Event::Ended { transfer, error: pair.sender.error().unwrap() };
+    let ended =
+        |transfer| Event::Ended { transfer, error: pair.sender.error().unwrap(), kept: false };
     assert!(pair.sender.events.contains(&ended(second)));
     assert!(pair.receiver.events.contains(&Event::Offered { transfer: first }));
     assert!(pair.receiver.connection.manifest(second).is_none());

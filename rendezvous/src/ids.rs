@@ -1,4 +1,4 @@
-//! Session ids, tokens and nameplates: what they look like as text and which
+//! Session ids, meeting ids, tokens and nameplates: what they look like as text and which
 //! texts are refused. How a server draws and hands them out does not live here.
 
 use std::fmt;
@@ -52,6 +52,13 @@ fn from_text(text: &str) -> Result<u128, ParseIdError> {
 #[serde(try_from = "String", into = "String")]
 pub struct SessionId(u128);
 
+/// Where two peers that had a session find each other again: 128 bits that only
+/// they can derive (`RV-MEETING-ID`). The server learns it from them and draws
+/// nothing from it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct MeetingId(u128);
+
 /// One peer's right to open one socket: 128 random bits, used once
 /// (`RV-TOKEN-ONCE`). It has no `Display`, so that no log line gets hold of it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -71,6 +78,13 @@ impl SessionId {
     }
 }
 
+impl MeetingId {
+    /// An id from 16 bytes, the highest first.
+    pub fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(u128::from_be_bytes(bytes))
+    }
+}
+
 impl Token {
     /// A token from 128 bits, which must be random.
     pub fn from_bits(bits: u128) -> Self {
@@ -87,6 +101,12 @@ impl fmt::Display for SessionId {
 impl fmt::Debug for SessionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("SessionId(…)")
+    }
+}
+
+impl fmt::Debug for MeetingId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("MeetingId(…)")
     }
 }
 
@@ -112,6 +132,14 @@ impl TryFrom<String> for SessionId {
     }
 }
 
+impl TryFrom<String> for MeetingId {
+    type Error = ParseIdError;
+
+    fn try_from(text: String) -> Result<Self, ParseIdError> {
+        from_text(&text).map(Self)
+    }
+}
+
 impl TryFrom<String> for Token {
     type Error = ParseIdError;
 
@@ -122,6 +150,12 @@ impl TryFrom<String> for Token {
 
 impl From<SessionId> for String {
     fn from(id: SessionId) -> Self {
+        to_text(id.0)
+    }
+}
+
+impl From<MeetingId> for String {
+    fn from(id: MeetingId) -> Self {
         to_text(id.0)
     }
 }
@@ -214,8 +248,19 @@ mod tests {
     }
 
     #[test]
+    fn a_meeting_is_written_like_a_session() {
+        // RV-MEETING-ID
+        let bytes: [u8; 16] = std::array::from_fn(|place| u8::try_from(place * 0x11).unwrap());
+        let id = MeetingId::from_bytes(bytes);
+        assert_eq!(String::from(id), "0024h36h2ncsvrh6daqf6dvvqz");
+        assert_eq!(MeetingId::try_from(String::from(id)), Ok(id));
+        assert_eq!(MeetingId::try_from("0".to_owned()), Err(ParseIdError));
+    }
+
+    #[test]
     fn debug_output_holds_neither_id_nor_token() {
         // RV-LOG
-        assert_eq!(format!("{:?} {:?}", SessionId(7), Token(7)), "SessionId(…) Token(…)");
+        let shown = format!("{:?} {:?} {:?}", SessionId(7), MeetingId(7), Token(7));
+        assert_eq!(shown, "SessionId(…) MeetingId(…) Token(…)");
     }
 }

@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{Nameplate, SessionId, Token};
+use crate::ids::{MeetingId, Nameplate, SessionId, Token};
 
 /// Longest sealed blob in bytes; `MAX_SIGNAL_BLOB` of the registry (`RV-BLOB-SIZE`).
 pub const MAX_SIGNAL_BLOB: usize = 16_384;
@@ -18,6 +18,8 @@ pub const MAX_HTTP_BODY: usize = 4_096;
 pub const PATH_CREATE: &str = "/v1/sessions";
 /// Path of the request that joins a session.
 pub const PATH_JOIN: &str = "/v1/sessions/join";
+/// Path of the request by which two peers meet again.
+pub const PATH_MEET: &str = "/v1/meetings";
 /// Path of the WebSocket.
 pub const PATH_SOCKET: &str = "/v1/socket";
 /// Path of the health check.
@@ -93,6 +95,36 @@ pub struct JoinResponse {
     pub session: SessionId,
     /// The joiner's token.
     pub token: Token,
+    /// Seconds until the session expires.
+    pub expires_in: u32,
+}
+
+/// Body of `POST /v1/meetings`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MeetRequest {
+    /// Where both peers meet.
+    pub meeting: MeetingId,
+}
+
+/// Who came first to a meeting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MeetRole {
+    /// This peer; the session is new.
+    Creator,
+    /// The other peer; the session is the one it waits in.
+    Joiner,
+}
+
+/// Body of the answer to [`MeetRequest`], status 200.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MeetResponse {
+    /// The session's id.
+    pub session: SessionId,
+    /// This peer's token, to be used soon (`RV-MEETING-CLAIM`).
+    pub token: Token,
+    /// Who came first.
+    pub role: MeetRole,
     /// Seconds until the session expires.
     pub expires_in: u32,
 }
@@ -287,7 +319,7 @@ mod tests {
 
     #[test]
     fn http_bodies_are_written_as_the_spec_shows() {
-        // RV-CREATE, RV-JOIN, RV-ERROR-BODY
+        // RV-CREATE, RV-JOIN, RV-MEET, RV-ERROR-BODY
         let bits = 0x0011_2233_4455_6677_8899_aabb_ccdd_eeff;
         let created = CreateResponse {
             session: SessionId::from_bits(bits),
@@ -303,6 +335,18 @@ mod tests {
             json(&JoinRequest::Session(SessionId::from_bits(bits))),
             format!(r#"{{"session":"{ID}"}}"#)
         );
+        let met = MeetResponse {
+            session: SessionId::from_bits(bits),
+            token: Token::from_bits(bits),
+            role: MeetRole::Joiner,
+            expires_in: 1_200,
+        };
+        assert_eq!(
+            json(&met),
+            format!(r#"{{"session":"{ID}","token":"{ID}","role":"joiner","expires_in":1200}}"#)
+        );
+        let meeting = MeetRequest { meeting: MeetingId::from_bytes([0; 16]) };
+        assert_eq!(json(&meeting), r#"{"meeting":"00000000000000000000000000"}"#);
         assert_eq!(
             json(&ErrorBody::new(ErrorCode::Closed)),
             r#"{"error":{"code":"closed","text":"the session has ended"}}"#

@@ -149,16 +149,20 @@ impl Peer {
                 buf.extend_from_slice(&self.file[from..from + len as usize]);
                 StorageReply::Read { transfer, file, offset, buf, result }
             }
-            StorageRequest::Write { transfer, file, offset, data } => {
+            StorageRequest::Write { transfer, file, offset, data, .. } => {
                 let from = usize::try_from(offset).expect("a small file");
                 self.file.resize(self.file.len().max(from + data.len()), 0);
                 self.file[from..from + data.len()].copy_from_slice(&data);
                 StorageReply::Written { transfer, file, offset, buf: data, result }
             }
-            StorageRequest::Sync { transfer } => StorageReply::Synced { transfer, result },
+            StorageRequest::Sync { transfer, .. } => StorageReply::Synced { transfer, result },
             StorageRequest::Commit { transfer, file, .. } => {
                 StorageReply::Committed { transfer, file, result }
             }
+            StorageRequest::Check { transfer, file, .. } => {
+                StorageReply::Checked { transfer, file, result }
+            }
+            StorageRequest::Release { transfer, .. } => StorageReply::Released { transfer, result },
             StorageRequest::Discard { transfer, .. } => {
                 StorageReply::Discarded { transfer, result }
             }

@@ -13,9 +13,10 @@ use std::time::{Duration, Instant};
 use passel_proto::connection::Event;
 use passel_proto::crypto::{Entropy, Secret32, SecretBytes};
 use passel_proto::error::{Error, ErrorCode};
-use passel_proto::ids::Role;
+use passel_proto::frame::Message;
+use passel_proto::ids::{Channel, Role};
 use passel_proto::manifest::Manifest;
-use passel_proto::signal::SignalSession;
+use passel_proto::signal::{SignalSecret, SignalSession};
 use passel_sans_io::datagram::Datagram;
 use passel_sans_io::endpoint::{Endpoint, EndpointConfig, EndpointEvent};
 use passel_sans_io::lane::{Dtls, IceCredentials, LaneConfig};
@@ -42,6 +43,9 @@ struct World {
     manifest: Option<Manifest>,
     /// Datagrams are lost from now on.
     cut: bool,
+    /// One of so many datagrams is lost; none if it is 0.
+    lossy: u32,
+    sent: u32,
 }
 
 fn lane(entropy: &mut Entropy) -> LaneConfig {
@@ -73,6 +77,8 @@ fn world(
         meddle: |_, _| {},
         manifest: None,
         cut: false,
+        lossy: 0,
+        sent: 0,
     };
     for peer in &mut world.peers {
         peer.endpoint.start(now);
@@ -115,7 +121,9 @@ impl World {
                 }
                 while let Some(datagram) = peer.endpoint.poll_datagram() {
                     assert_eq!(datagram.source, peer.address);
-                    if !self.cut {
+                    self.sent += 1;
+                    let lost = self.lossy > 0 && self.sent.is_multiple_of(self.lossy);
+                    if !self.cut && !lost {
                         self.datagrams.push_back((self.now + DELAY, 1 - n, datagram));
                     }
                 }
@@ -327,4 +335,118 @@ fn a_joiner_that_leaves_before_there_is_a_path_says_so() {
     world.peers[1].endpoint.close(world.now, None);
     world.run(Duration::from_secs(5), both_closed);
     assert_eq!(world.peers[0].closed().unwrap().unwrap_err().code, ErrorCode::Cancelled);
+}
+
+/// Numbers of the messages that the joiner heard over a channel.
+fn numbers(world: &World, over: Channel) -> Vec<u32> {
+    world.peers[1]
+        .events
+        .iter()
+        .filter_map(|event| match event {
+            EndpointEvent::Connection(Event::Message { channel, message }) if *channel == over => {
+                let Message::Binary(bytes) = message else { return None };
+                Some(u32::from_le_bytes(bytes[..4].try_into().unwrap()))
+            }
+            _ => None,
+        })
+        .collect()
+}
+
+/// FC-MESSAGE, TB-PRIORITY: what is lost on `unreliable` stays lost, nothing is on
+/// `reliable`, and a transfer goes on beside both.
+#[test]
+fn messages_go_over_a_network_that_loses_datagrams() {
+    let mut world = linked();
+    world.connect();
+    world.lossy = 9;
+    let files = [("a", content(300_000, 1))];
+    world.send(&files);
+    for number in 0..300u32 {
+        for channel in [Channel::Reliable, Channel::Unreliable] {
+            let mut bytes = number.to_le_bytes().to_vec();
+            bytes.resize(700, 0);
+            let (now, message) = (world.now, Message::Binary(bytes));
+            world.peers[0].endpoint.send_message(now, channel, message).unwrap();
+        }
+        world.run(Duration::from_millis(2), |_| false);
+    }
+    world.run(Duration::from_secs(60), |world| {
+        world.peers.iter().all(Peer::is_completed) && numbers(world, Channel::Reliable).len() == 300
+    });
+    assert!(world.peers.iter().all(Peer::is_completed));
+    assert_eq!(numbers(&world, Channel::Reliable), (0..300).collect::<Vec<_>>());
+    let mut heard = numbers(&world, Channel::Unreliable);
+    let dropped = world.peers[0].endpoint.queued_messages(Channel::Unreliable).dropped;
+    assert_eq!(dropped, 0);
+    assert!((150..300).contains(&heard.len()), "{} of 300", heard.len());
+    heard.sort_unstable();
+    heard.dedup();
+    assert!((150..300).contains(&heard.len()), "one was heard twice");
+}
+
+/// TB-PRIORITY, FC-MESSAGE-NEWEST: a flood of live data fills its own queue and
+/// nothing else.
+#[test]
+fn a_flood_of_unreliable_messages_does_not_starve_control() {
+    let mut world = linked();
+    world.connect();
+    let files = [("a", content(300_000, 1))];
+    world.send(&files);
+    let flood = Message::Binary(vec![7; 30_000]);
+    let start = world.now;
+    while !world.peers.iter().all(Peer::is_completed) {
+        for _ in 0..40 {
+            let now = world.now;
+            let sent =
+                world.peers[0].endpoint.send_message(now, Channel::Unreliable, flood.clone());
+            sent.unwrap();
+        }
+        world.run(Duration::from_millis(5), |_| false);
+        assert!(world.now - start < Duration::from_secs(60), "the transfer starves");
+    }
+    assert!(world.peers[0].endpoint.queued_messages(Channel::Unreliable).dropped > 0);
+}
+
+// HS-SAS-GATE, HS-RESUMABLE, HS-RESUME-MEETING
+#[test]
+fn strangers_compare_and_meet_again_by_what_they_kept() {
+    let mut world = world(
+        |entropy| SignalSession::creator_sas(ROUTE, entropy).unwrap(),
+        |entropy| SignalSession::joiner_sas(ROUTE, entropy).unwrap(),
+    );
+    let shown = |peer: &Peer| {
+        peer.events.iter().find_map(|event| match event {
+            EndpointEvent::Connection(Event::Sas { sas }) => Some(*sas),
+            _ => None,
+        })
+    };
+    world.run(Duration::from_secs(10), |world| world.peers.iter().all(|p| shown(p).is_some()));
+    assert_eq!(shown(&world.peers[0]), shown(&world.peers[1]));
+    let now = world.now;
+    for peer in &mut world.peers {
+        assert!(peer.endpoint.resumption().is_none());
+        peer.endpoint.confirm_sas(now, true).unwrap();
+        peer.endpoint.confirm_resumption_stored(now).unwrap();
+    }
+    world.run(Duration::from_secs(10), |world| {
+        world.peers.iter().all(|peer| peer.endpoint.is_resumption_settled())
+    });
+    let kept = world.peers[0].endpoint.resumption().unwrap();
+    assert_eq!(world.peers[1].endpoint.resumption().as_ref(), Some(&kept));
+
+    let secret =
+        || SignalSecret::Resume { link: kept.meeting_link(), key: kept.key(), other: None };
+    let route = kept.meeting_id();
+    let mut again = self::world(
+        |entropy| SignalSession::creator_secret(secret(), &route, entropy).unwrap(),
+        |entropy| SignalSession::joiner_secret(&secret(), &route, entropy).unwrap(),
+    );
+    again.connect();
+    for peer in &again.peers {
+        assert_eq!(peer.endpoint.resumed_from(), Some(kept.id));
+        assert_ne!(peer.endpoint.resumption().unwrap().id, kept.id);
+    }
+    again.send(&[("a", content(100_000, 1))]);
+    again.run(Duration::from_secs(10), |world| world.peers.iter().all(Peer::is_completed));
+    assert!(again.peers.iter().all(Peer::is_completed));
 }

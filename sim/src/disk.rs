@@ -1,7 +1,9 @@
 //! A disk in memory: the sources of what a host sends and the places of what it
 //! receives. It does what it is asked, fails as the plan says, and knows what
-//! is durable and what a crash would lose. Whether what it was asked is right
-//! is the oracle's business.
+//! is durable and what a crash would lose; what it keeps beyond a connection is in
+//! `journal`. Whether what it was asked is right is the oracle's business.
+
+mod journal;
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -9,6 +11,7 @@ use std::rc::Rc;
 use passel_proto::ids::{FileIndex, TransferId};
 use passel_proto::storage::{StorageError, StorageErrorKind, StorageReply, StorageRequest};
 
+pub use self::journal::{Digest, Kept, Record};
 use crate::plan::{DiskError, Fault, Plan, Planted, Side};
 use crate::rng::Draw;
 
@@ -22,6 +25,8 @@ pub struct Part {
     pub bytes: Vec<u8>,
     /// Offset and length of what a crash would lose.
     pub unsynced: Vec<(usize, usize)>,
+    /// What tells it from another file in its place.
+    pub inode: u64,
 }
 
 /// A file under its final name.
@@ -31,6 +36,8 @@ pub struct Final {
     pub bytes: Vec<u8>,
     /// Whether the name survives a crash.
     pub durable: bool,
+    /// That of the part which it was.
+    pub inode: u64,
 }
 
 /// What a request did, for whoever watches.
@@ -38,6 +45,15 @@ pub struct Final {
 pub enum Effect {
     /// Nothing that matters, or it failed.
     None,
+    /// A file that was stored in an earlier connection was compared.
+    Checked {
+        /// The entry.
+        place: Place,
+        /// Whether it is the one that was stored.
+        same: bool,
+    },
+    /// What there was of an entry, or of all of the transfer, is gone.
+    Discarded(TransferId, Option<FileIndex>),
     /// These ranges became durable: entry, offset, length.
     Synced(Vec<(Place, usize, usize)>),
     /// An entry got its final name.
@@ -65,6 +81,9 @@ pub struct Disk {
     pub parts: BTreeMap<Place, Part>,
     /// Files with their final names.
     pub finals: BTreeMap<Place, Final>,
+    /// What is there of transfers beyond this connection.
+    pub kept: Kept,
+    inodes: u64,
     /// Bytes written so far.
     written: u64,
     reads: u64,
@@ -88,6 +107,8 @@ impl Disk {
             sources: BTreeMap::new(),
             parts: BTreeMap::new(),
             finals: BTreeMap::new(),
+            kept: Kept::default(),
+            inodes: 0,
             written: 0,
             reads: 0,
             writes: 0,
@@ -114,6 +135,22 @@ impl Disk {
         let free_at = self.free_at.entry(transfer).or_default();
         *free_at = now.max(*free_at) + takes;
         *free_at
+    }
+
+    /// Nothing fails from now on.
+    pub fn heal(&mut self) {
+        self.faults.clear();
+    }
+
+    /// Somebody makes room on a disk that was full. Whether it was.
+    pub fn make_room(&mut self) -> bool {
+        let was_full = self.full(1).is_err();
+        if was_full {
+            let of_room =
+                |fault: &Fault| matches!(fault, Fault::DiskFull { side, .. } if *side == self.side);
+            self.faults.retain(|fault| !of_room(fault));
+        }
+        was_full
     }
 
     fn is_planted(&self, bug: Planted) -> bool {
@@ -158,7 +195,9 @@ impl Disk {
                 let mut result = self.fails(&kinds, self.reads);
                 self.reads += 1;
                 let from = usize::try_from(offset).unwrap_or(usize::MAX);
-                let source = self.sources.get(&(transfer, file));
+                let place = (transfer, file);
+                let source = self.sources.get(&place).map(|source| &source[..]);
+                let source = source.or_else(|| self.parts.get(&place).map(|part| &part.bytes[..]));
                 let until = from.saturating_add(len as usize);
                 if let Some(bytes) = source.and_then(|source| source.get(from..until)) {
                     buf.extend_from_slice(bytes);
@@ -171,7 +210,7 @@ impl Disk {
                 }
                 (Some(StorageReply::Read { transfer, file, offset, buf, result }), Effect::None)
             }
-            StorageRequest::Write { transfer, file, offset, data } => {
+            StorageRequest::Write { transfer, file, offset, data, .. } => {
                 let result = self
                     .full(data.len())
                     .and_then(|()| self.fails(&[(DiskError::Write, OTHER)], self.writes));
@@ -185,19 +224,22 @@ impl Disk {
                 let reply = StorageReply::Written { transfer, file, offset, buf: data, result };
                 (Some(reply), Effect::None)
             }
-            StorageRequest::Sync { transfer } => {
+            StorageRequest::Sync { transfer, journal } => {
                 let result = self.fails(&[(DiskError::Sync, OTHER)], self.syncs);
                 self.syncs += 1;
                 let mut effect = Effect::None;
                 match self.planted {
                     Some(Planted::SyncForgotten) => {}
                     Some(Planted::SyncLate) => self.late.push(transfer),
-                    _ if result.is_ok() => effect = Effect::Synced(self.sync(transfer)),
+                    _ if result.is_ok() => {
+                        effect = Effect::Synced(self.sync(transfer));
+                        self.note_entries(transfer, journal);
+                    }
                     _ => {}
                 }
                 (Some(StorageReply::Synced { transfer, result }), effect)
             }
-            StorageRequest::Commit { transfer, file, size } => {
+            StorageRequest::Commit { transfer, file, size, root } => {
                 let kinds = [
                     (DiskError::Commit, OTHER),
                     (DiskError::CommitConflict, StorageErrorKind::NameConflict),
@@ -205,21 +247,90 @@ impl Disk {
                 let result = self.fails(&kinds, self.commits);
                 self.commits += 1;
                 let effect = match result {
-                    Ok(()) => self.commit((transfer, file), size),
+                    Ok(()) => self.commit((transfer, file), size, root),
                     Err(_) => Effect::None,
                 };
                 (Some(StorageReply::Committed { transfer, file, result }), effect)
             }
+            StorageRequest::Check { transfer, file, size, root } => {
+                let place = (transfer, file);
+                let same = self.check(place, size, root);
+                let text = "another file was stored".to_owned();
+                let changed = StorageError { kind: StorageErrorKind::Changed, text };
+                let result = if same { Ok(()) } else { Err(changed) };
+                let reply = StorageReply::Checked { transfer, file, result };
+                (Some(reply), Effect::Checked { place, same })
+            }
+            // What has its name needs nothing beside it; all else is kept.
+            StorageRequest::Release { transfer, .. } => {
+                (Some(StorageReply::Released { transfer, result: Ok(()) }), Effect::None)
+            }
             StorageRequest::Discard { transfer, file } => {
                 if !self.is_planted(Planted::DiscardIgnored) {
+                    self.forget(transfer, file);
                     self.parts.retain(|place, _| match file {
                         Some(file) => *place != (transfer, file),
                         None => place.0 != transfer,
                     });
                 }
-                (Some(StorageReply::Discarded { transfer, result: Ok(()) }), Effect::None)
+                let reply = StorageReply::Discarded { transfer, result: Ok(()) };
+                (Some(reply), Effect::Discarded(transfer, file))
             }
         }
+    }
+
+    /// Does a part of what is asked, at which the process dies.
+    pub fn begin_request(&mut self, request: StorageRequest, draw: &mut Draw) -> Effect {
+        match request {
+            StorageRequest::Write { transfer, file, offset, mut data, .. } => {
+                let part = draw.below(data.len() as u64);
+                data.truncate(usize::try_from(part).unwrap_or(0));
+                if self.full(data.len()).is_ok() {
+                    self.write((transfer, file), offset, &data);
+                }
+                Effect::None
+            }
+            StorageRequest::Sync { transfer, journal } => {
+                if self.is_planted(Planted::JournalFirst) {
+                    self.note_entries(transfer, journal);
+                    return Effect::None;
+                }
+                Effect::Synced(self.sync(transfer))
+            }
+            StorageRequest::Commit { transfer, file, size, root } => {
+                if let Some(root) = root {
+                    self.note_stored((transfer, file), size, root);
+                }
+                Effect::None
+            }
+            StorageRequest::Discard { transfer, file } => {
+                self.forget(transfer, file);
+                Effect::None
+            }
+            StorageRequest::Read { .. }
+            | StorageRequest::Check { .. }
+            | StorageRequest::Release { .. } => Effect::None,
+        }
+    }
+
+    /// A request is made that waits for its turn.
+    pub fn on_asked(&mut self, request: &StorageRequest) {
+        if let StorageRequest::Sync { transfer, journal } = request
+            && self.is_planted(Planted::JournalEarly)
+        {
+            for entry in journal {
+                self.part((*transfer, entry.file));
+            }
+            self.note_entries(*transfer, journal.clone());
+        }
+    }
+
+    fn part(&mut self, place: Place) -> &mut Part {
+        let inodes = &mut self.inodes;
+        self.parts.entry(place).or_insert_with(|| {
+            *inodes += 1;
+            Part { inode: *inodes, ..Part::default() }
+        })
     }
 
     fn write(&mut self, place: Place, offset: u64, data: &[u8]) {
@@ -227,18 +338,18 @@ impl Disk {
         if self.is_planted(Planted::WriteMisplaced) && from > 0 {
             from -= 1;
         }
-        let part = self.parts.entry(place).or_default();
+        let part = self.part(place);
         let until = from + data.len();
         part.bytes.resize(part.bytes.len().max(until), 0);
         part.bytes[from..until].copy_from_slice(data);
         part.unsynced.push((from, data.len()));
         self.written += data.len() as u64;
         if self.planted == Some(Planted::WriteFlipped) {
-            flip(&mut part.bytes);
+            flip(&mut self.part(place).bytes);
         }
         if self.planted == Some(Planted::VisibleEarly) {
-            let bytes = part.bytes.clone();
-            self.finals.insert(place, Final { bytes, durable: false });
+            let bytes = self.part(place).bytes.clone();
+            self.finals.insert(place, Final { bytes, durable: false, inode: 0 });
         }
     }
 
@@ -247,22 +358,26 @@ impl Disk {
         for (_, named) in self.finals.range_mut(of.clone()) {
             named.durable = true;
         }
+        let in_part = self.planted == Some(Planted::SyncInPart);
         let parts = self.parts.range_mut(of);
         let synced = parts.flat_map(|(&place, part)| {
-            std::mem::take(&mut part.unsynced)
-                .into_iter()
-                .map(move |(from, len)| (place, from, len))
+            let all = if in_part { 1 } else { part.unsynced.len() };
+            let done: Vec<_> = part.unsynced.drain(..all.min(part.unsynced.len())).collect();
+            done.into_iter().map(move |(from, len)| (place, from, len))
         });
         synced.collect()
     }
 
-    fn commit(&mut self, place: Place, size: u64) -> Effect {
+    fn commit(&mut self, place: Place, size: u64, root: Option<[u8; 32]>) -> Effect {
+        if let Some(root) = root {
+            self.note_stored(place, size, root);
+        }
         let part = self.parts.remove(&place).unwrap_or_default();
         let unsynced = !part.unsynced.is_empty();
-        let again = self
-            .finals
-            .insert(place, Final { bytes: part.bytes, durable: false })
-            .is_some_and(|_| self.planted != Some(Planted::VisibleEarly));
+        let named = Final { bytes: part.bytes, durable: false, inode: part.inode };
+        // A directory that is there is as good as one that is made.
+        let again = self.finals.insert(place, named).is_some() && root.is_some();
+        let again = again && self.planted != Some(Planted::VisibleEarly);
         Effect::Committed { place, size, unsynced, again }
     }
 
@@ -275,7 +390,19 @@ impl Disk {
                 part.bytes[from + kept..from + len].fill(0);
             }
         }
-        self.finals.retain(|_, named| named.durable || draw.chance(500));
+        for (place, mut named) in std::mem::take(&mut self.finals) {
+            if named.durable || draw.chance(500) {
+                named.durable = true;
+                self.finals.insert(place, named);
+            } else {
+                // The name is lost, and not the file.
+                let Final { bytes, inode, .. } = named;
+                self.parts.insert(place, Part { bytes, unsynced: Vec::new(), inode });
+            }
+        }
+        if self.is_planted(Planted::JournalLost) {
+            self.kept.lose_newest();
+        }
     }
 }
 
@@ -295,7 +422,8 @@ mod tests {
 
     fn write(disk: &mut Disk, offset: u64, data: &[u8]) -> bool {
         let data = data.to_vec();
-        let request = StorageRequest::Write { transfer: PLACE.0, file: PLACE.1, offset, data };
+        let request =
+            StorageRequest::Write { transfer: PLACE.0, file: PLACE.1, offset, data, leaf: [0; 32] };
         matches!(disk.carry_out(request).0, Some(StorageReply::Written { result: Ok(()), .. }))
     }
 
@@ -303,7 +431,8 @@ mod tests {
     fn a_crash_loses_what_was_not_synced_and_nothing_else() {
         let mut disk = Disk::new(&Plan::smallest(1), Side::Joiner);
         assert!(write(&mut disk, 0, &[1; 64]));
-        let synced = disk.carry_out(StorageRequest::Sync { transfer: PLACE.0 }).1;
+        let synced =
+            disk.carry_out(StorageRequest::Sync { transfer: PLACE.0, journal: Vec::new() }).1;
         assert_eq!(synced, Effect::Synced(vec![(PLACE, 0, 64)]));
         assert!(write(&mut disk, 64, &[2; 64]));
         disk.crash(&mut Draw::new(1, "crash"));

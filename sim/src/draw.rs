@@ -1,7 +1,9 @@
 //! Draws a plan from a seed: every knob of the world, what is sent, and what
 //! goes wrong. What a plan is stands in `plan`.
 
-use crate::plan::{Answer, DiskError, Fault, Knobs, Plan, Side, TransferPlan};
+use crate::plan::{
+    Answer, Change, DiskError, Fault, Knobs, Plan, Request, Side, TransferPlan, Window,
+};
 use crate::rng::Draw;
 
 const MS: u64 = 1000;
@@ -24,7 +26,11 @@ impl Plan {
             _ => draw.between(2, 4),
         };
         let faults = (0..faults).map(|_| fault(&mut draw, transfers.len() as u64)).collect();
-        Self { seed, knobs, transfers, faults, planted: None }
+        let mut plan = Self { seed, knobs, transfers, faults, again: 0, planted: None };
+        if draw.chance(350) {
+            again(&mut draw, &mut plan);
+        }
+        plan
     }
 
     /// The smallest plan that is of any use: one small file and no fault.
@@ -49,7 +55,7 @@ impl Plan {
             answer: Answer::All,
             answer_after_us: 0,
         };
-        Self { seed, knobs, transfers: vec![transfer], faults: Vec::new(), planted: None }
+        Self { seed, knobs, transfers: vec![transfer], faults: Vec::new(), again: 0, planted: None }
     }
 }
 
@@ -99,7 +105,7 @@ fn fault(draw: &mut Draw, transfers: u64) -> Fault {
     let longest = draw.pick(&[100 * MS, 500 * MS, 2 * SECOND, 20 * SECOND]);
     let at_us = draw.below(longest);
     let side = draw.pick(&Side::BOTH);
-    match draw.below(13) {
+    match draw.below(14) {
         0 | 1 => {
             let longest = draw.pick(&[SECOND, 20 * SECOND, 100 * SECOND]);
             Fault::Partition { at_us, for_us: draw.below(longest) }
@@ -139,6 +145,90 @@ fn fault(draw: &mut Draw, transfers: u64) -> Fault {
         _ => {
             let transfer = usize::try_from(draw.below(transfers)).unwrap_or(0);
             Fault::Pause { side, transfer, at_us, for_us: draw.below(40 * SECOND) }
+        }
+    }
+}
+
+/// Has the two sides connect again, and things go wrong that make them.
+fn again(draw: &mut Draw, plan: &mut Plan) {
+    plan.again = u32::try_from(draw.between(1, 4)).unwrap_or(1);
+    if draw.chance(500) {
+        // Small chunks, so that there are many.
+        (plan.knobs.chunk_log2, plan.knobs.piece_log2) = (14, draw.pick(&[10, 12]));
+    }
+    if draw.chance(350) {
+        changed_in_the_midst(draw, plan);
+    }
+    for _ in 0..draw.between(1, 2 * u64::from(plan.again)) {
+        let fault = fault_again(draw, plan);
+        plan.faults.push(fault);
+    }
+}
+
+/// A file of which some chunks are durable, or all, is another one without a word
+/// when the transfer goes on.
+fn changed_in_the_midst(draw: &mut Draw, plan: &mut Plan) {
+    plan.knobs.rate = draw.pick(&[1_000_000, 1_000_000, 0]);
+    let transfer = &mut plan.transfers[0];
+    let side = transfer.from.peer();
+    transfer.roots = false;
+    if transfer.answer != Answer::Silence {
+        transfer.answer = Answer::All;
+    }
+    transfer.entries.truncate(8);
+    transfer.entries[0] = Some(draw.between(100_000, 600_000));
+    let (request, nth) = match draw.below(3) {
+        0 => (Request::Commit, 0),
+        1 => (Request::Sync, draw.between(0, 2)),
+        _ => (Request::Write, draw.between(4, 20)),
+    };
+    let notice_us = Some(draw.below(SECOND));
+    let window = Window::After;
+    plan.faults.push(Fault::CrashAt { side, request, nth, window, notice_us });
+    let how = Change::Bytes;
+    plan.faults.push(Fault::Change { transfer: 0, entry: 0, how, connection: 1 });
+    if draw.chance(500) {
+        let request = draw.pick(&[Request::Read, Request::Sync]);
+        let nth = draw.between(1, 8);
+        plan.faults.push(Fault::CrashAt { side, request, nth, window, notice_us });
+    }
+}
+
+fn fault_again(draw: &mut Draw, plan: &Plan) -> Fault {
+    let place = usize::try_from(draw.below(plan.transfers.len() as u64)).unwrap_or(0);
+    let transfer = &plan.transfers[place];
+    let (sender, receiver) = (transfer.from, transfer.from.peer());
+    match draw.below(12) {
+        0..6 => {
+            let receivers = [Request::Write, Request::Sync, Request::Commit];
+            let request = match draw.below(8) {
+                0..5 => draw.pick(&receivers),
+                5 => Request::Secret,
+                6 => Request::Read,
+                _ => draw.pick(&[Request::Check, Request::Release, Request::Discard]),
+            };
+            let side = match request {
+                Request::Secret => draw.pick(&Side::BOTH),
+                Request::Read if draw.chance(700) => sender,
+                _ => receiver,
+            };
+            let most = draw.pick(&[1, 3, 10, 30]);
+            let notice_us = draw.chance(800).then(|| draw.below(SECOND));
+            let window = draw.pick(&[Window::Before, Window::Midst, Window::After]);
+            Fault::CrashAt { side, request, nth: draw.below(most), window, notice_us }
+        }
+        6 => Fault::Cut { at_us: draw.below(5 * SECOND) },
+        7 | 8 => {
+            let connection = u32::try_from(draw.between(1, plan.again.into())).unwrap_or(1);
+            let longest = draw.pick(&[100 * MS, 500 * MS, 2 * SECOND]);
+            Fault::CutAgain { connection, after_us: draw.below(longest) }
+        }
+        9 => Fault::DiskFull { side: receiver, after_bytes: draw.below(200_000) },
+        _ => {
+            let longest = (0..transfer.entries.len()).max_by_key(|&entry| transfer.entries[entry]);
+            let how = draw.pick(&[Change::Bytes, Change::Bytes, Change::Entry]);
+            let connection = u32::try_from(draw.between(1, plan.again.into())).unwrap_or(1);
+            Fault::Change { transfer: place, entry: longest.unwrap_or(0), how, connection }
         }
     }
 }

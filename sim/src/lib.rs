@@ -17,14 +17,20 @@
 //! assert_eq!(outcome, run(&plan, false));
 //! ```
 //!
-//! There is one tier so far, T0: two connections of the core, without a
-//! transport below them. What a bug in channels or disks does is shown by
-//! [`Planted`]; what runs must meet now and then is [`Sometimes`].
+//! There are two tiers. T0 is two connections of the core, without a transport
+//! below them. A plan may have them lose their connection and crash, and
+//! connect [`again`](Plan::again); what must then be true is in [`model`]. What
+//! a bug in channels or disks does is shown by [`Planted`]; what runs must meet
+//! now and then is [`Sometimes`]. T1, in [`t1`], is two whole endpoints over a
+//! simulated network, which is in [`net`].
 
 pub mod channel;
 pub mod disk;
 mod draw;
 pub mod hash;
+pub mod messages;
+pub mod model;
+pub mod net;
 pub mod oracle;
 mod outcome;
 pub mod plan;
@@ -33,10 +39,14 @@ pub mod shrink;
 mod sometimes;
 pub mod swarm;
 mod t0;
+pub mod t1;
 pub mod wire;
 pub mod world;
 
 pub use outcome::{COMMIT, Outcome, RunReport, Violation, divergence};
-pub use plan::{Answer, DiskError, Fault, Knobs, Plan, PlanError, Planted, Side, TransferPlan};
+pub use plan::{
+    Answer, Change, DiskError, Fault, Knobs, Plan, PlanError, Planted, Request, Side, TransferPlan,
+    Window,
+};
 pub use sometimes::{Met, Sometimes, missed};
 pub use t0::run;

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use clap::{Parser, Subcommand, ValueEnum};
 use passel_sim::swarm::{Choice, swarm};
-use passel_sim::{Plan, Planted, run, shrink};
+use passel_sim::{Plan, Planted, RunReport, run, shrink, t1};
 use serde::Serialize;
 
 /// Runs passel in a deterministic world with planned faults.
@@ -24,6 +24,8 @@ struct Args {
 enum Tier {
     /// The core alone, over simulated channels and disks.
     T0,
+    /// Whole endpoints over a simulated network.
+    T1,
 }
 
 #[derive(Subcommand)]
@@ -113,10 +115,35 @@ fn execute(command: Command) -> Result<bool, Failure> {
             }
             one(&plan, trace.as_deref())
         }
-        Command::Replay { file } => one(&load(&file)?, None),
+        Command::Run { tier: Tier::T1, seed, plan, trace, json } => {
+            let plan = match plan {
+                Some(file) => t1::Plan::parse(&std::fs::read_to_string(file)?)?,
+                None => t1::Plan::from_seed(seed),
+            };
+            if !json {
+                writeln!(std::io::stdout(), "{}", plan.to_json()?)?;
+            }
+            one_of_t1(&plan, trace.as_deref())
+        }
+        Command::Replay { file } => {
+            let text = std::fs::read_to_string(file)?;
+            match t1::Plan::parse(&text) {
+                Ok(plan) => one_of_t1(&plan, None),
+                Err(_) => one(&Plan::parse(&text)?, None),
+            }
+        }
         Command::Swarm { tier: Tier::T0, seeds, first, threads, smallest, planted } => {
             let seeds = first..first.saturating_add(seeds);
             let (outcome, took) = timed(|| swarm(seeds, threads, Choice { smallest, planted }));
+            print(&outcome.report(took.as_secs_f64()))?;
+            Ok(outcome.passed())
+        }
+        Command::Swarm { tier: Tier::T1, planted: Some(_), .. } => {
+            Err("bugs can be planted in t0 alone".into())
+        }
+        Command::Swarm { tier: Tier::T1, seeds, first, threads, smallest, planted: None } => {
+            let seeds = first..first.saturating_add(seeds);
+            let (outcome, took) = timed(|| t1::swarm(seeds, threads, smallest));
             print(&outcome.report(took.as_secs_f64()))?;
             Ok(outcome.passed())
         }
@@ -131,13 +158,24 @@ fn execute(command: Command) -> Result<bool, Failure> {
 
 fn one(plan: &Plan, trace: Option<&Path>) -> Result<bool, Failure> {
     let (outcome, took) = timed(|| run(plan, trace.is_some()));
-    if let Some(file) = trace {
-        let mut text = outcome.trace.join("\n");
+    tell(trace, &outcome.trace, &outcome.report(took.as_secs_f64()))?;
+    Ok(outcome.passed())
+}
+
+fn one_of_t1(plan: &t1::Plan, trace: Option<&Path>) -> Result<bool, Failure> {
+    let (outcome, took) = timed(|| t1::run(plan, trace.is_some()));
+    tell(trace, &outcome.trace, &outcome.report(took.as_secs_f64()))?;
+    Ok(outcome.passed())
+}
+
+/// Writes the trace to its file, if one is asked for, and prints the report.
+fn tell(file: Option<&Path>, trace: &[String], report: &RunReport) -> Result<(), Failure> {
+    if let Some(file) = file {
+        let mut text = trace.join("\n");
         text.push('\n');
         std::fs::write(file, text)?;
     }
-    print(&outcome.report(took.as_secs_f64()))?;
-    Ok(outcome.passed())
+    print(report)
 }
 
 fn load(file: &Path) -> Result<Plan, Failure> {

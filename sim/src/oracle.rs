@@ -44,8 +44,8 @@ pub struct Oracle {
     plan: Plan,
     /// Every transfer that was offered.
     pub transfers: BTreeMap<TransferId, Facts>,
-    /// The next counter of each side, channel and epoch.
-    counters: BTreeMap<(Side, Channel, u16), u64>,
+    /// The next counter of each side and channel, which goes on over the epochs.
+    counters: BTreeMap<(Side, Channel), u64>,
     /// Credit that each side has used of its peer's.
     received: [u64; 2],
     /// Entries that have been given their names, by side.
@@ -106,7 +106,7 @@ impl Oracle {
             return broken("room is kept", format!("{} bytes for {room}", record.len()));
         }
         // RL-NONCE-ONCE: each by one more than the last, so no nonce comes twice.
-        let next = self.counters.entry((side, channel, epoch)).or_default();
+        let next = self.counters.entry((side, channel)).or_default();
         if counter != *next {
             let detail = format!("{side:?} {channel:?} epoch {epoch}: {counter}, not {next}");
             return broken("a nonce is used once", detail);
@@ -175,7 +175,7 @@ impl Oracle {
                     return broken("reads are bounded", format!("{reading} bytes"));
                 }
             }
-            StorageRequest::Write { transfer, file, offset, data } => {
+            StorageRequest::Write { transfer, file, offset, data, .. } => {
                 let writing = &mut self.writing[side.place()];
                 *writing.entry(*transfer).or_default() += data.len() as u64;
                 let (of_one, of_all) = (writing[transfer], writing.values().sum::<u64>());
@@ -189,10 +189,13 @@ impl Oracle {
                     return broken("what is written is of the source", detail);
                 }
             }
-            StorageRequest::Commit { transfer, file, .. } => {
+            StorageRequest::Commit { transfer, file, .. }
+            | StorageRequest::Check { transfer, file, .. } => {
                 self.facts(*transfer)?.check_wanted(side, *file)?;
             }
-            StorageRequest::Sync { .. } | StorageRequest::Discard { .. } => {}
+            StorageRequest::Sync { .. }
+            | StorageRequest::Release { .. }
+            | StorageRequest::Discard { .. } => {}
         }
         Ok(())
     }
@@ -205,6 +208,21 @@ impl Oracle {
         }
     }
 
+    /// The receiver takes up what its disk has of a transfer.
+    pub fn on_taken(
+        &mut self,
+        side: Side,
+        id: TransferId,
+        disk: &Disk,
+    ) -> Result<&mut Facts, Broken> {
+        let of = (id, FileIndex(0))..=(id, FileIndex(u32::MAX));
+        for (&place, named) in disk.finals.range(of) {
+            self.named[side.place()].insert(place);
+            self.facts(id)?.taken.insert(place.1, named.bytes.clone());
+        }
+        self.facts(id)
+    }
+
     /// A disk has done something.
     pub fn on_effect(
         &mut self,
@@ -214,7 +232,11 @@ impl Oracle {
         step: u64,
     ) -> Result<(), Broken> {
         match effect {
-            Effect::None => {}
+            Effect::None | Effect::Discarded(..) => {}
+            Effect::Checked { place, same: true } => self.facts(place.0)?.check_same(place.1)?,
+            Effect::Checked { place, same: false } => {
+                self.named[side.place()].remove(place);
+            }
             Effect::Synced(ranges) => {
                 for &((transfer, file), offset, _) in ranges {
                     self.facts(transfer)?.note_durable(file, offset as u64, step);
@@ -281,7 +303,13 @@ impl Oracle {
                     return broken("a file that is done is stored", detail);
                 }
             }
-            Event::FileFailed { error, .. } => cause::check(&self.plan, error)?,
+            Event::FileFailed { transfer, file, error } => {
+                cause::check(&self.plan, error)?;
+                let facts = self.facts(*transfer)?;
+                if side != facts.from && facts.taken.contains_key(file) {
+                    facts.lapsed.insert(*file);
+                }
+            }
             Event::Completed { transfer, completion } => {
                 let plan = self.plan.clone();
                 let facts = self.facts(*transfer)?;
@@ -296,8 +324,10 @@ impl Oracle {
                     return broken("nothing fails without a cause", format!("{completion:?}"));
                 }
             }
-            Event::Ended { transfer, error } => {
+            Event::Ended { transfer, error, kept } => {
                 cause::check(&self.plan, error)?;
+                let facts = self.facts(*transfer)?;
+                facts.kept = if side == facts.from { facts.kept } else { *kept };
                 let planned = self.facts(*transfer)?.planned;
                 if cause::is_calm(&self.plan, planned) {
                     let detail = format!("{side:?}: {transfer:?}: {error}");
@@ -350,13 +380,11 @@ impl Oracle {
         Ok(())
     }
 
-    /// The run is over; `alive` says whether the side's process still is.
-    pub fn check_end(&mut self, side: Side, disk: &Disk, alive: bool) -> Result<(), Broken> {
+    /// The connection is over, and the side's process has not died.
+    pub fn check_end(&mut self, side: Side, disk: &Disk) -> Result<(), Broken> {
         self.check_disk(side, disk)?;
-        if !alive {
-            return Ok(());
-        }
-        if let Some(place) = disk.parts.keys().next() {
+        let is_left = |&&(id, _): &&Place| self.transfers.get(&id).is_none_or(|facts| !facts.kept);
+        if let Some(place) = disk.parts.keys().find(is_left) {
             return broken("no part is left behind", format!("{side:?}: {place:?}"));
         }
         for (id, facts) in &self.transfers {
@@ -366,6 +394,11 @@ impl Oracle {
             }
         }
         Ok(())
+    }
+
+    /// A transfer that the side has accepted.
+    pub fn stored_at(&self, side: Side, id: TransferId) -> Option<&Facts> {
+        self.transfers.get(&id).filter(|facts| facts.from != side && facts.is_accepted())
     }
 
     /// Whether every offered transfer has ended on both sides.

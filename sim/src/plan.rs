@@ -169,6 +169,82 @@ pub enum Fault {
         /// When.
         at_us: u64,
     },
+    /// A process dies at a request to its disk, which loses what was not synced.
+    CrashAt {
+        /// Whose.
+        side: Side,
+        /// At which kind of request.
+        request: Request,
+        /// At which of them, counted from 0 over all connections.
+        nth: u64,
+        /// How far the disk comes with it.
+        window: Window,
+        /// When the peer's transport notices after that; never, if absent.
+        notice_us: Option<u64>,
+    },
+    /// The transport ends in a later connection, and both sides are told.
+    CutAgain {
+        /// In which connection; the first one is 0.
+        connection: u32,
+        /// When, counted from its beginning.
+        after_us: u64,
+    },
+    /// What was offered is another thing by the time of a later connection.
+    Change {
+        /// Place of the transfer in the plan.
+        transfer: usize,
+        /// Place of the entry, which is a file.
+        entry: usize,
+        /// What the change is like.
+        how: Change,
+        /// Before which connection; the first one is 0.
+        connection: u32,
+    },
+}
+
+/// A kind of request to a disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Request {
+    /// Read a source, or read back what was stored.
+    Read,
+    /// Write a chunk.
+    Write,
+    /// Make data durable, and then the journal.
+    Sync,
+    /// Give a file its name.
+    Commit,
+    /// Ask what was stored before.
+    Check,
+    /// The transfer is over on this connection.
+    Release,
+    /// Remove what there is.
+    Discard,
+    /// Store the secret of the session.
+    Secret,
+}
+
+/// How far a disk comes with a request at which its process dies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Window {
+    /// It has not begun.
+    Before,
+    /// A part of it is done: some of the bytes, the data without the journal, the
+    /// journal without the name, the secret without a word to the peer.
+    Midst,
+    /// It is done, and nobody is told.
+    After,
+}
+
+/// How a source changes between two connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Change {
+    /// Other bytes, and nothing else tells it.
+    Bytes,
+    /// Other bytes and another length, so that the entry is another one.
+    Entry,
 }
 
 /// How a disk fails a request.
@@ -222,6 +298,25 @@ pub enum Planted {
     CounterRepeated,
     /// The clock stands a moment behind whenever a timer is due.
     ClockBehind,
+    /// A journal is written before the data that it speaks of.
+    JournalFirst,
+    /// A journal is written as soon as that is asked for, before the requests that
+    /// are still waiting.
+    JournalEarly,
+    /// A crash loses the newest entries of a journal.
+    JournalLost,
+    /// A journal does not ask whether the entry is still the same.
+    JournalStale,
+    /// A disk answers a sync after the first of the ranges that it should see to.
+    SyncInPart,
+    /// A disk says of every file that it is the one that was stored.
+    CheckAlways,
+    /// A sender takes what the receiver says that it has for what is in the source.
+    CompareSkipped,
+    /// A process that was restarted begins with the entropy of its first start.
+    SeedAgain,
+    /// A side forgets the older secret as soon as it has a newer one.
+    SecretForgotten,
 }
 
 impl Planted {
@@ -241,6 +336,15 @@ impl Planted {
         Planted::MessageOvertaken,
         Planted::CounterRepeated,
         Planted::ClockBehind,
+        Planted::JournalFirst,
+        Planted::JournalEarly,
+        Planted::JournalLost,
+        Planted::JournalStale,
+        Planted::SyncInPart,
+        Planted::CheckAlways,
+        Planted::CompareSkipped,
+        Planted::SeedAgain,
+        Planted::SecretForgotten,
     ];
 }
 
@@ -255,9 +359,19 @@ pub struct Plan {
     pub transfers: Vec<TransferPlan>,
     /// What goes wrong.
     pub faults: Vec<Fault>,
+    /// How many times the two connect again while faults happen, to go on with what
+    /// is not complete. After that everything heals. 0 for one connection and
+    /// no more.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub again: u32,
     /// A bug of the world itself; none but when the invariants are tested.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub planted: Option<Planted>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants it so")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 /// Why a plan could not be read.
@@ -299,7 +413,11 @@ impl Plan {
             | Fault::Crash { at_us, .. }
             | Fault::Cancel { at_us, .. }
             | Fault::Close { at_us, .. } => *at_us,
-            Fault::DiskFull { .. } | Fault::DiskError { .. } => 0,
+            Fault::DiskFull { .. }
+            | Fault::DiskError { .. }
+            | Fault::CrashAt { .. }
+            | Fault::CutAgain { .. }
+            | Fault::Change { .. } => 0,
         };
         self.faults.iter().map(end).max().unwrap_or(0)
     }
@@ -330,5 +448,6 @@ impl Plan {
         [self.healed_us(), offered.unwrap_or(0), on_disk, on_wire, turns, expiry, syncs]
             .into_iter()
             .fold(150 * SECOND, u64::saturating_add)
+            .saturating_mul(if self.again == 0 { 1 } else { u64::from(self.again) + 6 })
     }
 }

@@ -14,6 +14,7 @@ pub fn shrink(plan: &Plan, tries: usize) -> Option<Plan> {
         let before = best.clone();
         search.faults(&mut best);
         search.numbers(&mut best);
+        search.again(&mut best);
         search.transfers(&mut best);
         search.entries(&mut best);
         if best == before || search.tries == 0 {
@@ -65,7 +66,7 @@ impl Search {
                 let mut smaller = best.clone();
                 let number = match &mut smaller.faults[place] {
                     Fault::DiskFull { after_bytes, .. } => after_bytes,
-                    Fault::DiskError { nth, .. } => nth,
+                    Fault::DiskError { nth, .. } | Fault::CrashAt { nth, .. } => nth,
                     _ => break,
                 };
                 if *number == 0 {
@@ -79,6 +80,16 @@ impl Search {
         }
     }
 
+    /// Has the two sides connect less often.
+    fn again(&mut self, best: &mut Plan) {
+        while best.again > 0 {
+            let smaller = Plan { again: best.again - 1, ..best.clone() };
+            if !self.take(best, smaller) {
+                return;
+            }
+        }
+    }
+
     /// Leaves out transfers. Faults that name later ones follow them.
     fn transfers(&mut self, best: &mut Plan) {
         let mut place = best.transfers.len();
@@ -87,7 +98,9 @@ impl Search {
             let mut smaller = best.clone();
             smaller.transfers.remove(place);
             smaller.faults.retain_mut(|fault| match fault {
-                Fault::Cancel { transfer, .. } | Fault::Pause { transfer, .. } => {
+                Fault::Cancel { transfer, .. }
+                | Fault::Pause { transfer, .. }
+                | Fault::Change { transfer, .. } => {
                     if *transfer == place {
                         return false;
                     }

@@ -88,6 +88,32 @@ sometimes! {
     ClosedInTransfer = "closed_in_transfer";
     /// The transport ended in the middle of a transfer.
     CutInTransfer = "cut_in_transfer";
+    /// A transfer went on of which only a part of some chunk had come.
+    ResumedInMidChunk = "resumed_in_mid_chunk";
+    /// A transfer went on after a crash between a write and its sync.
+    ResumedAfterWrite = "resumed_after_write";
+    /// A transfer went on after a crash between a sync and its answer.
+    ResumedAfterSync = "resumed_after_sync";
+    /// A transfer went on after a crash between the journal and a file's name.
+    ResumedAfterJournal = "resumed_after_journal";
+    /// A transfer went on after a crash between a file's name and its answer.
+    ResumedAfterRename = "resumed_after_rename";
+    /// A transfer went on once a full disk had room again.
+    ResumedAfterFull = "resumed_after_full";
+    /// Leaves told which chunks differ, and some were sent again.
+    Repaired = "repaired";
+    /// A repair was cut off and taken up again.
+    RepairTakenUp = "repair_taken_up";
+    /// A file that was stored in an earlier connection was compared and kept.
+    StoredChecked = "stored_checked";
+    /// A file that was stored in an earlier connection is another one now.
+    StoredChanged = "stored_changed";
+    /// What there was of an entry that is another one now was not used.
+    EntryChanged = "entry_changed";
+    /// A receipt that had been lost was given again.
+    ReceiptAgain = "receipt_again";
+    /// Two sides met again by the older of two secrets.
+    OlderSecret = "older_secret";
 }
 
 /// The conditions that were met.

@@ -3,25 +3,28 @@
 //! each, hands what it sees to the oracle, and stops at the first invariant
 //! that does not hold. Virtual time is the only clock.
 
+mod again;
 mod people;
 mod watch;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use passel_proto::connection::{Config, Connection, Event, TimerKind, Timers};
-use passel_proto::crypto::{Entropy, Secret32};
-use passel_proto::handshake::{Auth, TransportBinding};
+use passel_proto::connection::{Connection, Event, TimerKind};
+use passel_proto::crypto::Entropy;
+use passel_proto::handshake::Resumption;
 use passel_proto::ids::{Channel, TransferId};
 use passel_proto::storage::{StorageReply, StorageRequest};
 
 use self::watch::Watch;
 use crate::channel::Link;
 use crate::disk::Disk;
+use crate::messages::Messages;
+use crate::model::Story;
 use crate::oracle::{Broken, Oracle, broken};
 use crate::outcome::{Outcome, Violation};
-use crate::plan::{Fault, Plan, Planted, Side};
+use crate::plan::{Fault, Plan, Planted, Request, Side};
 use crate::rng::Draw;
-use crate::sometimes::Sometimes;
+use crate::sometimes::{Met, Sometimes};
 use crate::wire;
 use crate::world::World;
 
@@ -49,6 +52,10 @@ enum Happening {
     Resume { side: Side, transfer: TransferId },
     /// A transport notices that the peer is gone.
     Noticed { side: Side },
+    /// A side stores what it keeps of the session.
+    Secret { side: Side },
+    /// The two sides connect again.
+    Connect,
 }
 
 #[derive(Debug)]
@@ -66,19 +73,39 @@ struct Host {
     requests: usize,
     /// Messages sent, for planted bugs.
     sent: u64,
+    /// Requests that its disk got to, over all connections.
+    served: BTreeMap<Request, u64>,
+    /// By what it knows the peer again, the newest first.
+    kept: Vec<Resumption>,
 }
 
 /// A run in progress.
 #[derive(Debug)]
 struct Run<'p> {
     plan: &'p Plan,
-    world: World<Happening>,
+    /// What will happen, and in which connection.
+    world: World<(u32, Happening)>,
     hosts: [Host; 2],
     /// By the side that sends.
     links: [Link; 2],
+    /// What is true of the connection under way.
     oracle: Oracle,
+    /// What is true of each transfer of the plan, over connections.
+    stories: Vec<Story>,
+    messages: Messages,
     watch: Watch,
     draw: Draw,
+    entropy: Entropy,
+    /// The number of the connection, from 0.
+    connection: u32,
+    /// Nothing goes wrong any more.
+    healed: bool,
+    /// Which of its secrets the joiner names next.
+    joiner_named: usize,
+    /// Transfers whose time to be offered has come.
+    due: BTreeSet<usize>,
+    /// What is met if a transfer now goes on.
+    after: Met,
     step: u64,
     steps_at_now: (u64, u32),
     /// The transport is gone.
@@ -108,17 +135,14 @@ pub fn run(plan: &Plan, traced: bool) -> Outcome {
 impl<'p> Run<'p> {
     fn new(plan: &'p Plan, traced: bool) -> Result<Self, Broken> {
         let world = World::new();
-        let mut seed = [0; 32];
-        seed[..8].copy_from_slice(&plan.seed.to_le_bytes());
-        let mut entropy = Entropy::from_seed(seed);
-        let now = world.instant();
-        let made = |made: Result<Connection, _>| match made {
-            Ok(connection) => Ok(Some(connection)),
-            Err(error) => broken("the plan can be run", format!("{error}")),
-        };
+        let mut entropy = again::entropy(plan);
+        let secret = again::first_secret(plan);
+        let auth = || again::auth(&secret, 0);
+        let [inviter, joiner] =
+            again::connect(plan, [auth(), auth()], &mut entropy, world.instant())?;
         let host = |side, connection| Host {
             side,
-            connection,
+            connection: Some(connection),
             disk: Disk::new(plan, side),
             established: false,
             waiting: VecDeque::new(),
@@ -126,17 +150,25 @@ impl<'p> Run<'p> {
             generation: 0,
             requests: 0,
             sent: 0,
+            served: BTreeMap::new(),
+            kept: secret.clone(),
         };
-        let inviter = made(Connection::responder(config(plan), entropy.array(), now))?;
-        let joiner = made(Connection::initiator(config(plan), entropy.array(), now))?;
         Ok(Self {
             plan,
             world,
             hosts: [host(Side::Inviter, inviter), host(Side::Joiner, joiner)],
             links: [Link::new(plan, "link of inviter"), Link::new(plan, "link of joiner")],
             oracle: Oracle::new(plan),
+            stories: people::stories(plan),
+            messages: Messages::default(),
             watch: Watch::new(traced),
             draw: Draw::new(plan.seed, "run"),
+            entropy,
+            connection: 0,
+            healed: false,
+            joiner_named: 0,
+            due: BTreeSet::new(),
+            after: Met::new(),
             step: 0,
             steps_at_now: (0, 0),
             cut: false,
@@ -149,7 +181,7 @@ impl<'p> Run<'p> {
     fn complete(&mut self) -> Result<(), Broken> {
         for planned in 0..self.plan.transfers.len() {
             let at = self.plan.transfers[planned].at_us;
-            self.world.schedule(at, Happening::Offer { planned });
+            self.schedule(at, Happening::Offer { planned });
         }
         for (place, fault) in self.plan.faults.iter().enumerate() {
             if let Fault::Cut { at_us }
@@ -158,15 +190,25 @@ impl<'p> Run<'p> {
             | Fault::Pause { at_us, .. }
             | Fault::Close { at_us, .. } = fault
             {
-                self.world.schedule(*at_us, Happening::Fault { place });
+                self.schedule(*at_us, Happening::Fault { place });
             }
         }
         for side in Side::BOTH {
             self.drain(side)?;
         }
+        self.connection_to_its_end()?;
+        while self.goes_on() {
+            self.connect_again()?;
+            self.connection_to_its_end()?;
+        }
+        self.watch.on_end(&self.oracle);
+        Ok(())
+    }
+
+    fn connection_to_its_end(&mut self) -> Result<(), Broken> {
         let bound = self.plan.bound_us();
         while !self.is_over() {
-            let Some(happening) = self.world.advance() else {
+            let Some((connection, happening)) = self.world.advance() else {
                 return broken("everything ends", "nothing will happen any more");
             };
             if self.world.now() > bound {
@@ -174,15 +216,29 @@ impl<'p> Run<'p> {
                 let detail = format!("not within {} s of virtual time", bound / 1_000_000);
                 return broken("everything ends", detail);
             }
+            let is_of_plan = match happening {
+                Happening::Offer { .. } => true,
+                Happening::Fault { place } => {
+                    !matches!(self.plan.faults[place], Fault::CutAgain { .. })
+                }
+                _ => false,
+            };
+            if connection != self.connection && !is_of_plan {
+                continue; // What it was meant for is gone.
+            }
             self.step += 1;
             self.happen(happening)?;
             self.close_if_done()?;
         }
-        for host in &self.hosts {
-            self.oracle.check_end(host.side, &host.disk, host.connection.is_some())?;
+        for host in self.hosts.iter().filter(|host| host.connection.is_some()) {
+            self.oracle.check_end(host.side, &host.disk)?;
         }
-        self.watch.on_end(&self.oracle);
         Ok(())
+    }
+
+    /// Plans something for the connection under way.
+    fn schedule(&mut self, at: u64, happening: Happening) {
+        self.world.schedule(at, (self.connection, happening));
     }
 
     /// Whether both connections are over and both disks have done their work.
@@ -194,7 +250,12 @@ impl<'p> Run<'p> {
 
     /// Closes the connection once all that was planned has ended.
     fn close_if_done(&mut self) -> Result<(), Broken> {
-        let all_offered = self.oracle.transfers.len() == self.plan.transfers.len();
+        // Those that were over before are not offered again.
+        let is_offered = |planned| {
+            let story: &Story = &self.stories[planned];
+            self.oracle.planned(planned).is_some() || (story.over && self.connection > 0)
+        };
+        let all_offered = (0..self.stories.len()).all(is_offered);
         if self.closing || !all_offered || !self.oracle.all_ended() {
             return Ok(());
         }
@@ -218,6 +279,8 @@ impl<'p> Run<'p> {
             Happening::Fault { place } => self.fault(place),
             Happening::Resume { side, transfer } => self.resume(side, transfer),
             Happening::Noticed { side } => self.transport_closed(side),
+            Happening::Secret { side } => self.store_secret(side),
+            Happening::Connect => Ok(()),
         }
     }
 
@@ -242,9 +305,18 @@ impl<'p> Run<'p> {
         if let Some((_, counter)) = header.filter(|_| connection.is_established()) {
             self.watch.on_record(to, channel, counter);
             let (oracle, watch) = (&mut self.oracle, &mut self.watch);
+            let (stories, goes_on) = (&mut self.stories, self.plan.again > 0);
             wire::frames(&message, channel, |frame, payload| {
                 watch.on_frame(frame);
-                oracle.on_frame(to, frame, payload, sent_step)
+                oracle.on_frame(to, frame, payload, sent_step)?;
+                let facts = wire::transfer(frame).and_then(|id| oracle.transfers.get(&id));
+                match facts.filter(|_| goes_on) {
+                    None => Ok(()),
+                    Some(facts) => {
+                        let story = &mut stories[facts.planned];
+                        story.on_frame(frame, |file| facts.wants(file), watch.met())
+                    }
+                }
             })?;
         }
         self.drain(to)?;
@@ -256,11 +328,16 @@ impl<'p> Run<'p> {
         let now = self.world.instant();
         let host = &mut self.hosts[side.place()];
         host.requests -= 1;
-        let Some(connection) = &mut host.connection else { return Ok(()) };
-        let (reply, effect) = host.disk.carry_out(request);
-        self.watch.on_effect(self.world.now(), side, &effect, &self.oracle);
-        self.oracle.on_effect(side, &effect, &host.disk, self.step)?;
-        let Some(reply) = reply else { return Ok(()) };
+        if host.connection.is_none() {
+            return Ok(());
+        }
+        let Some(request) = self.die_at_request(side, request)? else { return Ok(()) };
+        let (reply, effect) = self.hosts[side.place()].disk.carry_out(request);
+        self.on_effect(side, &effect)?;
+        let Some(mut reply) = reply else { return Ok(()) };
+        if self.plan.planted == Some(Planted::CompareSkipped) {
+            self.skip_compare(&mut reply);
+        }
         match &reply {
             StorageReply::Read { transfer, buf, .. } => {
                 self.oracle.on_answered(side, *transfer, true, buf.len() as u64);
@@ -270,6 +347,7 @@ impl<'p> Run<'p> {
             }
             _ => {}
         }
+        let Some(connection) = self.connection(side) else { return Ok(()) };
         if let Err(error) = connection.handle_storage(now, reply) {
             return broken("answers are to what was asked", format!("{side:?}: {error}"));
         }
@@ -348,7 +426,7 @@ impl<'p> Run<'p> {
             host.generation += 1;
             if let Some(at) = due {
                 let generation = host.generation;
-                self.world.schedule(at, Happening::Timer { side, generation });
+                self.schedule(at, Happening::Timer { side, generation });
             }
         }
         Ok(())
@@ -362,11 +440,15 @@ impl<'p> Run<'p> {
         self.watch.on_event(self.world.now(), side, event, &self.oracle, self.plan);
         let host = &mut self.hosts[side.place()];
         self.oracle.on_event(side, event, &host.disk)?;
+        if self.plan.again > 0 {
+            self.on_event_again(side, event)?;
+        }
+        let host = &mut self.hosts[side.place()];
         match event {
             Event::Established { .. } => {
                 host.established = true;
                 for planned in std::mem::take(&mut host.waiting) {
-                    self.world.schedule(self.world.now(), Happening::Offer { planned });
+                    self.schedule(self.world.now(), Happening::Offer { planned });
                 }
                 Ok(())
             }
@@ -379,15 +461,15 @@ impl<'p> Run<'p> {
         self.oracle.on_request(side, &request)?;
         let host = &mut self.hosts[side.place()];
         host.requests += 1;
-        let transfer = match &request {
-            StorageRequest::Read { transfer, .. }
-            | StorageRequest::Write { transfer, .. }
-            | StorageRequest::Sync { transfer }
-            | StorageRequest::Commit { transfer, .. }
-            | StorageRequest::Discard { transfer, .. } => *transfer,
-        };
+        let (_, transfer) = again::kind(&request);
         let at = host.disk.done_at(self.world.now(), transfer);
-        self.world.schedule(at, Happening::Storage { side, request });
+        host.disk.on_asked(&request);
+        if let StorageRequest::Discard { transfer, file } = &request
+            && let Some(facts) = self.oracle.stored_at(side, *transfer)
+        {
+            self.stories[facts.planned].on_discard(*file);
+        }
+        self.schedule(at, Happening::Storage { side, request });
         Ok(())
     }
 
@@ -447,23 +529,16 @@ impl<'p> Run<'p> {
         let now = self.world.now();
         self.watch.on_transmit(now, side, channel, &message);
         self.oracle.on_transmit(side, channel, &message, room)?;
+        if self.plan.again > 0 {
+            self.messages.add(side, channel.id(), &message)?;
+        }
         let Some(at) = self.links[side.place()].send(now, channel, message.len()) else {
             return Ok(());
         };
         for later in copies {
             let (to, message, sent_step) = (side.peer(), message.clone(), self.step);
-            self.world.schedule(at + later, Happening::Deliver { to, channel, message, sent_step });
+            self.schedule(at + later, Happening::Deliver { to, channel, message, sent_step });
         }
         Ok(())
     }
-}
-
-fn config(plan: &Plan) -> Config {
-    let binding = TransportBinding { initiator: vec![1; 32], responder: vec![2; 32] };
-    let mut config = Config::new(Auth::Psk(Secret32::new([7; 32])), binding);
-    config.chunk_log2 = plan.knobs.chunk_log2;
-    config.piece_log2 = plan.knobs.piece_log2;
-    let offer_expiry = std::time::Duration::from_micros(plan.knobs.offer_expiry_us);
-    config.timers = Timers { offer_expiry, ..Timers::default() };
-    config
 }

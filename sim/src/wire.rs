@@ -2,7 +2,7 @@
 //! receiving connection has opened it in place.
 
 use passel_proto::frame::{Frame, FrameReader};
-use passel_proto::ids::Channel;
+use passel_proto::ids::{Channel, TransferId};
 use passel_proto::limits::{RECORD_HEADER, RECORD_TAG};
 use passel_proto::record::RECORD_SEALED;
 
@@ -30,4 +30,17 @@ pub fn frames<E>(
         each(&frame, reader.payload().len())?;
     }
     Ok(())
+}
+
+/// The transfer that a frame is of, as far as it matters over connections.
+pub fn transfer(frame: &Frame) -> Option<TransferId> {
+    match frame {
+        Frame::Have(have) => Some(have.transfer),
+        Frame::Stored(stored) => Some(stored.transfer),
+        Frame::Accept(accept) => Some(accept.transfer),
+        Frame::Leaves(leaves) => Some(leaves.transfer),
+        Frame::Data(data) => Some(data.transfer),
+        Frame::Ack(ack) => Some(ack.transfer),
+        _ => None,
+    }
 }

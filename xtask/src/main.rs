@@ -30,8 +30,10 @@ const USAGE: &str = "usage: cargo xtask <chore>
   test                 all tests of the workspace, with a summary of what they proved
   measure              how fast the release program is here, as a Markdown table
   deny                 the rules for dependencies (deny.toml) alone
-  spec                 which code and which tests cite each statement of the spec
-  spec --check         fails if a MUST lacks code or a test, and is not excepted
+  spec                 which code and which tests cite each statement of the spec; writes
+                       the graphs of its tables of states (spec/states)
+  spec --check         fails if a MUST lacks code or a test, and is not excepted, or if a
+                       graph is not what its table says
   spec --out DIR       the same list as a page and as JSON in that directory
   registry [--check]   write the spec's tables from spec/registry.toml, or compare them
   vectors --check      hold the spec's vectors against the code and a second reader
@@ -45,8 +47,12 @@ fn main() -> ExitCode {
         ["test"] => close(&test_run::run()),
         ["measure"] => outcome(measure::run()),
         ["deny"] => close(&deny::run()),
-        ["spec"] => outcome(spec::report::print()),
-        ["spec", "--check"] => outcome(spec::report::check().map(|text| println!("{text}"))),
+        ["spec"] => outcome(spec::report::print().and_then(|()| spec::states::write())),
+        ["spec", "--check"] => outcome(
+            spec::report::check()
+                .map(|text| println!("{text}"))
+                .and_then(|()| spec::states::check()),
+        ),
         ["spec", "--out", directory] => outcome(spec::report::write(Path::new(directory))),
         ["registry"] => outcome(spec::tables::write()),
         ["registry", "--check"] => outcome(spec::tables::check()),

@@ -1,8 +1,9 @@
-//! Pausing, resuming and cancelling while a transfer runs: single keys in a
+//! Pausing, resuming, limiting and cancelling while a transfer runs: single keys in a
 //! terminal, JSON lines on standard input with `--json`. What they do to the
 //! transfer is `drive`'s business.
 
 use std::io::{BufRead, IsTerminal, Read};
+use std::num::NonZeroU64;
 
 use serde::Deserialize;
 use tokio::sync::mpsc;
@@ -22,12 +23,42 @@ pub(super) enum Control {
     Resume,
     /// End the transfer, as Ctrl-C does.
     Cancel,
+    /// Send no faster than so many bytes a second, or as fast as it goes.
+    #[serde(skip)]
+    Limit(Option<NonZeroU64>),
 }
 
 /// A line of standard input with `--json` (`docs/json.md`).
 #[derive(Deserialize)]
-struct Line {
-    command: Control,
+#[serde(untagged)]
+enum Line {
+    Plain {
+        command: Control,
+    },
+    Limit {
+        command: Limit,
+        /// Must be there, so that a slip of the pen lifts no limit.
+        #[serde(deserialize_with = "Option::deserialize")]
+        bytes_per_second: Option<NonZeroU64>,
+    },
+}
+
+/// The command that brings a number with it.
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Limit {
+    Limit,
+}
+
+impl Line {
+    fn control(self) -> Control {
+        match self {
+            Line::Plain { command } => command,
+            Line::Limit { command: Limit::Limit, bytes_per_second } => {
+                Control::Limit(bytes_per_second)
+            }
+        }
+    }
 }
 
 /// Where controls come from.
@@ -57,6 +88,11 @@ impl Controls {
         // A read cannot be interrupted, so the thread ends with the process.
         std::thread::spawn(move || if json { read_lines(&send) } else { read_keys(&send) });
         Self { source: Some(controls), keys, _terminal: terminal }
+    }
+
+    /// Whether standard input is listened to.
+    pub(super) fn is_on(&self) -> bool {
+        self.source.is_some()
     }
 
     /// The next control; waits for ever if there is none.
@@ -100,7 +136,7 @@ fn read_lines(send: &mpsc::Sender<Control>) {
             Ok(0) | Err(_) => return,
             Ok(_) => match serde_json::from_slice::<Line>(&line) {
                 Ok(line) => {
-                    if send.blocking_send(line.command).is_err() {
+                    if send.blocking_send(line.control()).is_err() {
                         return;
                     }
                 }
@@ -192,9 +228,17 @@ mod tests {
             (b'q', "{\"command\": \"cancel\"}\n", Control::Cancel),
         ] {
             assert_eq!(of_key(key), Some(control));
-            assert_eq!(serde_json::from_str::<Line>(line).unwrap().command, control);
+            assert_eq!(serde_json::from_str::<Line>(line).unwrap().control(), control);
         }
         assert_eq!(of_key(b'x'), None);
         assert!(serde_json::from_str::<Line>(r#"{"command":"format"}"#).is_err());
+        let limit = |number: &str| {
+            let line = format!("{{\"command\":\"limit\",\"bytes_per_second\":{number}}}");
+            serde_json::from_str::<Line>(&line).map(Line::control)
+        };
+        assert_eq!(limit("7").unwrap(), Control::Limit(NonZeroU64::new(7)));
+        assert_eq!(limit("null").unwrap(), Control::Limit(None));
+        assert!(serde_json::from_str::<Line>(r#"{"command":"limit"}"#).is_err());
+        assert!(limit("0").is_err() && limit("-1").is_err() && limit("\"fast\"").is_err());
     }
 }

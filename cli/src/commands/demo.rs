@@ -62,8 +62,10 @@ async fn tell(args: DemoArgs, report: &mut Report) -> Result<(), Failure> {
 
     report.say("3. A receiver types the code in, as a third process.");
     let out = place.out.to_string_lossy().into_owned();
-    let recv = ["recv", "--server", &url, "--bind", "127.0.0.1", "--json", "--yes", "--out", &out];
-    let mut receiver = Process::start(&recv, Some(&code))?;
+    let mut recv = vec!["recv", "--server", &url, "--bind", "127.0.0.1", "--json", "--out", &out];
+    // Whoever names a large file means it.
+    recv.extend(["--yes", "--max-file", "none"]);
+    let mut receiver = Process::start(&recv, Some((&code, &place.root.join("state"))))?;
     let connected = receiver.wait_for("connected").await?;
     report.say(&format!(
         "   Path: {} to {} over UDP, {}.",
@@ -141,13 +143,13 @@ struct Process {
 }
 
 impl Process {
-    fn start(arguments: &[&str], code: Option<&str>) -> Result<Self, Failure> {
+    fn start(arguments: &[&str], taker: Option<(&str, &Path)>) -> Result<Self, Failure> {
         let program = std::env::current_exe().map_err(broken)?;
         let mut command = Command::new(program);
         command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true);
         command.env_remove("PASSEL_SERVER").env_remove("PASSEL_CODE");
-        if let Some(code) = code {
-            command.env("PASSEL_CODE", code);
+        if let Some((code, state)) = taker {
+            command.env("PASSEL_CODE", code).env("PASSEL_STATE", state);
         }
         let mut child = command.spawn().map_err(broken)?;
         let stdout = child.stdout.take().ok_or_else(|| broken("a process has no output"))?;
@@ -184,11 +186,12 @@ impl Process {
                 Some("progress") => {
                     let state = State {
                         bytes: number(&event, "bytes"),
-                        total: number(&event, "total"),
+                        total: event["total"].as_u64(),
                         files: u32::try_from(number(&event, "files")).unwrap_or(u32::MAX),
                         total_files: 1,
                         rate: number(&event, "rate"),
                         left: event["eta_s"].as_u64().map(Duration::from_secs),
+                        limit: None,
                     };
                     report.progress(&state, Instant::now());
                 }

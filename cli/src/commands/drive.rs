@@ -1,6 +1,7 @@
 //! What `send` and `recv` have in common once a node runs: turning it, showing
 //! progress, listening for an interrupt, and ending in order.
 
+use std::num::NonZeroU64;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -9,7 +10,9 @@ use passel_proto::error::{Blame, Error, ErrorCode};
 use passel_proto::ids::{FileIndex, TransferId};
 use passel_sans_io::endpoint::EndpointEvent;
 use passel_sans_io::lane::Dtls;
+use tokio::sync::oneshot;
 
+use super::compare::compare;
 use super::controls::{Control, Controls};
 use super::interrupt::Interrupt;
 use super::meter::Meter;
@@ -17,10 +20,14 @@ use super::report::Report;
 use crate::events::{Event, FileStatus, Path, PathKind};
 use crate::exit::{Exit, Failure};
 use crate::node::Node;
+use crate::ui::compare::Answer;
 use crate::ui::progress::State;
 
 /// How often progress is looked at.
 const TICK: Duration = Duration::from_millis(100);
+
+/// The mode in which the two sides share no secret (registry, `auth`).
+const AUTH_SAS: u16 = 3;
 
 /// Which side's progress counts: the sender shows what is durable at the
 /// receiver, the receiver what it has verified.
@@ -40,11 +47,18 @@ pub(super) enum Turn {
     Tick,
     /// The transfer is complete.
     Completed(Completion, Duration),
+    /// The transfer is accepted, for the first time or again.
+    Accepted,
+    /// Both sides have stored the session's secret, or one of them has.
+    Stored,
+    /// The connection was lost, and the transfer can go on over another one.
+    Lost(Failure),
     /// It is over, and this is the exit code.
     Over(ExitCode),
 }
 
 /// A node with everything that is said about it.
+#[expect(clippy::struct_excessive_bools, reason = "facts that have nothing to do with each other")]
 pub(super) struct Drive {
     pub(super) node: Node,
     pub(super) report: Report,
@@ -59,10 +73,31 @@ pub(super) struct Drive {
     file_failure: Option<Failure>,
     interrupt: Interrupt,
     controls: Controls,
+    /// Whether standard input is for controls.
+    listens: bool,
+    /// The user's answer to whether both screens show the same.
+    compared: Option<oneshot::Receiver<Answer>>,
     /// How many sides have the transfer paused.
     pauses: u8,
     interrupted: bool,
     closed: bool,
+    /// Whether a lost connection is not the end.
+    goes_on: bool,
+    /// Whether a receiver whose disk failed is waited for too.
+    waits_for_room: bool,
+    /// Whether this process was ended by its system, and a later one can go on.
+    has_left: bool,
+    /// Whether this connection takes up a transfer of an earlier one.
+    is_again: bool,
+    /// Whether the connection was lost, as far as is known.
+    is_lost: bool,
+    /// Whether what ended the transfer leaves something to go on with.
+    is_kept: bool,
+    /// Bytes that went over this connection.
+    moved: u64,
+    established: bool,
+    /// When the other side is given up that has not come.
+    waits_until: Option<Instant>,
 }
 
 impl Drive {
@@ -80,15 +115,72 @@ impl Drive {
             file_failure: None,
             interrupt,
             controls: Controls::off(),
+            listens: true,
+            compared: None,
             pauses: 0,
             interrupted: false,
             closed: false,
+            goes_on: false,
+            waits_for_room: false,
+            has_left: false,
+            is_again: false,
+            is_lost: false,
+            is_kept: false,
+            moved: 0,
+            established: false,
+            waits_until: None,
         }
+    }
+
+    /// Goes on with another connection, for which the other side is waited for
+    /// until then.
+    pub(super) fn again(self, node: Node, waits_until: Option<Instant>) -> (Self, Node) {
+        let old = self.node;
+        let mut drive = Self::new(node, self.report, self.interrupt, self.side);
+        drive.controls = self.controls;
+        drive.listens = self.listens;
+        drive.accepted_at = self.accepted_at;
+        drive.waits_for_room = self.waits_for_room;
+        (drive.taking_up(waits_until), old)
+    }
+
+    /// Marks the first connection of a process that takes up a transfer.
+    pub(super) fn taking_up(mut self, waits_until: Option<Instant>) -> Self {
+        self.goes_on = true;
+        self.is_again = true;
+        self.waits_until = waits_until;
+        self
+    }
+
+    /// From now on a lost connection is not the end.
+    pub(super) fn survives_loss(&mut self) {
+        self.goes_on = true;
+    }
+
+    /// From now on a receiver whose disk is full, or fails, is waited for like one
+    /// that is lost: it keeps what it has.
+    pub(super) fn waits_for_room(&mut self) {
+        self.waits_for_room = true;
+    }
+
+    /// Whether the transfer ended in a way that a later process can go on from.
+    pub(super) fn is_kept(&self) -> bool {
+        self.is_kept && (self.has_left || !self.interrupted)
+    }
+
+    /// What an attempt to connect again needs of this.
+    pub(super) fn voice(&mut self) -> (&mut Report, &Interrupt) {
+        (&mut self.report, &self.interrupt)
     }
 
     /// The transfer that progress is shown of.
     pub(super) fn follow(&mut self, transfer: TransferId) {
         self.transfer = Some(transfer);
+    }
+
+    /// Takes no controls from standard input, which is being sent.
+    pub(super) fn leave_input_alone(&mut self) {
+        self.listens = false;
     }
 
     /// Waits until there is something for the command to decide.
@@ -100,7 +192,7 @@ impl Drive {
                 }
             }
             if self.closed && self.node.endpoint.is_done() {
-                return Turn::Over(self.exit());
+                return self.end();
             }
             let tick = tokio::time::sleep(TICK);
             tokio::select! {
@@ -109,7 +201,8 @@ impl Drive {
                 control = self.controls.next() => self.control(control),
                 () = tick => {
                     self.show_progress();
-                    return Turn::Tick;
+                    self.give_up_waiting();
+                    return if self.take_comparison() { Turn::Established } else { Turn::Tick };
                 }
             }
         }
@@ -134,21 +227,15 @@ impl Drive {
     fn take_connected(&mut self, event: Connected) -> Option<Turn> {
         match event {
             Connected::Established { auth, suite } => {
+                self.established = true;
                 self.say_connected(auth, suite);
-                Some(Turn::Established)
+                // Without a secret nothing begins before the comparison.
+                (auth != AUTH_SAS).then_some(Turn::Established)
             }
             Connected::Offered { transfer } => Some(Turn::Offered(transfer)),
             Connected::Accepted { .. } => {
-                self.accepted_at = Some(Instant::now());
-                self.report.event(&Event::Accepted);
-                if self.side == Side::Sender {
-                    self.report.say("The other side accepted.");
-                }
-                self.controls = Controls::start(self.report.is_json());
-                if self.controls.keys {
-                    self.report.say("Keys: p pauses, r resumes, q cancels.");
-                }
-                None
+                self.accept();
+                Some(Turn::Accepted)
             }
             Connected::Paused { by_peer, .. } => {
                 self.pauses = self.pauses.saturating_add(1);
@@ -190,22 +277,83 @@ impl Drive {
                 let time = self.accepted_at.map(|at| at.elapsed()).unwrap_or_default();
                 Some(Turn::Completed(completion, time))
             }
-            Connected::Ended { error, .. } => {
+            Connected::Ended { error, kept, .. } => {
+                self.is_kept = kept;
+                let storage = matches!(error.code, ErrorCode::NoSpace | ErrorCode::StorageFailed);
+                let waits = self.waits_for_room && storage;
+                self.is_lost = kept && (waits || is_loss(error.code));
                 self.fail_with(&error);
                 // What went before has told the peer; the connection has no
                 // other purpose.
                 self.close(None);
                 None
             }
+            Connected::Sas { sas } => {
+                self.compared = Some(compare(&sas, &mut self.report));
+                None
+            }
+            Connected::ResumptionStored => Some(Turn::Stored),
+            // The program has nothing to say beside files, nor to hear.
+            Connected::Message { .. }
+            | Connected::MessagesSent { .. }
+            | Connected::Backpressure { .. }
+            | Connected::Drained { .. } => None,
             Connected::Closed { error } => {
                 self.closed = true;
                 if self.completion.is_none() {
                     let error = error
                         .unwrap_or_else(|| Error::new(Blame::Circumstance, ErrorCode::NoError, ""));
+                    // Before the offer has come again, only a person's word is final.
+                    self.is_lost |=
+                        self.is_again && self.failure.is_none() && !is_final(error.code);
                     self.fail_with(&error);
                 }
                 None
             }
+        }
+    }
+
+    /// The transfer is accepted, for the first time or again.
+    fn accept(&mut self) {
+        if self.is_again {
+            let kept = self.transfer.and_then(|transfer| self.node.endpoint.progress(transfer));
+            let bytes = kept.map_or(0, |progress| progress.bytes_resumed);
+            self.report.event(&Event::Continued { bytes });
+            self.report.say("Connected again; the transfer goes on.");
+            self.accepted_at.get_or_insert_with(Instant::now);
+        } else {
+            self.accepted_at = Some(Instant::now());
+            self.report.event(&Event::Accepted);
+            if self.side == Side::Sender {
+                self.report.say("The other side accepted.");
+            }
+        }
+        if self.listens && !self.controls.is_on() {
+            self.controls = Controls::start(self.report.is_json());
+            if self.controls.keys {
+                self.report.say("Keys: p pauses, r resumes, q cancels.");
+            }
+        }
+    }
+
+    /// Ends an attempt to which the other side has not come.
+    fn give_up_waiting(&mut self) {
+        if !self.established && self.waits_until.is_some_and(|until| Instant::now() >= until) {
+            self.waits_until = None;
+            let text = "the other side did not come back in time";
+            self.close(Some(Error::new(Blame::Circumstance, ErrorCode::HandshakeTimeout, text)));
+        }
+    }
+
+    /// What the end of the connection means.
+    fn end(&mut self) -> Turn {
+        let may_go_on = self.goes_on && self.completion.is_none() && !self.interrupted;
+        match self.failure.take_if(|_| may_go_on && self.is_lost) {
+            Some(failure) => {
+                self.report.event(&Event::Lost { moved: self.moved, text: failure.text.clone() });
+                Turn::Lost(failure)
+            }
+            None => Turn::Over(self.exit()),
         }
     }
 
@@ -233,6 +381,27 @@ impl Drive {
         self.node.flush();
     }
 
+    /// Whether the user has just said that both screens show the same. Any other
+    /// answer ends the connection.
+    fn take_comparison(&mut self) -> bool {
+        let Some(compared) = &mut self.compared else { return false };
+        let answer = match compared.try_recv() {
+            Ok(answer) => answer,
+            Err(oneshot::error::TryRecvError::Empty) => return false,
+            Err(oneshot::error::TryRecvError::Closed) => Answer::None,
+        };
+        self.compared = None;
+        if answer == Answer::None {
+            self.interrupt();
+            return false;
+        }
+        let same = answer == Answer::Same;
+        let told = self.node.endpoint.confirm_sas(Instant::now(), same);
+        self.node.flush();
+        // A connection that ended meanwhile says so itself.
+        same && told.is_ok()
+    }
+
     /// Does what the user wants with the transfer.
     fn control(&mut self, control: Control) {
         let Some(transfer) = self.transfer else { return };
@@ -240,6 +409,10 @@ impl Drive {
         let done = match control {
             Control::Pause => self.node.endpoint.pause(now, transfer),
             Control::Resume => self.node.endpoint.resume(now, transfer),
+            Control::Limit(limit) => {
+                let limit = limit.map(NonZeroU64::get);
+                self.node.endpoint.set_rate_limit(now, Some(transfer), limit)
+            }
             Control::Cancel => {
                 self.interrupt();
                 Ok(())
@@ -257,8 +430,28 @@ impl Drive {
         if self.completion.is_some() {
             return;
         }
+        let can_go_on = match self.side {
+            Side::Sender => self.waits_for_room,
+            Side::Receiver => self.goes_on,
+        };
+        if can_go_on && self.interrupt.is_of_system() {
+            return self.leave();
+        }
         let error = Error::new(Blame::Circumstance, ErrorCode::Cancelled, "");
         self.fail(Failure::of_error(&error), error);
+    }
+
+    /// The system ends this process, and nobody said that the transfer shall end.
+    fn leave(&mut self) {
+        self.has_left = true;
+        self.failure.get_or_insert(Failure::new(
+            Exit::Interrupted,
+            "the system ended this program",
+            "What arrived is kept: run it again to continue.",
+        ));
+        let text = "the system ended the other side's program";
+        let error = Error::new(Blame::Circumstance, ErrorCode::TransportFailed, text);
+        self.close(Some(error));
     }
 
     fn exit(&mut self) -> ExitCode {
@@ -278,7 +471,9 @@ impl Drive {
         let auth = match auth {
             1 => "LINK",
             2 => "CODE",
-            _ => "PSK",
+            AUTH_SAS => "SAS",
+            4 => "PSK",
+            _ => "RESUME",
         };
         let suite = match suite {
             1 => "XWING_CHACHA20POLY1305_SHA256",
@@ -317,23 +512,42 @@ impl Drive {
     fn show_progress(&mut self) {
         let (Some(transfer), Some(_)) = (self.transfer, self.accepted_at) else { return };
         let Some(progress) = self.node.endpoint.progress(transfer) else { return };
+        self.moved = progress.bytes_moved;
         if self.pauses > 0 {
             return;
         }
         let now = Instant::now();
         let bytes = match self.side {
             Side::Sender => progress.bytes_durable,
-            Side::Receiver => progress.bytes_moved,
+            Side::Receiver => progress.bytes_moved.saturating_add(progress.bytes_resumed),
         };
         self.meter.read(now, bytes);
+        // A stream's length is not known before its end, and so neither is the sum.
+        let total = (progress.streams == 0).then_some(progress.bytes_total);
+        let left = total.and_then(|total| self.meter.left(total.saturating_sub(bytes)));
         let state = State {
             bytes,
-            total: progress.bytes_total,
+            total,
             files: progress.files_done,
             total_files: progress.files_total,
             rate: self.meter.rate(),
-            left: self.meter.left(progress.bytes_total.saturating_sub(bytes)),
+            left,
+            limit: self.transfer.and_then(|id| self.node.endpoint.rate_limit(Some(id))),
         };
         self.report.progress(&state, now);
     }
+}
+
+/// Whether an error says that the connection is gone, and nothing about the
+/// transfer.
+fn is_loss(code: ErrorCode) -> bool {
+    matches!(
+        code,
+        ErrorCode::TransportFailed | ErrorCode::IdleTimeout | ErrorCode::HandshakeTimeout
+    )
+}
+
+/// Whether an error says that somebody does not want to go on.
+fn is_final(code: ErrorCode) -> bool {
+    matches!(code, ErrorCode::NoError | ErrorCode::Cancelled | ErrorCode::Declined)
 }

@@ -1,24 +1,50 @@
 //! Ctrl-C and the polite signals: the first asks for an orderly end, so that
-//! the other side is told; the second ends at once.
+//! the other side is told; the second ends at once. The system's signals, at a
+//! restart or when a terminal is closed, say nothing about the transfer.
 
 use tokio::sync::watch;
 
 use crate::exit::{Exit, Failure};
 
+/// Turns the signal for a file above the system's limit into the error of the write,
+/// so that one file fails and not the process.
+#[cfg(unix)]
+pub(super) fn survive_large_files() {
+    use rustix::process::Signal;
+    use tokio::signal::unix::{SignalKind, signal};
+    // Once there is a handler the signal does nothing else, for as long as we run.
+    if let Err(error) = signal(SignalKind::from_raw(Signal::XFSZ.as_raw())) {
+        tracing::debug!(%error, "a file that is too large will end the process");
+    }
+}
+
+#[cfg(not(unix))]
+pub(super) fn survive_large_files() {}
+
+/// Who asked the program to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asker {
+    /// A person, with Ctrl-C.
+    Person,
+    /// The system, with another signal.
+    System,
+}
+
 /// Whether the program was asked to end.
 #[derive(Clone)]
-pub(super) struct Interrupt(watch::Receiver<bool>);
+pub(super) struct Interrupt(watch::Receiver<Option<Asker>>);
 
 impl Interrupt {
     /// Listens from now on, so that no request is lost however busy the program is.
     pub(super) fn listen() -> Self {
-        let (ask, asked) = watch::channel(false);
+        let (ask, asked) = watch::channel(None);
         let mut requests = Requests::new();
         tokio::spawn(async move {
-            requests.next().await;
-            ask.send_replace(true);
+            let asker = requests.next().await;
+            ask.send_replace(Some(asker));
             requests.next().await;
             super::controls::restore_terminal();
+            crate::files::scan::kill_running();
             std::process::exit(Exit::Cancelled.code().into());
         });
         Self(asked)
@@ -26,9 +52,14 @@ impl Interrupt {
 
     /// Completes once the user, or the system, has asked the program to end.
     pub(super) async fn asked(&self) {
-        if self.0.clone().wait_for(|asked| *asked).await.is_err() {
+        if self.0.clone().wait_for(Option::is_some).await.is_err() {
             std::future::pending::<()>().await;
         }
+    }
+
+    /// Whether it was the system that asked first, and not a person.
+    pub(super) fn is_of_system(&self) -> bool {
+        *self.0.borrow() == Some(Asker::System)
     }
 
     /// Does `work`, which an interrupt ends.
@@ -46,25 +77,31 @@ impl Interrupt {
 }
 
 #[cfg(unix)]
-struct Requests(Vec<tokio::signal::unix::Signal>);
+struct Requests(Vec<(Asker, tokio::signal::unix::Signal)>);
 
 #[cfg(unix)]
 impl Requests {
     fn new() -> Self {
         use tokio::signal::unix::{SignalKind, signal};
-        let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
-        Self(kinds.into_iter().filter_map(|kind| signal(kind).ok()).collect())
+        let kinds = [
+            (Asker::Person, SignalKind::interrupt()),
+            (Asker::System, SignalKind::terminate()),
+            (Asker::System, SignalKind::hangup()),
+        ];
+        let listen = |(asker, kind)| signal(kind).ok().map(|signal| (asker, signal));
+        Self(kinds.into_iter().filter_map(listen).collect())
     }
 
-    async fn next(&mut self) {
+    async fn next(&mut self) -> Asker {
         std::future::poll_fn(|context| {
-            let mut signals = self.0.iter_mut();
-            if signals.any(|signal| signal.poll_recv(context).is_ready()) {
-                return std::task::Poll::Ready(());
+            for (asker, signal) in &mut self.0 {
+                if signal.poll_recv(context).is_ready() {
+                    return std::task::Poll::Ready(*asker);
+                }
             }
             std::task::Poll::Pending
         })
-        .await;
+        .await
     }
 }
 
@@ -77,9 +114,10 @@ impl Requests {
         Self
     }
 
-    async fn next(&mut self) {
+    async fn next(&mut self) -> Asker {
         if tokio::signal::ctrl_c().await.is_err() {
             std::future::pending::<()>().await;
         }
+        Asker::Person
     }
 }

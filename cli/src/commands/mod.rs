@@ -2,11 +2,19 @@
 //! protocol is not decided here; what a person reads comes from `ui`, what a
 //! program reads from `events`.
 
+mod again;
+mod answer;
+mod book;
+mod compare;
+mod continuing;
 mod controls;
 mod demo;
 mod drive;
 mod interrupt;
+mod inviting;
+pub(crate) mod keeping;
 mod meter;
+mod psk;
 mod recv;
 mod report;
 mod send;
@@ -15,6 +23,7 @@ mod serve;
 use std::process::ExitCode;
 
 use passel_proto::crypto::Entropy;
+use tokio::sync::oneshot;
 
 use crate::args::{Cli, Command};
 use crate::exit::{Exit, Failure};
@@ -38,6 +47,7 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
             Command::Send(args) => Box::pin(send::run(args)).await,
             Command::Recv(args) => Box::pin(recv::run(args)).await,
             Command::Serve(args) => serve::run(args).await,
+            Command::Psk(args) => psk::run(&args),
             Command::Demo(args) => demo::run(args).await,
             Command::ExitCodes => serve::print_exit_codes(),
         }
@@ -59,4 +69,15 @@ fn entropy() -> Result<Entropy, Failure> {
         )
     })?;
     Ok(Entropy::from_seed(seed))
+}
+
+/// Runs `work` on a thread that may outlive the program's main part, because
+/// nobody can interrupt a read from the terminal.
+fn on_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> oneshot::Receiver<T> {
+    let (done, result) = oneshot::channel();
+    std::thread::spawn(move || {
+        // Whoever waited may be gone.
+        let _ = done.send(work());
+    });
+    result
 }

@@ -1,54 +1,112 @@
 //! `passel recv`: joins, shows the offer, asks, writes, and says what arrived.
 
-use std::io::{BufRead, IsTerminal};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use passel_proto::crypto::{Secret32, SecretBytes};
 use passel_proto::error::{Blame, Error, ErrorCode};
 use passel_proto::escape::for_terminal;
 use passel_proto::ids::{Role, TransferId};
 use passel_proto::manifest::Manifest;
-use passel_proto::signal::SignalSession;
-use passel_proto::storage::StorageErrorKind;
+use passel_proto::policy::{Choice, Policy};
+use passel_proto::ranges::RangeSet;
+use passel_proto::signal::{SignalSecret, SignalSession};
+use passel_proto::storage::{Have, StorageError, StorageErrorKind};
 use passel_rendezvous::messages::JoinRequest;
 use tokio::sync::oneshot;
 use url::Url;
 
+use super::again::Again;
+use super::answer::{self, Answer, Asking};
+use super::book::{Book, Offered, Origin, confirm};
+use super::continuing::{self, Found};
 use super::drive::{Drive, Side, Turn};
-use super::entropy;
-use super::interrupt::Interrupt;
+use super::interrupt::{Interrupt, survive_large_files};
 use super::report::Report;
+use super::{entropy, on_thread};
 use crate::args::RecvArgs;
-use crate::code::{Invitation, read_invitation};
-use crate::events::Event;
+use crate::code::{Bare, Invitation, Place};
+use crate::events::{Event, FileStatus, MAX_LISTED};
 use crate::exit::{Exit, Failure};
 use crate::files::executor::Job;
+use crate::files::scan::{Scan, Stop};
+use crate::files::screen::Screen;
 use crate::files::sink::Sink;
+use crate::files::stale::remove_stale;
+use crate::journal::StateDir;
+use crate::journal::received;
 use crate::node::{Node, signal_failure};
 use crate::signaling::{self, Socket};
-use crate::ui::listing::{ask, listing};
+use crate::taking::{Patterns, Pick, Taking};
 use crate::ui::summary::{Totals, received};
 
 /// Runs the command.
 pub(super) async fn run(args: RecvArgs) -> ExitCode {
     let mut report = Report::new(args.json);
     let interrupt = Interrupt::listen();
-    match Box::pin(interrupt.or(join(&args))).await {
-        Ok(node) => {
+    survive_large_files();
+    let state = continuing::state(&mut report);
+    let found = Box::pin(interrupt.or(continuing::find(&args, state.as_ref(), &mut report))).await;
+    let begun = match found {
+        Ok(Found::New(invitation)) => {
+            Box::pin(interrupt.or(join(&args, invitation, state.as_ref(), &mut report))).await
+        }
+        Ok(Found::Interrupted(book)) => {
+            return Box::pin(take_up(args, *book, state, report, interrupt)).await;
+        }
+        Err(failure) => Err(failure),
+    };
+    match begun {
+        Ok((node, origin)) => {
             report.event(&Event::Waiting);
             report.say("Joined. Waiting for the other side …");
             let drive = Drive::new(node, report, interrupt, Side::Receiver);
-            Box::pin(Receiving { drive, args, offer: None, sink: None }.run()).await
+            Box::pin(Receiving::new(drive, args, state, Some(origin), None).run(None)).await
         }
         Err(failure) => report.fail(&failure),
     }
 }
 
+/// Continues what an earlier process began.
+async fn take_up(
+    args: RecvArgs,
+    book: Book,
+    state: Option<StateDir>,
+    mut report: Report,
+    interrupt: Interrupt,
+) -> ExitCode {
+    report.event(&Event::Waiting);
+    let title = for_terminal(&book.transfer.title);
+    report.say(&format!("Continuing with {title}. Waiting for the sender …"));
+    let begun = match book.again(&args) {
+        Ok(again) => {
+            let mut again = again.at_once();
+            let why = Failure::new(Exit::Lost, "the sender did not come", "");
+            let kept = &book.transfer.kept;
+            let node = Box::pin(again.node(kept, why, &mut report, &interrupt)).await;
+            node.map(|node| (node, again))
+        }
+        Err(failure) => Err(failure),
+    };
+    match begun {
+        Ok((node, again)) => {
+            let waits_until = again.waits_until();
+            let drive = Drive::new(node, report, interrupt, Side::Receiver).taking_up(waits_until);
+            Box::pin(Receiving::new(drive, args, state, None, Some(book)).run(Some(again))).await
+        }
+        Err(failure) => report.fail(&continuing::kept(failure)),
+    }
+}
+
 /// Everything up to the moment from which the other side is waited for.
-async fn join(args: &RecvArgs) -> Result<Node, Failure> {
+async fn join(
+    args: &RecvArgs,
+    invitation: Invitation,
+    state: Option<&StateDir>,
+    report: &mut Report,
+) -> Result<(Node, Origin), Failure> {
     // An invitation works once, so it must not be spent on a slip.
     if args.out.exists() && !args.out.is_dir() {
         let out = args.out.to_string_lossy();
@@ -58,14 +116,20 @@ async fn join(args: &RecvArgs) -> Result<Node, Failure> {
             "Choose another place with --out.",
         ));
     }
-    let invitation = invitation(args.invitation.clone()).await?;
+    answer::patterns(args)?;
+    remove_stale(&args.out, SystemTime::now(), &|name| {
+        state.is_some_and(|state| received::is_needed(state, name))
+    });
+    let key = key(&invitation, args.psk_file.as_deref(), report)?;
     let mut entropy = entropy()?;
     let (server, request) = match &invitation {
-        Invitation::Link { server, session, .. } => {
+        Invitation::Link { server, session, .. }
+        | Invitation::Bare { at: Place::Session { server, session }, .. } => {
             let session = session.parse().map_err(|_| bad_link())?;
             (server.clone(), JoinRequest::Session(session))
         }
-        Invitation::Code { nameplate, .. } => {
+        Invitation::Code { nameplate, .. }
+        | Invitation::Bare { at: Place::Nameplate(nameplate), .. } => {
             let nameplate =
                 u16::try_from(*nameplate).ok().and_then(|number| number.try_into().ok());
             let nameplate = nameplate.ok_or_else(bad_link)?;
@@ -83,11 +147,47 @@ async fn join(args: &RecvArgs) -> Result<Node, Failure> {
             let words = SecretBytes::new(words.as_bytes().to_vec());
             SignalSession::joiner_code(&words, &route, &mut entropy)
         }
+        Invitation::Bare { .. } => match key {
+            Some(key) => {
+                SignalSession::joiner_secret(&SignalSecret::Psk(key), &route, &mut entropy)
+            }
+            None => SignalSession::joiner_sas(&route, &mut entropy),
+        },
     };
     let session = session.map_err(|error| Failure::of_error(&error))?;
     let socket = Socket::connect(&server, joined.token).await;
     let socket = socket.map_err(|error| signal_failure(&error))?;
-    Node::start(Role::Initiator, session, socket, args.bind, &mut entropy)
+    let node = Node::start(Role::Initiator, session, socket, args.net, &mut entropy)?;
+    Ok((node, Origin::of(&invitation, server)))
+}
+
+/// The key that the invitation is for, if it is for one.
+fn key(
+    invitation: &Invitation,
+    file: Option<&std::path::Path>,
+    report: &mut Report,
+) -> Result<Option<Secret32>, Failure> {
+    let needed = matches!(invitation, Invitation::Bare { kind: Bare::Psk, .. });
+    match (needed, file) {
+        (false, None) => Ok(None),
+        (true, Some(file)) => {
+            let (key, warning) = super::psk::load(file)?;
+            if let Some(warning) = warning {
+                report.warn(&warning);
+            }
+            Ok(Some(key))
+        }
+        (true, None) => Err(Failure::new(
+            Exit::Usage,
+            "this code or link is for a key that both sides have",
+            "Name the file with the key with --psk-file.",
+        )),
+        (false, Some(_)) => Err(Failure::new(
+            Exit::Usage,
+            "this code or link is not for a key of your own",
+            "Leave --psk-file out, or ask the sender to use it too.",
+        )),
+    }
 }
 
 fn known_server(server: Option<Url>) -> Result<Url, Failure> {
@@ -108,66 +208,134 @@ fn bad_link() -> Failure {
     )
 }
 
-/// Reads the invitation without holding up anything else.
-async fn invitation(argument: Option<String>) -> Result<Invitation, Failure> {
-    let read = on_thread(move || {
-        let variable = RecvArgs::invitation_variable();
-        let mut input = std::io::stdin().lock();
-        let mut screen = std::io::stderr();
-        let prompt = input.is_terminal().then_some(&mut screen as &mut dyn std::io::Write);
-        read_invitation(argument.as_deref(), variable.as_deref(), &mut input, prompt)
-    });
-    let read = read.await.map_err(|_| bad_link())?;
-    read.map_err(|error| Failure::new(Exit::Usage, error, "Ask the sender for the code or link."))
-}
-
-/// Runs `work` on a thread that may outlive the program's main part, because
-/// nobody can interrupt a read from the terminal.
-fn on_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> oneshot::Receiver<T> {
-    let (done, result) = oneshot::channel();
-    std::thread::spawn(move || {
-        // Whoever waited may be gone.
-        let _ = done.send(work());
-    });
-    result
-}
-
 /// An offer that the user is being asked about.
 struct Offer {
     transfer: TransferId,
     manifest: Arc<Manifest>,
-    answer: oneshot::Receiver<bool>,
+    answer: oneshot::Receiver<Answer>,
 }
 
 /// What is remembered of the sink for the summary.
 struct Arrived {
     renamed: std::collections::BTreeMap<String, String>,
     manifest: Arc<Manifest>,
+    choice: Choice,
 }
 
 struct Receiving {
     drive: Drive,
     args: RecvArgs,
+    state: Option<StateDir>,
+    /// Of the invitation, if there was one.
+    origin: Option<Origin>,
     offer: Option<Offer>,
     sink: Option<Arrived>,
+    /// What is kept of the transfer, once it is accepted.
+    book: Option<Book>,
+    /// Ends the scanner when nobody waits for it any more.
+    stop: Stop,
 }
 
 impl Receiving {
-    async fn run(mut self) -> ExitCode {
-        let exit = loop {
+    fn new(
+        drive: Drive,
+        args: RecvArgs,
+        state: Option<StateDir>,
+        origin: Option<Origin>,
+        book: Option<Book>,
+    ) -> Self {
+        let stop = Stop::default();
+        Self { drive, args, state, origin, offer: None, sink: None, book, stop }
+    }
+
+    /// One connection after another, until the transfer is over.
+    async fn run(mut self, mut again: Option<Again>) -> ExitCode {
+        loop {
+            let ended = self.connection(again.as_mut()).await;
+            // The storage thread is waited for, and may be waiting for the scanner.
+            std::mem::take(&mut self.stop).stop();
+            let lost = match ended {
+                Ok(exit) => {
+                    Box::pin(self.drive.node.finish()).await;
+                    return exit;
+                }
+                Err(lost) => lost,
+            };
+            let Some(book) = &self.book else {
+                return self.drive.report.fail(&lost);
+            };
+            let found = match again.take().map_or_else(|| book.again(&self.args), Ok) {
+                Ok(found) => again.insert(found),
+                Err(failure) => return self.drive.report.fail(&failure),
+            };
+            let (report, interrupt) = self.drive.voice();
+            let kept = &book.transfer.kept;
+            match Box::pin(found.node(kept, lost, report, interrupt)).await {
+                Ok(node) => {
+                    let (drive, old) = self.drive.again(node, found.waits_until());
+                    self.drive = drive;
+                    // What it still writes is read by the next one.
+                    Box::pin(old.finish()).await;
+                    self.offer = None;
+                    self.sink = None;
+                }
+                Err(failure) => return self.drive.report.fail(&continuing::kept(failure)),
+            }
+        }
+    }
+
+    /// Until the connection ends, and how: with the whole program, or lost.
+    async fn connection(&mut self, mut again: Option<&mut Again>) -> Result<ExitCode, Failure> {
+        loop {
             match self.drive.next().await {
-                Turn::Established => {}
+                Turn::Established => {
+                    if let Some(book) = &mut self.book {
+                        book.renew(&mut self.drive.node.endpoint);
+                        self.drive.node.flush();
+                    }
+                }
+                Turn::Accepted => {
+                    if let Some(again) = &mut again {
+                        again.succeeded();
+                    }
+                }
+                Turn::Stored => {
+                    if let Some(book) = &mut self.book {
+                        book.settle(&self.drive.node.endpoint);
+                    }
+                }
+                Turn::Lost(failure) => return Err(failure),
                 Turn::Offered(transfer) => self.on_offer(transfer),
                 Turn::Tick => self.look_for_answer(),
                 Turn::Completed(completion, time) => {
                     let totals = Totals::of(&completion, time);
                     self.say_completed(&totals, &completion.receipt);
                 }
-                Turn::Over(exit) => break exit,
+                Turn::Over(exit) => return Ok(exit),
             }
+        }
+    }
+
+    /// What was accepted of an offer in an earlier connection, if it is the same.
+    fn accepted_before(&self, transfer: TransferId, manifest: &Arc<Manifest>) -> Option<Choice> {
+        let token = self.drive.node.endpoint.token(transfer)?.0;
+        let known = &self.book.as_ref()?.transfer;
+        if (known.token, known.manifest) != (token, manifest.digest()) {
+            return None;
+        }
+        let places = known.selection.as_ref().map_or(Pick::All, |ranges| {
+            let mut places = RangeSet::default();
+            for &(first, count) in ranges {
+                places.insert(first.into()..u64::from(first) + u64::from(count));
+            }
+            Pick::Places(places)
+        });
+        let taking = Taking {
+            manifest: Arc::clone(manifest),
+            policy: Policy::unlimited(),
+            patterns: Patterns::default(),
         };
-        Box::pin(self.drive.node.finish()).await;
-        exit
+        Some(taking.choose(&places))
     }
 
     /// Shows the whole list before anything is accepted (`TR-LIST-FIRST`).
@@ -181,40 +349,44 @@ impl Receiving {
         let note = endpoint.note(transfer).filter(|note| !note.is_empty()).map(str::to_owned);
         self.drive.follow(transfer);
         self.drive.report.event(&Event::offer(&manifest, note.clone()));
-        let (answer_to, answer) = oneshot::channel();
-        if self.args.yes {
-            self.drive.report.say(&listing(&manifest, note.as_deref()));
-            let _ = answer_to.send(true);
-        } else {
-            let (shown, json) = (Arc::clone(&manifest), self.args.json);
-            std::thread::spawn(move || {
-                let accepted = question(&shown, note.as_deref(), json);
-                let _ = answer_to.send(accepted);
-            });
-        }
+        let taking = match answer::taking(&self.args, &manifest) {
+            Ok(taking) => taking,
+            Err(failure) => return self.drive.fail(failure, declined()),
+        };
+        let asking = match self.accepted_before(transfer, &manifest) {
+            Some(choice) => Asking::Done(Ok(choice)),
+            None => answer::begin(taking, note, &self.args, &mut self.drive.report),
+        };
+        let answer = match asking {
+            Asking::Done(answer) => {
+                let (answer_to, done) = oneshot::channel();
+                let _ = answer_to.send(answer);
+                done
+            }
+            Asking::Wait(ask) => on_thread(ask),
+        };
         self.offer = Some(Offer { transfer, manifest, answer });
         self.look_for_answer();
     }
 
     fn look_for_answer(&mut self) {
         let Some(offer) = &mut self.offer else { return };
-        let accepted = match offer.answer.try_recv() {
-            Ok(accepted) => accepted,
+        let answer = match offer.answer.try_recv() {
+            Ok(answer) => answer,
             Err(oneshot::error::TryRecvError::Empty) => return,
-            Err(oneshot::error::TryRecvError::Closed) => false,
+            Err(oneshot::error::TryRecvError::Closed) => Err(declined()),
         };
         let Some(offer) = self.offer.take() else { return };
-        if accepted {
-            self.accept(offer.transfer, offer.manifest);
-        } else {
-            self.reject(offer.transfer, declined());
+        match answer {
+            Ok(choice) => self.accept(offer.transfer, offer.manifest, choice),
+            Err(error) => self.reject(offer.transfer, error),
         }
         self.drive.node.flush();
     }
 
-    fn accept(&mut self, transfer: TransferId, manifest: Arc<Manifest>) {
-        let sink = match Sink::create(&self.args.out, Arc::clone(&manifest)) {
-            Ok(sink) => sink,
+    fn accept(&mut self, transfer: TransferId, manifest: Arc<Manifest>, choice: Choice) {
+        let (sink, have) = match self.sink(transfer, &manifest, &choice) {
+            Ok(made) => made,
             Err(error) => {
                 let code = match error.kind {
                     StorageErrorKind::NoSpace => ErrorCode::NoSpace,
@@ -223,20 +395,85 @@ impl Receiving {
                 return self.reject(transfer, Error::local(code, error.text));
             }
         };
+        let sink = sink.screened(self.screen(&choice));
         let renamed = sink.renamed().clone();
         let started = self.drive.node.start_storage(Job::Receive(Box::new(sink)));
         let accepted = started.and_then(|()| {
             let endpoint = &mut self.drive.node.endpoint;
             endpoint
-                .accept(Instant::now(), transfer, None)
+                .accept_having(Instant::now(), transfer, choice.selection(), &have)
                 .map_err(|error| Failure::of_error(&error))
         });
         match accepted {
-            Ok(()) => self.sink = Some(Arrived { renamed, manifest }),
+            Ok(()) => {
+                self.say_skipped(&manifest, &choice);
+                self.sink = Some(Arrived { renamed, manifest, choice });
+                if self.book.is_some() {
+                    self.drive.survives_loss();
+                }
+            }
             Err(failure) => {
                 let error = Error::local(ErrorCode::Internal, "the offer could not be accepted");
                 self.drive.fail(failure, error);
             }
+        }
+    }
+
+    /// Where the files go, and what is there of them already.
+    fn sink(
+        &mut self,
+        transfer: TransferId,
+        manifest: &Arc<Manifest>,
+        choice: &Choice,
+    ) -> Result<(Sink, Vec<Have>), StorageError> {
+        let endpoint = &mut self.drive.node.endpoint;
+        let token = endpoint.token(transfer).map_or([0; 16], |token| token.0);
+        if let Some(book) = self.book.as_mut().filter(|book| book.transfer.token == token) {
+            return book.resume(manifest, choice);
+        }
+        let Some(origin) = &self.origin else {
+            return Ok((Sink::create(&self.args.out, Arc::clone(manifest))?, Vec::new()));
+        };
+        let note = endpoint.note(transfer).unwrap_or_default();
+        let offer = Offered { endpoint, token, note, origin, choice };
+        let (sink, book) = Book::begin(self.state.as_ref(), &self.args.out, manifest, &offer)?;
+        match book {
+            Ok(book) => {
+                confirm(&mut self.drive.node.endpoint);
+                self.book = Some(book);
+            }
+            Err(why) => self.drive.report.warn(&format!(
+                "this transfer cannot be continued after an interruption: {}",
+                for_terminal(&why)
+            )),
+        }
+        Ok((sink, Vec::new()))
+    }
+
+    /// What is looked for in files before they get their names.
+    fn screen(&self, choice: &Choice) -> Screen {
+        let policy = self.args.taking.policy(!self.args.yes);
+        let left = policy.max_total.map(|limit| limit.saturating_sub(choice.bytes()));
+        let max_unknown = [policy.max_file, left].into_iter().flatten().min();
+        let scan = self.args.taking.scan.clone().map(|scanner| Scan {
+            scanner,
+            limit: self.args.taking.scan_timeout(),
+            stop: self.stop.clone(),
+        });
+        Screen { types: policy.types, max_unknown, scan }
+    }
+
+    /// Tells a program of the files that are not taken.
+    fn say_skipped(&mut self, manifest: &Manifest, choice: &Choice) {
+        if !self.args.json {
+            return;
+        }
+        let skipped = manifest
+            .iter()
+            .filter(|(index, entry)| !entry.is_directory() && !choice.contains(*index));
+        for (_, entry) in skipped.take(MAX_LISTED) {
+            let path = entry.path.as_str().to_owned();
+            self.drive.report.event(&Event::File { path, status: FileStatus::Skipped });
         }
     }
 
@@ -263,26 +500,19 @@ impl Receiving {
 impl Arrived {
     /// Where the entries of the top level lie now.
     fn top_level(&self, out: &std::path::Path) -> Vec<String> {
-        let names = self.manifest.iter().filter(|(_, entry)| entry.path.parent().is_none());
-        names
+        let taken = self.manifest.iter().filter(|(index, _)| self.choice.contains(*index));
+        taken
+            .filter(|(_, entry)| entry.path.parent().is_none())
             .map(|(_, entry)| {
                 let name = entry.path.as_str();
                 let used = self.renamed.get(name).map_or(name, String::as_str);
-                PathBuf::from(out).join(used).to_string_lossy().into_owned()
+                PathBuf::from(out).join(used)
             })
+            // What failed has no final name.
+            .filter(|path| path.symlink_metadata().is_ok())
+            .map(|path| path.to_string_lossy().into_owned())
             .collect()
     }
-}
-
-/// What a person answers, or a program that reads `offer` from `--json`.
-fn question(manifest: &Manifest, note: Option<&str>, json: bool) -> bool {
-    let mut input = std::io::stdin().lock();
-    if json {
-        let mut line = String::new();
-        let read = std::io::Read::take(&mut input, 256).read_line(&mut line);
-        return read.is_ok() && matches!(line.trim(), "y" | "yes");
-    }
-    ask(manifest, note, &mut input, &mut std::io::stderr()).unwrap_or(false)
 }
 
 /// The error of somebody who does not want an offer.

@@ -5,24 +5,25 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use passel_proto::crypto::{Entropy, Secret32, SecretBytes};
 use passel_proto::ids::Role;
-use passel_proto::signal::SignalSession;
 use passel_rendezvous::shell::{Rendezvous as Server, ShellConfig, router, serve_router};
 use tokio::net::TcpListener;
 use url::Url;
 use zeroize::Zeroizing;
 
+use super::again::Again;
 use super::drive::{Drive, Side, Turn};
 use super::entropy;
 use super::interrupt::Interrupt;
+use super::inviting::{Invited, Shared};
+use super::keeping::{Keeping, kept_on};
 use super::report::Report;
 use crate::args::{Rendezvous, SendArgs};
-use crate::code::{Invitation, LinkSecret, words_from};
 use crate::events::Event;
 use crate::exit::{Exit, Failure};
 use crate::files::executor::Job;
-use crate::files::walk::{Sources, walk};
+use crate::files::walk::{STANDARD_INPUT, STANDARD_INPUT_NAME, Sources, walk_named};
+use crate::journal::sent::Place;
 use crate::node::{Node, signal_failure};
 use crate::signaling::{self, Socket};
 use crate::ui::invite::{Invite, invite};
@@ -33,56 +34,112 @@ pub(super) async fn run(args: SendArgs) -> ExitCode {
     let mut report = Report::new(args.json);
     let interrupt = Interrupt::listen();
     let prepared = Box::pin(interrupt.or(prepare(&args, &mut report))).await;
-    match prepared {
-        Ok((node, sources)) => {
-            let drive = Drive::new(node, report, interrupt, Side::Sender);
-            Box::pin(transfer(drive, sources, args.note.as_deref())).await
+    let Prepared { sources, mut keeping, begun } = match prepared {
+        Ok(prepared) => prepared,
+        Err(failure) => return report.fail(&failure),
+    };
+    let (drive, ours, again) = match begun {
+        Begun::Invited(node, ours) => {
+            (Drive::new(*node, report, interrupt, Side::Sender), ours, None)
         }
-        Err(failure) => report.fail(&failure),
+        Begun::Kept(ours) => {
+            let found = Box::pin(take_up(&args, &ours, &keeping, &mut report, &interrupt)).await;
+            match found {
+                Ok((node, again)) => {
+                    let drive = Drive::new(node, report, interrupt, Side::Sender);
+                    (drive.taking_up(again.waits_until()), ours, Some(again))
+                }
+                Err(failure) => return report.fail(&kept_on(failure)),
+            }
+        }
+    };
+    let mut drive = drive;
+    if sources.take_standard_input() {
+        drive.leave_input_alone();
     }
+    let offering = Offering { args: &args, sources: &sources, keeping: &mut keeping };
+    Box::pin(transfer(drive, offering, ours, again)).await
+}
+
+/// What there is before the other side has come.
+struct Prepared {
+    sources: Arc<Sources>,
+    keeping: Keeping,
+    begun: Begun,
+}
+
+enum Begun {
+    /// A new invitation; also the server where it was made.
+    Invited(Box<Node>, Url),
+    /// An earlier process has a receiver, who is to be met at this server.
+    Kept(Url),
+}
+
+/// Meets the receiver of an earlier process.
+async fn take_up(
+    args: &SendArgs,
+    server: &Url,
+    keeping: &Keeping,
+    report: &mut Report,
+    interrupt: &Interrupt,
+) -> Result<(Node, Again), Failure> {
+    report.event(&Event::Waiting);
+    report.say("Continuing with the receiver of an earlier run. Waiting for it …");
+    let mut again = keeping.again(server.clone(), args)?.at_once();
+    let kept = keeping.kept().ok_or_else(|| internal("the notes hold no secret"))?;
+    let why = Failure::new(Exit::Lost, "the receiver did not come", "");
+    let node = Box::pin(again.node(kept, why, report, interrupt)).await?;
+    Ok((node, again))
 }
 
 /// Everything up to the moment from which the other side is waited for.
-async fn prepare(args: &SendArgs, report: &mut Report) -> Result<(Node, Arc<Sources>), Failure> {
-    let paths = args.paths.clone();
-    let sources = tokio::task::spawn_blocking(move || walk(&paths)).await;
+async fn prepare(args: &SendArgs, report: &mut Report) -> Result<Prepared, Failure> {
+    let (paths, name) = (args.paths.clone(), args.name.clone());
+    if name.is_some() && !paths.iter().any(|path| path.as_os_str() == STANDARD_INPUT) {
+        return Err(Failure::new(
+            Exit::Usage,
+            "--name is the name of standard input, which is not sent",
+            "Add '-' to send it, or leave --name out.",
+        ));
+    }
+    let walked = move || walk_named(&paths, name.as_deref().unwrap_or(STANDARD_INPUT_NAME));
+    let sources = tokio::task::spawn_blocking(walked).await;
     let sources = sources.map_err(|_| internal("looking at the files failed"))?;
     let sources = Arc::new(sources.map_err(|error| error.to_failure())?);
     for warning in sources.warnings() {
         report.warn(warning);
     }
+    let shared = shared(args, report)?;
+    let state = args.keep.and_then(|_| super::continuing::state(report));
+    let (mut keeping, earlier) = Keeping::find(args, state.as_ref(), &sources)?;
     let mut entropy = entropy()?;
-    let meeting = meet(args).await?;
+    let meeting = meet(args, earlier.as_ref()).await?;
+    if earlier.is_some() {
+        return Ok(Prepared { sources, keeping, begun: Begun::Kept(meeting.ours) });
+    }
+    keeping.at(meeting.place);
     let created = signaling::create(&meeting.ours, meeting.wants_code).await;
     let created = created.map_err(|error| signal_failure(&error))?;
 
-    let secret = LinkSecret::new(entropy.array());
-    let link = Invitation::Link {
-        server: meeting.theirs.clone(),
-        session: created.session.to_string(),
-        secret: secret.clone(),
-    };
-    let code = created.nameplate.map(|nameplate| Invitation::Code {
-        nameplate: nameplate.get().into(),
-        words: words_from(entropy.array()),
-    });
-    let session =
-        signal_session(&secret, code.as_ref(), &created.session.to_bytes(), &mut entropy)?;
+    let Invited { link, code, session } =
+        Invited::new(&shared, &meeting.theirs, &created, &mut entropy)
+            .map_err(|error| Failure::of_error(&error))?;
     let socket = Socket::connect(&meeting.ours, created.token).await;
     let socket = socket.map_err(|error| signal_failure(&error))?;
-    let node = Node::start(Role::Responder, session, socket, args.bind, &mut entropy)?;
+    let node = Node::start(Role::Responder, session, socket, args.net, &mut entropy)?;
 
+    let bare = link.bare();
     let link = link.to_text();
     let code = code.map(|code| code.to_text());
     let code = code.as_ref().map(|code| code.as_str());
     report.event(&Event::Invite { link: link.to_string(), code: code.map(str::to_owned) });
     report.event(&Event::Waiting);
     let server = meeting.theirs.as_str();
-    let shown = Invite { code, link: &link, server: Some(server) };
+    let shown = Invite { code, link: &link, server: Some(server), bare };
     let text = Zeroizing::new(invite(&shown, report.style));
     report.say(&text);
     report.say("Waiting for the other side. Ctrl-C ends the invitation.");
-    Ok((node, sources))
+    Ok(Prepared { sources, keeping, begun: Begun::Invited(Box::new(node), meeting.ours) })
 }
 
 /// Where the two sides meet.
@@ -93,12 +150,44 @@ struct Meeting {
     theirs: Url,
     /// Whether others can find the server without a link, so that a code works.
     wants_code: bool,
+    /// The same for a later process.
+    place: Place,
 }
 
-async fn meet(args: &SendArgs) -> Result<Meeting, Failure> {
-    match args.rendezvous() {
-        Rendezvous::Server(url) => Ok(Meeting { ours: url.clone(), theirs: url, wants_code: true }),
-        Rendezvous::Embedded(address) => embed(address, args.bind).await,
+/// What the two sides share, by the options.
+fn shared(args: &SendArgs, report: &mut Report) -> Result<Shared, Failure> {
+    let streams = args.paths.iter().any(|path| path.as_os_str() == STANDARD_INPUT);
+    if args.sas && streams {
+        return Err(Failure::new(
+            Exit::Usage,
+            "with --sas standard input is for the answer, and '-' would send it",
+            "Send it with a code, a link or --psk-file instead.",
+        ));
+    }
+    let Some(file) = &args.psk_file else {
+        return Ok(if args.sas { Shared::Nothing } else { Shared::Invitation });
+    };
+    let (key, warning) = super::psk::load(file)?;
+    if let Some(warning) = warning {
+        report.warn(&warning);
+    }
+    Ok(Shared::Key(key))
+}
+
+/// Where an earlier process met its receiver, or else where the options say.
+async fn meet(args: &SendArgs, earlier: Option<&Place>) -> Result<Meeting, Failure> {
+    let damaged = || internal("the notes of an earlier run hold no place to meet");
+    let place = match earlier {
+        None => args.rendezvous(),
+        Some(Place::Server(url)) => Rendezvous::Server(Url::parse(url).map_err(|_| damaged())?),
+        Some(Place::Embedded(at)) => Rendezvous::Embedded(at.parse().map_err(|_| damaged())?),
+    };
+    match place {
+        Rendezvous::Server(url) => {
+            let place = Place::Server(url.to_string());
+            Ok(Meeting { ours: url.clone(), theirs: url, wants_code: true, place })
+        }
+        Rendezvous::Embedded(address) => embed(address, args.net.bind).await,
     }
 }
 
@@ -129,7 +218,8 @@ async fn embed(address: SocketAddr, bind: Option<IpAddr>) -> Result<Meeting, Fai
         let address = SocketAddr::new(ip, local.port());
         Url::parse(&format!("http://{address}/")).map_err(|_| internal("an address makes no URL"))
     };
-    Ok(Meeting { ours: url(ours)?, theirs: url(theirs)?, wants_code: false })
+    let place = Place::Embedded(local.to_string());
+    Ok(Meeting { ours: url(ours)?, theirs: url(theirs)?, wants_code: false, place })
 }
 
 /// The address at which others on the same network reach this computer.
@@ -147,30 +237,82 @@ fn own_address() -> IpAddr {
     addresses.first().copied().unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST))
 }
 
-fn signal_session(
-    link: &LinkSecret,
-    code: Option<&Invitation>,
-    route: &[u8],
-    entropy: &mut Entropy,
-) -> Result<SignalSession, Failure> {
-    let words = match code {
-        Some(Invitation::Code { words, .. }) => Some(SecretBytes::new(words.as_bytes().to_vec())),
-        _ => None,
-    };
-    let link = Secret32::new(*link.expose());
-    SignalSession::creator(Some(link), words.as_ref(), route, entropy)
-        .map_err(|error| Failure::of_error(&error))
+/// What is offered, over one connection after another.
+struct Offering<'a> {
+    args: &'a SendArgs,
+    sources: &'a Arc<Sources>,
+    keeping: &'a mut Keeping,
 }
 
 /// Everything from the other side's arrival on.
-async fn transfer(mut drive: Drive, sources: Arc<Sources>, note: Option<&str>) -> ExitCode {
+async fn transfer(
+    mut drive: Drive,
+    mut offering: Offering<'_>,
+    server: Url,
+    mut again: Option<Again>,
+) -> ExitCode {
+    loop {
+        let lost = match connection(&mut drive, &mut offering, again.as_mut()).await {
+            Ok(exit) => {
+                if !drive.is_kept() {
+                    offering.keeping.remove();
+                }
+                Box::pin(drive.node.finish()).await;
+                return exit;
+            }
+            Err(lost) => lost,
+        };
+        let (args, keeping) = (offering.args, &offering.keeping);
+        let ready = keeping.kept().cloned().ok_or_else(|| lost.clone()).and_then(|kept| {
+            let found = again.take().map_or_else(|| keeping.again(server.clone(), args), Ok)?;
+            Ok((kept, again.insert(found)))
+        });
+        let (report, interrupt) = drive.voice();
+        let node = match ready {
+            Ok((kept, again)) => {
+                let node = Box::pin(again.node(&kept, lost, report, interrupt)).await;
+                node.map(|node| (node, again.waits_until()))
+            }
+            Err(failure) => Err(failure),
+        };
+        match node {
+            Ok((node, waits_until)) => {
+                let (next, old) = drive.again(node, waits_until);
+                drive = next;
+                Box::pin(old.finish()).await;
+            }
+            Err(failure) if keeping.is_on_disk() => return report.fail(&kept_on(failure)),
+            Err(failure) => return report.fail(&failure),
+        }
+    }
+}
+
+/// Until the connection ends, and how: with the whole program, or lost.
+async fn connection(
+    drive: &mut Drive,
+    offering: &mut Offering<'_>,
+    mut again: Option<&mut Again>,
+) -> Result<ExitCode, Failure> {
     let exit = loop {
         match drive.next().await {
-            Turn::Established => offer(&mut drive, &sources, note.unwrap_or_default()),
+            Turn::Established => offer(drive, offering),
+            Turn::Accepted => {
+                if offering.keeping.is_repeatable() {
+                    drive.survives_loss();
+                }
+                if offering.keeping.is_on_disk() {
+                    drive.waits_for_room();
+                }
+                if let Some(again) = &mut again {
+                    again.succeeded();
+                }
+            }
+            Turn::Stored => offering.keeping.settle(&drive.node.endpoint),
+            Turn::Lost(failure) => return Err(failure),
             Turn::Completed(completion, time) => {
                 let totals = Totals::of(&completion, time);
                 drive.report.end_progress();
-                let text = sent(&totals, sources.warnings());
+                let text = sent(&totals, offering.sources.warnings());
                 drive.report.say(&text);
                 drive.report.event(&completed(&totals, &completion.receipt));
                 drive.close(None);
@@ -184,21 +326,32 @@ async fn transfer(mut drive: Drive, sources: Arc<Sources>, note: Option<&str>) -
             Turn::Tick => {}
         }
     };
-    Box::pin(drive.node.finish()).await;
-    exit
+    Ok(exit)
 }
 
-fn offer(drive: &mut Drive, sources: &Arc<Sources>, note: &str) {
-    let manifest = Arc::clone(sources.manifest());
+fn offer(drive: &mut Drive, offering: &mut Offering<'_>) {
+    let manifest = Arc::clone(offering.sources.manifest());
+    let note = offering.keeping.note(offering.args).to_owned();
     drive
         .report
-        .event(&Event::offer(&manifest, Some(note.to_owned()).filter(|note| !note.is_empty())));
-    let offered = drive.node.start_storage(Job::Send(Arc::clone(sources))).and_then(|()| {
-        let now = std::time::Instant::now();
-        drive.node.endpoint.offer(now, manifest, note).map_err(|error| Failure::of_error(&error))
+        .event(&Event::offer(&manifest, Some(note.clone()).filter(|note| !note.is_empty())));
+    let job = Job::Send(Arc::clone(offering.sources));
+    let offered = drive.node.start_storage(job).and_then(|()| {
+        let (now, endpoint) = (std::time::Instant::now(), &mut drive.node.endpoint);
+        let offered = match offering.keeping.token() {
+            None => endpoint.offer(now, manifest, &note),
+            Some(token) => endpoint.offer_again(now, manifest, &note, token),
+        };
+        offered.map_err(|error| Failure::of_error(&error))
     });
     match offered {
         Ok(transfer) => {
+            offering.keeping.offered(&mut drive.node.endpoint, transfer);
+            if let Some(limit) = offering.args.limit {
+                let now = std::time::Instant::now();
+                // The transfer was offered just now, so that there is one to be limited.
+                let _ = drive.node.endpoint.set_rate_limit(now, Some(transfer), Some(limit.get()));
+            }
             drive.follow(transfer);
             drive.report.say("Offered. Waiting for the other side to accept …");
         }

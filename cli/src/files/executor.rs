@@ -13,6 +13,7 @@ use passel_proto::storage::{StorageError, StorageReply, StorageRequest};
 use super::other;
 use super::sink::Sink;
 use super::source::Source;
+use super::stream::Streams;
 use super::walk::Sources;
 
 /// What an executor works on.
@@ -36,7 +37,8 @@ pub enum SubmitError {
 }
 
 /// A thread that carries out storage requests. Dropping it waits until all
-/// requests that were taken are carried out; what is temporary is then removed.
+/// requests that were taken are carried out, but for reads of streams; what is
+/// temporary is then removed.
 #[derive(Debug)]
 pub struct Executor {
     queue: Option<SyncSender<StorageRequest>>,
@@ -46,13 +48,14 @@ pub struct Executor {
 impl Executor {
     /// Starts the thread. At most `capacity` requests may wait at one time.
     ///
-    /// `deliver` is called on the thread with each reply, in the order of the
-    /// requests, and must not wait for whoever drops the executor; the sender of
-    /// an unbounded channel is right, as replies are no more than requests.
+    /// `deliver` is called with each reply, in the order of the requests but for
+    /// those of streams, which have threads of their own. It must not wait for
+    /// whoever drops the executor; the sender of an unbounded channel is right,
+    /// as replies are no more than requests.
     pub fn spawn(
         job: Job,
         capacity: usize,
-        deliver: impl FnMut(StorageReply) + Send + 'static,
+        deliver: impl FnMut(StorageReply) + Clone + Send + 'static,
     ) -> io::Result<Self> {
         let (queue, requests) = sync_channel(capacity);
         let thread = std::thread::Builder::new()
@@ -87,37 +90,68 @@ enum Worker {
     Sink(Box<Sink>),
 }
 
-fn run(job: Job, requests: &Receiver<StorageRequest>, mut deliver: impl FnMut(StorageReply)) {
-    let mut worker = match job {
-        Job::Send(sources) => Worker::Source(Source::new(sources)),
-        Job::Receive(sink) => Worker::Sink(sink),
+fn run(
+    job: Job,
+    requests: &Receiver<StorageRequest>,
+    mut deliver: impl FnMut(StorageReply) + Clone + Send + 'static,
+) {
+    let (mut worker, mut streams) = match job {
+        Job::Send(sources) => {
+            let streams = Streams::new(Arc::clone(&sources), deliver.clone());
+            (Worker::Source(Source::new(sources)), Some(streams))
+        }
+        Job::Receive(sink) => (Worker::Sink(sink), None),
     };
     while let Ok(request) = requests.recv() {
-        deliver(worker.carry_out(request));
+        let request = match &mut streams {
+            Some(streams) => streams.take(request),
+            None => Some(request),
+        };
+        if let Some(request) = request {
+            deliver(worker.carry_out(request));
+        }
     }
 }
 
 impl Worker {
     fn carry_out(&mut self, request: StorageRequest) -> StorageReply {
         match request {
-            StorageRequest::Read { transfer, file, offset, len, last, mut buf } => {
+            StorageRequest::Read { transfer, file, offset, len, mut buf, .. } => {
                 let result = match self {
-                    Self::Source(source) => source.read(file, offset, len, last, &mut buf),
-                    Self::Sink(_) => Err(other("a receiver reads nothing")),
+                    Self::Source(source) => source.read(file, offset, len, &mut buf),
+                    Self::Sink(sink) => sink.read(file, offset, len, &mut buf),
                 };
                 StorageReply::Read { transfer, file, offset, buf, result }
             }
-            StorageRequest::Write { transfer, file, offset, data } => {
-                let result = self.sink().and_then(|sink| sink.write(file, offset, &data));
+            StorageRequest::Write { transfer, file, offset, data, leaf } => {
+                let result = self.sink().and_then(|sink| {
+                    sink.write(file, offset, &data)?;
+                    sink.note_written(file, offset, data.len(), leaf);
+                    Ok(())
+                });
                 StorageReply::Written { transfer, file, offset, buf: data, result }
             }
-            StorageRequest::Sync { transfer } => {
-                let result = self.sink().and_then(Sink::sync);
+            StorageRequest::Sync { transfer, journal } => {
+                let result = self.sink().and_then(|sink| sink.sync(journal));
                 StorageReply::Synced { transfer, result }
             }
-            StorageRequest::Commit { transfer, file, size } => {
-                let result = self.sink().and_then(|sink| sink.commit(file, size));
+            StorageRequest::Commit { transfer, file, size, root } => {
+                let result = self.sink().and_then(|sink| sink.commit(file, size, root));
                 StorageReply::Committed { transfer, file, result }
+            }
+            StorageRequest::Check { transfer, file, size, root } => {
+                let result = self.sink().and_then(|sink| sink.check(file, size, &root));
+                StorageReply::Checked { transfer, file, result }
+            }
+            StorageRequest::Release { transfer, completed } => {
+                let result = match self {
+                    Self::Source(source) => {
+                        source.close();
+                        Ok(())
+                    }
+                    Self::Sink(sink) => sink.release(completed),
+                };
+                StorageReply::Released { transfer, result }
             }
             StorageRequest::Discard { transfer, file } => {
                 let result = match self {
@@ -146,6 +180,7 @@ mod tests {
     use crate::files::walk::walk;
     use passel_proto::ids::{FileIndex, TransferId};
     use std::fs;
+    use std::sync::Mutex;
     use std::sync::mpsc::channel;
 
     const ID: TransferId = TransferId(2);
@@ -191,7 +226,8 @@ mod tests {
                 let StorageReply::Read { buf, result: Ok(()), .. } = reads.recv().unwrap() else {
                     panic!("read");
                 };
-                let write = StorageRequest::Write { transfer: ID, file, offset, data: buf };
+                let leaf = [0; 32];
+                let write = StorageRequest::Write { transfer: ID, file, offset, data: buf, leaf };
                 writer.submit(write).unwrap();
                 let StorageReply::Written { buf, result: Ok(()), .. } = writes.recv().unwrap()
                 else {
@@ -200,17 +236,19 @@ mod tests {
                 buffer = buf;
                 offset += u64::from(len);
             }
-            writer.submit(StorageRequest::Commit { transfer: ID, file, size }).unwrap();
+            writer.submit(StorageRequest::Commit { transfer: ID, file, size, root: None }).unwrap();
             let committed = writes.recv().unwrap();
             assert!(matches!(committed, StorageReply::Committed { result: Ok(()), .. }));
         }
         assert_eq!(buffer.as_ptr(), address, "the buffer went round");
         for file in directories.into_iter().rev() {
-            writer.submit(StorageRequest::Commit { transfer: ID, file, size: 0 }).unwrap();
+            writer
+                .submit(StorageRequest::Commit { transfer: ID, file, size: 0, root: None })
+                .unwrap();
             let committed = writes.recv().unwrap();
             assert!(matches!(committed, StorageReply::Committed { result: Ok(()), .. }));
         }
-        writer.submit(StorageRequest::Sync { transfer: ID }).unwrap();
+        writer.submit(StorageRequest::Sync { transfer: ID, journal: Vec::new() }).unwrap();
         assert!(matches!(writes.recv().unwrap(), StorageReply::Synced { result: Ok(()), .. }));
         writer.submit(StorageRequest::Discard { transfer: ID, file: None }).unwrap();
         drop(writer);
@@ -226,8 +264,8 @@ mod tests {
         let temp = tempfile::tempdir().unwrap();
         let sources = Arc::new(walk(&[temp.path().to_owned()]).unwrap());
         let (executor, replies) = start(Job::Send(sources));
-        let write =
-            StorageRequest::Write { transfer: ID, file: FileIndex(0), offset: 0, data: vec![7] };
+        let (file, data, leaf) = (FileIndex(0), vec![7], [0; 32]);
+        let write = StorageRequest::Write { transfer: ID, file, offset: 0, data, leaf };
         executor.submit(write).unwrap();
         let StorageReply::Written { transfer, buf, result, .. } = replies.recv().unwrap() else {
             panic!("not a write's reply");
@@ -241,13 +279,14 @@ mod tests {
         let temp = tempfile::tempdir().unwrap();
         let sources = Arc::new(walk(&[temp.path().to_owned()]).unwrap());
         let (gate, wait) = channel::<()>();
+        let wait = Arc::new(Mutex::new(wait));
         let (deliver, replies) = channel();
         let executor = Executor::spawn(Job::Send(sources), 1, move |reply| {
-            let _ = wait.recv();
+            let _ = wait.lock().unwrap().recv();
             let _ = deliver.send(reply);
         })
         .unwrap();
-        let sync = || StorageRequest::Sync { transfer: ID };
+        let sync = || StorageRequest::Sync { transfer: ID, journal: Vec::new() };
         let mut taken = 0;
         let refused = loop {
             match executor.submit(sync()) {

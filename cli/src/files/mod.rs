@@ -1,15 +1,22 @@
-//! Files at both ends: what is offered ([`walk`]), how it is read ([`source`])
-//! and written ([`sink`]), and the thread that does it ([`executor`]) as the
+//! Files at both ends: what is offered ([`walk`]), how it is read ([`source`],
+//! [`stream`]) and written ([`sink`]), and the thread that does it ([`executor`]) as the
 //! storage contract of `passel_proto::storage` asks. Here are the helpers that
 //! they share. What does not live here: which bytes are wanted when, which is
 //! the protocol's decision.
 
 pub mod executor;
+mod ledger;
 mod places;
+pub mod scan;
+pub mod screen;
 pub mod sink;
 pub mod source;
+pub mod space;
+pub mod stale;
+pub mod stream;
 mod temporary;
 pub mod walk;
+mod written;
 
 use std::fs::File;
 use std::io;

@@ -17,6 +17,14 @@ use super::temporary::Unsynced;
 /// How many numbers are tried for a name that is taken.
 const MAX_NUMBER: u32 = 9_999;
 
+/// What an earlier session of a transfer chose.
+pub(super) struct Earlier<'a> {
+    /// From [`Places::tops`].
+    pub(super) tops: &'a [(String, String)],
+    /// Whether the offer is the same as then.
+    pub(super) is_same: bool,
+}
+
 /// Where the entries of one transfer go.
 #[derive(Debug)]
 pub(super) struct Places {
@@ -47,6 +55,56 @@ impl Places {
             renamed.insert(name.to_owned(), free);
         }
         Ok(Self { out, renamed, made: BTreeSet::new(), last: None })
+    }
+
+    /// The names that an earlier session chose for the same offer, or one that was
+    /// changed since. What has the name of one of its directories is taken for that
+    /// directory; nothing in it is replaced all the same.
+    pub(super) fn choose_again(
+        out: Dir,
+        manifest: &Manifest,
+        earlier: &Earlier<'_>,
+    ) -> io::Result<Self> {
+        let chosen: BTreeMap<&str, &str> =
+            earlier.tops.iter().map(|(name, used)| (name.as_str(), used.as_str())).collect();
+        let mut used: BTreeSet<String> = chosen
+            .values()
+            .filter_map(|name| SafePath::parse(name).ok())
+            .map(|n| n.collision_key())
+            .collect();
+        let tops = || manifest.iter().filter(|(_, entry)| entry.path.parent().is_none());
+        used.extend(tops().map(|(_, entry)| entry.path.collision_key()));
+        let mut places = Self { out, renamed: BTreeMap::new(), made: BTreeSet::new(), last: None };
+        for (_, entry) in tops() {
+            let name = entry.path.as_str();
+            let again = chosen.get(name).copied();
+            if let Some(again) = again {
+                if again != name {
+                    places.renamed.insert(name.to_owned(), again.to_owned());
+                }
+                if entry.is_directory() && is_directory(&places.out, again)? {
+                    places.made.insert(name.to_owned());
+                }
+            } else if !earlier.is_same && exists(&places.out, name)? {
+                let free = free_name(&places.out, name, entry.is_directory(), &mut used)?;
+                places.renamed.insert(name.to_owned(), free);
+            }
+        }
+        Ok(places)
+    }
+
+    /// What a later session needs to choose the same names: directories, and
+    /// files whose own name was taken.
+    pub(super) fn tops(&self, manifest: &Manifest) -> Vec<(String, String)> {
+        let tops = manifest.iter().filter(|(_, entry)| entry.path.parent().is_none());
+        let chosen = tops.map(|(_, entry)| {
+            let name = entry.path.as_str();
+            (entry.is_directory(), name.to_owned(), self.top(name).to_owned())
+        });
+        chosen
+            .filter(|(is_directory, name, used)| *is_directory || name != used)
+            .map(|(_, name, used)| (name, used))
+            .collect()
     }
 
     /// Names of the top level that were taken, with those used in their place.
@@ -119,6 +177,15 @@ fn split(path: &str) -> (&str, Option<&str>) {
 fn exists(dir: &Dir, name: &str) -> io::Result<bool> {
     match dir.symlink_metadata(name) {
         Ok(_) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether a name is a directory's, and no link's.
+fn is_directory(dir: &Dir, name: &str) -> io::Result<bool> {
+    match dir.symlink_metadata(name) {
+        Ok(data) => Ok(data.is_dir()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(error) => Err(error),
     }

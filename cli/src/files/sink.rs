@@ -5,6 +5,8 @@
 //! unpacked (`SC-NO-UNPACK`). What does not live here: the temporary files themselves
 //! (`temporary`) and the choice of names (`places`).
 
+mod resume;
+
 use std::collections::BTreeMap;
 use std::fs::FileTimes;
 use std::io;
@@ -15,11 +17,15 @@ use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 use passel_proto::ids::FileIndex;
 use passel_proto::manifest::{Entry, EntryKind, Manifest, Timestamp};
-use passel_proto::storage::StorageError;
+use passel_proto::storage::{JournalEntry, StorageError};
 
+use super::ledger::{self, Ledger};
 use super::places::{Places, move_new};
+use super::screen::Screen;
 use super::temporary::{Temporary, Unsynced};
-use super::{other, real_handle, writing};
+use super::written::Written;
+use super::{other, read_exact_at, real_handle, writing};
+use crate::journal::received::{FileRecord, Inode};
 
 /// Takes the entries of one manifest into one directory.
 #[derive(Debug)]
@@ -31,8 +37,16 @@ pub struct Sink {
     /// None once the transfer is over.
     temporary: Option<Temporary>,
     unsynced: Unsynced,
+    /// None for a transfer that cannot go on later.
+    ledger: Option<Ledger>,
+    /// What was written since the journal was. None where nothing can be noted.
+    written: Option<Written>,
+    /// Whether an earlier session wrote some of it, so that a name may be taken
+    /// by the very file that should get it.
+    is_resumed: bool,
     /// The first failed sync. What it lost is unknown, so none may succeed after it.
     lost: Option<StorageError>,
+    screen: Screen,
 }
 
 impl Sink {
@@ -52,8 +66,18 @@ impl Sink {
             places,
             temporary,
             unsynced: Unsynced::default(),
+            ledger: None,
+            written: None,
+            is_resumed: false,
             lost: None,
+            screen: Screen::default(),
         })
+    }
+
+    /// The same sink, which checks contents too (`TR-POLICY-CONTENT`).
+    #[must_use]
+    pub fn screened(self, screen: Screen) -> Self {
+        Self { screen, ..self }
     }
 
     /// Names of the top level that were taken, with those used in their place.
@@ -78,30 +102,83 @@ impl Sink {
         if end.is_none_or(|end| size.is_some_and(|size| end > size)) {
             return Err(other("the write lies beyond the end of the file"));
         }
+        self.screen.on_write(&entry, offset, data)?;
         let temporary = self.temporary.as_mut().ok_or_else(over)?;
         let written = temporary.write(file.0, executable, offset, data, &mut self.unsynced);
         written.map_err(|error| self.fail(&error, &entry))
     }
 
-    /// Makes everything durable that was written and committed so far.
-    pub fn sync(&mut self) -> Result<(), StorageError> {
+    /// Puts the `len` bytes at `offset` of an entry's temporary file into `buf`,
+    /// in place of what it held.
+    pub fn read(
+        &mut self,
+        file: FileIndex,
+        offset: u64,
+        len: u32,
+        buf: &mut Vec<u8>,
+    ) -> Result<(), StorageError> {
+        let entry = self.entry(file)?;
+        let temporary = self.temporary.as_mut().ok_or_else(over)?;
+        let read = temporary.existing(file.0).and_then(|found| {
+            let found = found.ok_or(io::ErrorKind::NotFound)?;
+            buf.clear();
+            buf.resize(usize::try_from(len).unwrap_or(usize::MAX), 0);
+            read_exact_at(&found, buf, offset)
+        });
+        read.map_err(|error| self.fail(&error, &entry))
+    }
+
+    /// Makes everything durable that was written and committed so far, and then
+    /// what the journal says of it (`RS-JOURNAL`).
+    pub fn sync(&mut self, journal: Vec<JournalEntry>) -> Result<(), StorageError> {
+        self.make_durable(journal)?;
+        self.forget_written();
+        Ok(())
+    }
+
+    fn make_durable(&mut self, journal: Vec<JournalEntry>) -> Result<(), StorageError> {
         if let Some(lost) = &self.lost {
             return Err(lost.clone());
         }
-        self.unsynced.sync(&self.out).map_err(|error| {
-            let error = writing(&error, &self.out_path.to_string_lossy());
-            self.lost = Some(error.clone());
-            error
-        })
+        let synced = self
+            .unsynced
+            .sync(&self.out)
+            .map_err(|error| writing(&error, &self.out_path.to_string_lossy()))
+            .and_then(|()| self.write_journal(journal));
+        synced.inspect_err(|error| self.lost = Some(error.clone()))
+    }
+
+    fn write_journal(&mut self, entries: Vec<JournalEntry>) -> Result<(), StorageError> {
+        let Some(ledger) = &mut self.ledger else { return Ok(()) };
+        let temporary = self.temporary.as_mut().ok_or_else(over)?;
+        for JournalEntry { file, state } in entries {
+            let found = temporary
+                .existing(file.0)
+                .and_then(|found| found.map(|found| Inode::of(&found)).transpose());
+            // Without a file there is nothing that could be there later.
+            match found {
+                Ok(Some(inode)) => ledger.partial(file, state, inode),
+                Ok(None) => {}
+                Err(error) => return Err(writing(&error, &self.out_path.to_string_lossy())),
+            }
+        }
+        ledger.write()
     }
 
     /// Gives an entry its final name, time and mode. A file must have exactly
-    /// `size` bytes.
-    pub fn commit(&mut self, file: FileIndex, size: u64) -> Result<(), StorageError> {
+    /// `size` bytes; its `root` is noted.
+    pub fn commit(
+        &mut self,
+        file: FileIndex,
+        size: u64,
+        root: Option<[u8; 32]>,
+    ) -> Result<(), StorageError> {
         let entry = self.entry(file)?;
         let done = match entry.kind {
             EntryKind::Directory => self.commit_directory(&entry),
-            EntryKind::File { executable, .. } => self.commit_file(file, &entry, executable, size),
+            EntryKind::File { executable, .. } => {
+                self.commit_file(file, &entry, executable, size, root)
+            }
         };
         done.map_err(|error| match error {
             CommitError::Io(error) => self.fail(&error, &entry),
@@ -109,13 +186,28 @@ impl Sink {
         })
     }
 
+    /// Whether a file that was stored in an earlier session is still there, and
+    /// has this size and root (`RS-STORED-CHECK`).
+    pub fn check(&self, file: FileIndex, size: u64, root: &[u8; 32]) -> Result<(), StorageError> {
+        match &self.ledger {
+            Some(ledger) => ledger.check(file, size, root, &self.out),
+            None => Err(other("no journal is kept of this transfer")),
+        }
+    }
+
     /// Removes the temporary file of an entry, or everything temporary, after
     /// which the transfer is over.
     pub fn discard(&mut self, file: Option<FileIndex>) -> Result<(), StorageError> {
+        if file.is_none() {
+            self.forget_transfer();
+        }
         let result = match (file, &mut self.temporary) {
             (_, None) => Ok(()),
             (Some(file), Some(temporary)) => {
                 self.unsynced.forget(file.0);
+                if let Some(ledger) = &mut self.ledger {
+                    ledger.forget(file);
+                }
                 temporary.remove(file.0)
             }
             (None, Some(temporary)) => {
@@ -133,6 +225,7 @@ impl Sink {
         entry: &Entry,
         executable: bool,
         size: u64,
+        root: Option<[u8; 32]>,
     ) -> Result<(), CommitError> {
         let temporary = self.temporary.as_mut().ok_or_else(over)?;
         let file = temporary.file(index.0, executable, &mut self.unsynced)?;
@@ -140,6 +233,8 @@ impl Sink {
         if length != size {
             return Err(other(format!("{length} bytes were written of {size}")).into());
         }
+        let part = self.out_path.join(temporary.name()).join(temporary.file_name(index.0));
+        self.screen.on_commit(entry, &file, &std::path::absolute(part)?)?;
         set_times(&file, entry);
         // Its length and times are part of what the next sync has to make durable.
         self.unsynced.file(index.0, &file)?;
@@ -147,8 +242,20 @@ impl Sink {
         let name = self.places.name(&entry.path).to_owned();
         let parent = entry.path.parent();
         let target = self.places.directory(parent, &mut self.unsynced)?;
-        move_new(temporary.dir(), &Temporary::file_name(index.0), target, &name)?;
+        let mut inode = Inode::of(&file)?;
+        match move_new(temporary.dir(), &temporary.file_name(index.0), target, &name) {
+            // A crash came between the name and the journal.
+            Err(error) if self.is_resumed && error.kind() == io::ErrorKind::AlreadyExists => {
+                inode = resume::same_content(target, &name, &file, size)?.ok_or(error)?;
+                temporary.remove(index.0)?;
+            }
+            moved => moved?,
+        }
         self.unsynced.directory(parent.unwrap_or(""), target)?;
+        if let (Some(ledger), Some(root)) = (&mut self.ledger, root) {
+            let name = self.places.final_path(&entry.path);
+            ledger.stored(index, FileRecord::Stored { root, size, name, inode });
+        }
         Ok(())
     }
 

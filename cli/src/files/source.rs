@@ -41,17 +41,16 @@ impl Source {
     }
 
     /// Puts the `len` bytes of `file` at `offset` into `buf`, in place of what it
-    /// held. If it is the `last` read, the file must also end there and have the
-    /// modification time that was offered.
+    /// held. The file must still have the size and the modification time that
+    /// were offered.
     pub fn read(
         &mut self,
         file: FileIndex,
         offset: u64,
         len: u32,
-        last: bool,
         buf: &mut Vec<u8>,
     ) -> Result<(), StorageError> {
-        let result = self.try_read(file, offset, len, last, buf);
+        let result = self.try_read(file, offset, len, buf);
         if result.is_err() {
             self.open = None;
             buf.clear();
@@ -70,7 +69,6 @@ impl Source {
         index: FileIndex,
         offset: u64,
         len: u32,
-        last: bool,
         buf: &mut Vec<u8>,
     ) -> Result<(), StorageError> {
         if self.open.as_ref().is_none_or(|open| open.index != index) {
@@ -84,12 +82,8 @@ impl Source {
             std::io::ErrorKind::UnexpectedEof => open.changed("is shorter than it was"),
             _ => reading(&error, &open.shown),
         })?;
-        if last {
-            open.check()?;
-            if offset.checked_add(len as u64) != Some(open.size) {
-                return Err(other(format!("the last read of {} is not at its end", open.shown)));
-            }
-        }
+        // After each read, so that a long file that changes is not sent for nothing.
+        open.check()?;
         Ok(())
     }
 
@@ -114,6 +108,11 @@ impl Source {
         let _ = rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::Sequential);
         let open = OpenFile { index, file, size, modified: entry.modified, shown };
         open.check()?;
+        // While it is open it stays the file that it is, whatever happens to its name.
+        let metadata = open.file.metadata().map_err(|error| reading(&error, &open.shown))?;
+        if !self.sources.is_same_file(index, &metadata) {
+            return Err(open.changed("was replaced"));
+        }
         Ok(open)
     }
 }
@@ -168,12 +167,12 @@ mod tests {
         let mut source = source(&[&path]);
         let mut buf = Vec::with_capacity(64);
         let address = buf.as_ptr();
-        source.read(FileIndex(0), 2, 3, false, &mut buf).unwrap();
+        source.read(FileIndex(0), 2, 3, &mut buf).unwrap();
         assert_eq!(buf, b"234");
-        source.read(FileIndex(0), 5, 5, true, &mut buf).unwrap();
+        source.read(FileIndex(0), 5, 5, &mut buf).unwrap();
         assert_eq!(buf, b"56789");
         assert_eq!(buf.as_ptr(), address);
-        let short = source.read(FileIndex(0), 8, 3, false, &mut buf);
+        let short = source.read(FileIndex(0), 8, 3, &mut buf);
         assert_eq!(kind(short), StorageErrorKind::Changed);
         assert!(buf.is_empty());
     }
@@ -183,20 +182,80 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("empty");
         fs::write(&path, b"").unwrap();
-        source(&[&path]).read(FileIndex(0), 0, 0, true, &mut Vec::new()).unwrap();
+        source(&[&path]).read(FileIndex(0), 0, 0, &mut Vec::new()).unwrap();
     }
 
     #[test]
-    fn growth_and_rewriting_are_noticed_at_the_last_read() {
+    fn growth_is_noticed_at_the_next_read() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("f");
         fs::write(&path, b"0123").unwrap();
         let mut source = source(&[&path]);
         let mut buf = Vec::new();
-        source.read(FileIndex(0), 0, 2, false, &mut buf).unwrap();
+        source.read(FileIndex(0), 0, 2, &mut buf).unwrap();
         fs::write(&path, b"01234").unwrap();
-        let grown = source.read(FileIndex(0), 2, 2, true, &mut buf);
+        let grown = source.read(FileIndex(0), 2, 1, &mut buf);
         assert_eq!(kind(grown), StorageErrorKind::Changed);
+    }
+
+    #[test]
+    fn a_file_that_is_cut_in_mid_read_has_changed() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("f");
+        fs::write(&path, b"0123").unwrap();
+        let mut source = source(&[&path]);
+        let mut buf = Vec::new();
+        source.read(FileIndex(0), 0, 2, &mut buf).unwrap();
+        File::options().write(true).open(&path).unwrap().set_len(3).unwrap();
+        assert_eq!(kind(source.read(FileIndex(0), 2, 2, &mut buf)), StorageErrorKind::Changed);
+    }
+
+    #[test]
+    fn a_file_that_is_written_over_in_mid_read_has_changed() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("f");
+        fs::write(&path, b"0123").unwrap();
+        let file = File::options().write(true).open(&path).unwrap();
+        file.set_modified(std::time::UNIX_EPOCH).unwrap();
+        let mut source = source(&[&path]);
+        let mut buf = Vec::new();
+        source.read(FileIndex(0), 0, 2, &mut buf).unwrap();
+        fs::write(&path, b"4567").unwrap();
+        assert_eq!(kind(source.read(FileIndex(0), 2, 2, &mut buf)), StorageErrorKind::Changed);
+    }
+
+    #[test]
+    fn a_file_that_grew_since_it_was_offered_has_changed_already_when_it_is_opened() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("f");
+        fs::write(&path, b"0123").unwrap();
+        let mut source = source(&[&path]);
+        fs::write(&path, b"01234").unwrap();
+        let read = source.read(FileIndex(0), 0, 2, &mut Vec::new());
+        assert_eq!(kind(read), StorageErrorKind::Changed);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn another_file_of_the_same_name_size_and_time_is_a_change() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, other) = (dir.path().join("f"), dir.path().join("g"));
+        fs::write(&path, b"0123").unwrap();
+        fs::write(&other, b"4567").unwrap();
+        for path in [&path, &other] {
+            let file = File::options().write(true).open(path).unwrap();
+            file.set_modified(std::time::UNIX_EPOCH).unwrap();
+        }
+        let mut changed = source(&[&path]);
+        let mut open = source(&[&path]);
+        let mut buf = Vec::new();
+        open.read(FileIndex(0), 0, 2, &mut buf).unwrap();
+        fs::rename(&other, &path).unwrap();
+        let read = changed.read(FileIndex(0), 0, 2, &mut Vec::new());
+        assert_eq!(kind(read), StorageErrorKind::Changed);
+        // What was open is still the file that was offered.
+        open.read(FileIndex(0), 2, 2, &mut buf).unwrap();
+        assert_eq!(buf, b"23");
     }
 
     #[test]
@@ -207,7 +266,7 @@ mod tests {
         let mut source = source(&[&path]);
         let file = File::options().write(true).open(&path).unwrap();
         file.set_modified(std::time::UNIX_EPOCH).unwrap();
-        let read = source.read(FileIndex(0), 0, 2, false, &mut Vec::new());
+        let read = source.read(FileIndex(0), 0, 2, &mut Vec::new());
         assert_eq!(kind(read), StorageErrorKind::Changed);
     }
 
@@ -220,7 +279,7 @@ mod tests {
         fs::write(dir.path().join("elsewhere"), b"0123").unwrap();
         let mut source = source(&[&top]);
         fs::remove_file(top.join("f")).unwrap();
-        let mut read = || source.read(FileIndex(1), 0, 2, false, &mut Vec::new());
+        let mut read = || source.read(FileIndex(1), 0, 2, &mut Vec::new());
         assert_eq!(kind(read()), StorageErrorKind::Unreadable);
         #[cfg(unix)]
         {
@@ -234,7 +293,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let mut source = source(&[dir.path()]);
         for index in [0, 1] {
-            let read = source.read(FileIndex(index), 0, 0, true, &mut Vec::new());
+            let read = source.read(FileIndex(index), 0, 0, &mut Vec::new());
             assert_eq!(kind(read), StorageErrorKind::Other);
         }
     }

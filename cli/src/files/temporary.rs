@@ -7,6 +7,9 @@ use std::fs::File;
 use std::io;
 use std::sync::Arc;
 
+use passel_proto::ids::FileIndex;
+use passel_proto::manifest::Manifest;
+
 use cap_fs_ext::{FollowSymlinks, OpenOptionsFollowExt};
 use cap_std::fs::{Dir, DirBuilder, OpenOptions};
 
@@ -18,15 +21,58 @@ const MAX_OPEN: usize = 64;
 /// whole file system is, where the system can do that.
 const MAX_SINGLE_SYNCS: usize = 16;
 
+/// How the directory's name begins; 16 hexadecimal digits follow.
+const PREFIX: &str = ".passel-";
+/// How it ends.
+const SUFFIX: &str = ".part";
+
+/// Whether a name has the form of those that [`Temporary::create`] makes.
+pub(super) fn is_temporary(name: &str) -> bool {
+    let digits = name.strip_prefix(PREFIX).and_then(|rest| rest.strip_suffix(SUFFIX));
+    digits.is_some_and(|digits| {
+        digits.len() == 16 && digits.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+    })
+}
+
+/// Locks an open directory until it is closed, or says that somebody else has. On
+/// a file system without locks this fails or tells nothing.
+pub(super) fn try_lock(directory: &File) -> io::Result<bool> {
+    #[cfg(unix)]
+    return match rustix::fs::flock(directory, rustix::fs::FlockOperation::NonBlockingLockExclusive)
+    {
+        Ok(()) => Ok(true),
+        Err(rustix::io::Errno::WOULDBLOCK) => Ok(false),
+        Err(error) => Err(error.into()),
+    };
+    #[cfg(not(unix))]
+    return {
+        let _ = directory;
+        Err(io::ErrorKind::Unsupported.into())
+    };
+}
+
 /// A directory of temporary files within the output directory, which only this
-/// user can enter. It is removed when dropped.
+/// user can enter. It is removed when dropped, unless it is to be kept.
 #[derive(Debug)]
 pub(super) struct Temporary {
     out: Dir,
     name: String,
     dir: Dir,
+    /// Says to other processes that the directory is in use, while it is open.
+    _lock: Option<File>,
+    naming: Naming,
+    is_kept: bool,
     open: Vec<Slot>,
     uses: u64,
+}
+
+/// How an entry's file is called within the directory.
+#[derive(Debug)]
+enum Naming {
+    /// By its number.
+    Number,
+    /// By the digest of the entry, which is the same in a later offer.
+    Digest(Arc<Manifest>),
 }
 
 #[derive(Debug)]
@@ -41,14 +87,53 @@ impl Temporary {
     pub(super) fn create(out: &Dir) -> io::Result<Self> {
         let mut random = [0; 8];
         getrandom::fill(&mut random).map_err(io::Error::other)?;
-        let name = format!(".passel-{:016x}.part", u64::from_ne_bytes(random));
+        let name = format!("{PREFIX}{:016x}{SUFFIX}", u64::from_ne_bytes(random));
+        Self::make(out, name, Naming::Number)
+    }
+
+    /// Makes the directory `name` in `out` for a transfer that may go on later.
+    pub(super) fn create_named(
+        out: &Dir,
+        name: String,
+        manifest: Arc<Manifest>,
+    ) -> io::Result<Self> {
+        Self::make(out, name, Naming::Digest(manifest))
+    }
+
+    /// Opens the directory of an earlier session, or makes it again.
+    pub(super) fn open_named(out: &Dir, name: String, manifest: Arc<Manifest>) -> io::Result<Self> {
+        match cap_fs_ext::DirExt::open_dir_nofollow(out, &name) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                Self::create_named(out, name, manifest)
+            }
+            found => Self::new(out, name, found?, Naming::Digest(manifest)),
+        }
+    }
+
+    fn make(out: &Dir, name: String, naming: Naming) -> io::Result<Self> {
         #[cfg_attr(not(unix), allow(unused_mut, reason = "only Unix has modes"))]
         let mut builder = DirBuilder::new();
         #[cfg(unix)]
         cap_std::fs::DirBuilderExt::mode(&mut builder, 0o700);
         out.create_dir_with(&name, &builder)?;
         let dir = cap_fs_ext::DirExt::open_dir_nofollow(out, &name)?;
-        Ok(Self { out: out.try_clone()?, name, dir, open: Vec::new(), uses: 0 })
+        Self::new(out, name, dir, naming)
+    }
+
+    fn new(out: &Dir, name: String, dir: Dir, naming: Naming) -> io::Result<Self> {
+        let lock = real_handle(&dir)?;
+        if let Some(lock) = &lock {
+            // Where nothing can be locked, nothing is ever taken for left behind.
+            let _ = try_lock(lock);
+        }
+        let out = out.try_clone()?;
+        let open = Vec::new();
+        Ok(Self { out, name, dir, _lock: lock, naming, is_kept: false, open, uses: 0 })
+    }
+
+    /// From now on what is here outlives this value, until it is removed.
+    pub(super) fn keep(&mut self) {
+        self.is_kept = true;
     }
 
     /// The directory itself.
@@ -56,9 +141,30 @@ impl Temporary {
         &self.dir
     }
 
+    /// Its name in the output directory.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
     /// The name of an entry's file within the directory.
-    pub(super) fn file_name(index: u32) -> String {
-        index.to_string()
+    pub(super) fn file_name(&self, index: u32) -> String {
+        let digest = match &self.naming {
+            Naming::Number => None,
+            Naming::Digest(manifest) => manifest.entry_digest(FileIndex(index)),
+        };
+        match digest {
+            Some(digest) => digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect(),
+            None => index.to_string(),
+        }
+    }
+
+    /// The file of an entry if it exists.
+    pub(super) fn existing(&mut self, index: u32) -> io::Result<Option<Arc<File>>> {
+        match self.open(index) {
+            Ok(file) => Ok(Some(file)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// The file of an entry, which is created if this is the first time. Then
@@ -70,16 +176,9 @@ impl Temporary {
         executable: bool,
         unsynced: &mut Unsynced,
     ) -> io::Result<Arc<File>> {
-        self.uses += 1;
-        if let Some(slot) = self.open.iter_mut().find(|slot| slot.index == index) {
-            slot.last_use = self.uses;
-            return Ok(Arc::clone(&slot.file));
-        }
-        let name = Self::file_name(index);
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).follow(FollowSymlinks::No); // SC-NO-FOLLOW
-        let file = match self.dir.open_with(&name, &options) {
+        match self.open(index) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let mut options = options();
                 options.create_new(true);
                 #[cfg(unix)]
                 cap_std::fs::OpenOptionsExt::mode(
@@ -87,13 +186,26 @@ impl Temporary {
                     if executable { 0o777 } else { 0o666 },
                 );
                 let _ = executable;
-                let file = self.dir.open_with(&name, &options)?;
+                let file = self.dir.open_with(self.file_name(index), &options)?;
                 unsynced.directory(&self.name, &self.dir)?;
-                file
+                Ok(self.remember(index, file.into_std()))
             }
-            found => found?,
-        };
-        let file = Arc::new(file.into_std());
+            found => found,
+        }
+    }
+
+    fn open(&mut self, index: u32) -> io::Result<Arc<File>> {
+        self.uses += 1;
+        if let Some(slot) = self.open.iter_mut().find(|slot| slot.index == index) {
+            slot.last_use = self.uses;
+            return Ok(Arc::clone(&slot.file));
+        }
+        let file = self.dir.open_with(self.file_name(index), &options())?;
+        Ok(self.remember(index, file.into_std()))
+    }
+
+    fn remember(&mut self, index: u32, file: File) -> Arc<File> {
+        let file = Arc::new(file);
         if self.open.len() >= MAX_OPEN {
             let oldest = self.open.iter().enumerate().min_by_key(|(_, slot)| slot.last_use);
             if let Some((place, _)) = oldest {
@@ -101,10 +213,11 @@ impl Temporary {
             }
         }
         self.open.push(Slot { index, file: Arc::clone(&file), last_use: self.uses });
-        Ok(file)
+        file
     }
 
-    /// Writes into an entry's file.
+    /// Writes into an entry's file. Zeros behind all that is in it become a hole;
+    /// zeros further in are written, since nobody knows what lies there.
     pub(super) fn write(
         &mut self,
         index: u32,
@@ -114,7 +227,11 @@ impl Temporary {
         unsynced: &mut Unsynced,
     ) -> io::Result<()> {
         let file = self.file(index, executable, unsynced)?;
-        write_all_at(&file, data, offset)?;
+        if is_zero(data) && offset >= file.metadata()?.len() {
+            file.set_len(offset.saturating_add(data.len() as u64))?;
+        } else {
+            write_all_at(&file, data, offset)?;
+        }
         unsynced.file(index, &file)
     }
 
@@ -126,7 +243,7 @@ impl Temporary {
     /// Closes and removes an entry's file, if it exists.
     pub(super) fn remove(&mut self, index: u32) -> io::Result<()> {
         self.close(index);
-        match self.dir.remove_file(Self::file_name(index)) {
+        match self.dir.remove_file(self.file_name(index)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => Ok(()),
         }
@@ -144,10 +261,28 @@ impl Temporary {
 
 impl Drop for Temporary {
     fn drop(&mut self) {
+        if self.is_kept {
+            return;
+        }
         if let Err(error) = self.remove_all() {
             tracing::warn!(%error, directory = self.name, "temporary files were left behind");
         }
     }
+}
+
+/// Whether there is nothing but zeros, which are compared with one another.
+fn is_zero(data: &[u8]) -> bool {
+    match (data.split_first(), data.split_last()) {
+        (Some((0, behind)), Some((_, before))) => behind == before,
+        _ => false,
+    }
+}
+
+/// SC-NO-FOLLOW
+fn options() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).follow(FollowSymlinks::No);
+    options
 }
 
 /// What was written, created or renamed since the last sync.

@@ -2,8 +2,10 @@
 //! checks that everything can be read, and remembers where it lies. What does
 //! not live here: reading contents ([`super::source`]).
 
+mod children;
+
 use std::collections::BTreeMap;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Component, Path, PathBuf};
@@ -20,10 +22,17 @@ use passel_proto::manifest::{
 use passel_proto::path::{PathError, SafePath};
 use unicode_normalization::UnicodeNormalization;
 
+use self::children::{Children, short_hash};
+use super::stream::{Stream, is_pipe};
 use crate::exit::{Exit, Failure};
 
 /// Most warnings that are kept word by word; the rest is counted.
 const MAX_WARNINGS: usize = 100;
+
+/// The argument that stands for standard input.
+pub const STANDARD_INPUT: &str = "-";
+/// The name under which standard input is sent, unless another is given.
+pub const STANDARD_INPUT_NAME: &str = "stdin";
 
 /// Everything that is offered: the manifest, and where its entries lie.
 ///
@@ -38,6 +47,9 @@ pub struct Sources {
     /// Entries with a local path, relative to their root's, that is not the
     /// manifest's.
     renamed: BTreeMap<FileIndex, PathBuf>,
+    streams: BTreeMap<FileIndex, Stream>,
+    /// Of each entry, in their order: what its file is told by, whatever its name.
+    identities: Vec<u32>,
     warnings: Vec<String>,
 }
 
@@ -107,6 +119,23 @@ impl Sources {
         &self.warnings
     }
 
+    /// Whether a file is the very one that was offered, as far as the system
+    /// tells files from one another.
+    pub(super) fn is_same_file(&self, index: FileIndex, metadata: &fs::Metadata) -> bool {
+        let place = usize::try_from(index.0).unwrap_or(usize::MAX);
+        self.identities.get(place) == Some(&identity(metadata))
+    }
+
+    /// Where an entry comes from that has no place and no size.
+    pub(super) fn stream(&self, index: FileIndex) -> Option<&Stream> {
+        self.streams.get(&index)
+    }
+
+    /// Whether standard input is offered, and so must be left alone.
+    pub fn take_standard_input(&self) -> bool {
+        self.streams.values().any(|stream| *stream == Stream::StandardInput)
+    }
+
     /// Where an entry lies: a directory, and the path below it. None if there
     /// is no such entry.
     pub(super) fn locate(&self, index: FileIndex) -> Option<(PathBuf, PathBuf)> {
@@ -126,25 +155,72 @@ impl Sources {
     }
 }
 
-/// Walks the `paths` of a command line. A path that is a symbolic link is
-/// followed; links further down are left out with a warning, as is whatever is
-/// neither a file nor a directory.
+/// Walks the `paths` of a command line, where [`STANDARD_INPUT`] stands for
+/// standard input, to be sent as [`STANDARD_INPUT_NAME`].
 pub fn walk(paths: &[PathBuf]) -> Result<Sources, WalkError> {
+    walk_named(paths, STANDARD_INPUT_NAME)
+}
+
+/// Walks the `paths` of a command line, and sends standard input as `input_name`.
+/// A path that is a symbolic link is followed; links further down are left out
+/// with a warning, as is whatever is neither a file nor a directory. A pipe is a
+/// stream if it was named, and is left out further down.
+pub fn walk_named(paths: &[PathBuf], input_name: &str) -> Result<Sources, WalkError> {
     let mut roots = BTreeMap::new();
     for path in paths {
-        let local = path.canonicalize().map_err(|error| unreadable(path, &error))?;
-        let name = root_name(path, &local)?;
+        let (name, root) = root(path, input_name)?;
         let safe = check_name(&name, path)?;
-        if let Some((_, first)) = roots.insert(safe.collision_key(), (name, local.clone())) {
-            return Err(same(&first, &local));
+        if let Some((_, first)) = roots.insert(safe.collision_key(), (name, root.clone())) {
+            return Err(same(first.path(), root.path()));
         }
     }
-    let by_name: BTreeMap<String, PathBuf> = roots.into_values().collect();
+    let by_name: BTreeMap<String, Root> = roots.into_values().collect();
     let mut walker = Walker::default();
-    for (name, local) in &by_name {
-        walker.root(name, local)?;
+    let mut places = BTreeMap::new();
+    for (name, root) in by_name {
+        match root {
+            Root::Place(local) => {
+                walker.root(&name, &local)?;
+                places.insert(name, local);
+            }
+            Root::Stream(stream) => walker.stream(&name, stream)?,
+        }
     }
-    walker.finish(by_name)
+    walker.finish(places)
+}
+
+/// What an argument names.
+#[derive(Clone)]
+enum Root {
+    /// A file or directory.
+    Place(PathBuf),
+    /// Something that is read as it comes.
+    Stream(Stream),
+}
+
+impl Root {
+    /// For messages.
+    fn path(&self) -> &Path {
+        match self {
+            Self::Place(path) | Self::Stream(Stream::Pipe(path)) => path,
+            Self::Stream(Stream::StandardInput) => Path::new("standard input"),
+        }
+    }
+}
+
+/// The name of an argument, and what it names. Nothing of a stream is opened.
+fn root(path: &Path, input_name: &str) -> Result<(String, Root), WalkError> {
+    if path == Path::new(STANDARD_INPUT) {
+        let name = normalise(OsStr::new(input_name)).unwrap_or_default();
+        return Ok((name, Root::Stream(Stream::StandardInput)));
+    }
+    let fail = |error: io::Error| unreadable(path, &error);
+    if is_pipe(&fs::metadata(path).map_err(fail)?) {
+        // What a shell puts in place of `<(…)` has no path but this one.
+        return Ok((root_name(path, path)?, Root::Stream(Stream::Pipe(path.to_owned()))));
+    }
+    let local = path.canonicalize().map_err(fail)?;
+    Ok((root_name(path, &local)?, Root::Place(local)))
 }
 
 /// The options that open a file to send: no link is followed, and a pipe that
@@ -201,6 +277,8 @@ fn unreadable(path: &Path, error: &io::Error) -> WalkError {
 struct Walker {
     builder: ManifestBuilder,
     renamed: BTreeMap<FileIndex, PathBuf>,
+    streams: BTreeMap<FileIndex, Stream>,
+    identities: Vec<u32>,
     warnings: Vec<String>,
     more_warnings: u64,
 }
@@ -214,12 +292,6 @@ struct Place<'a> {
     local: &'a Path,
     /// Its local path below the root if that differs from the manifest's.
     below: Option<&'a Path>,
-}
-
-struct Child {
-    name: String,
-    local: OsString,
-    is_directory: bool,
 }
 
 impl Walker {
@@ -242,33 +314,43 @@ impl Walker {
         Ok(())
     }
 
+    fn stream(&mut self, name: &str, stream: Stream) -> Result<(), WalkError> {
+        let path = check_name(name, Path::new(name))?;
+        let kind = EntryKind::File { size: None, executable: false, mime: mime(name), root: None };
+        let index = self.builder.push(&Entry { path, kind, modified: None })?;
+        self.streams.insert(index, stream);
+        Ok(())
+    }
+
     fn directory(&mut self, place: &Place<'_>) -> Result<(), WalkError> {
-        for child in self.children(place)? {
-            let local = place.local.join(&child.local);
+        let children = self.children(place)?;
+        for child in &children.places {
+            let (name, own) = (children.name(*child), children.local(*child));
+            let local = place.local.join(own);
             let fail = |error: io::Error| unreadable(&local, &error);
-            let path = format!("{}/{}", place.path, child.name);
+            let path = format!("{}/{name}", place.path);
             let safe = check_name(&path, &local)?;
             // Once a name had to be changed, all below it is remembered.
-            let renamed = place.below.is_some() || *child.local != *child.name;
+            let renamed = place.below.is_some() || *own != *name;
             let below = renamed.then(|| {
                 let above = place.below.map(Path::to_owned);
                 let above = above.unwrap_or_else(|| {
                     PathBuf::from(place.path.split_once('/').map_or("", |(_, rest)| rest))
                 });
-                above.join(&child.local)
+                above.join(own)
             });
             if child.is_directory {
-                let dir = place.dir.open_dir_nofollow(&child.local).map_err(fail)?;
-                let metadata = place.dir.symlink_metadata(&child.local).map_err(fail)?;
+                let dir = place.dir.open_dir_nofollow(own).map_err(fail)?;
+                let metadata = place.dir.symlink_metadata(own).map_err(fail)?;
                 let modified = metadata.modified().ok().map(cap_std::time::SystemTime::into_std);
                 let modified = modified.map(Timestamp::from_system_time);
                 self.builder.push(&Entry { path: safe, kind: EntryKind::Directory, modified })?;
                 let below = below.as_deref();
                 self.directory(&Place { dir: &dir, path: &path, local: &local, below })?;
             } else {
-                let file = place.dir.open_with(&child.local, &read_options()).map_err(fail)?;
+                let file = place.dir.open_with(own, &read_options()).map_err(fail)?;
                 let metadata = file.into_std().metadata().map_err(fail)?;
-                let index = self.push(safe, file_kind(&child.name, &metadata), &metadata)?;
+                let index = self.push(safe, file_kind(name, &metadata), &metadata)?;
                 if let Some(below) = below {
                     self.renamed.insert(index, below);
                 }
@@ -278,9 +360,10 @@ impl Walker {
     }
 
     /// What lies in a directory, in the manifest's order.
-    fn children(&mut self, place: &Place<'_>) -> Result<Vec<Child>, WalkError> {
+    fn children(&mut self, place: &Place<'_>) -> Result<Children, WalkError> {
         let fail = |error: io::Error| unreadable(place.local, &error);
-        let mut children = Vec::new();
+        let mut children = Children::default();
+        let mut keys = Vec::new();
         for entry in place.dir.entries().map_err(fail)? {
             let entry = entry.map_err(fail)?;
             let (local, kind) = (entry.file_name(), entry.file_type().map_err(fail)?);
@@ -292,15 +375,25 @@ impl Walker {
             } else {
                 let name =
                     normalise(&local).ok_or_else(|| WalkError::NotUnicode { path: shown() })?;
-                children.push(Child { name, local, is_directory: kind.is_dir() });
+                let key = check_name(&name, &place.local.join(&local))?.collision_key();
+                keys.push(short_hash(&key));
+                children
+                    .add(&name, local, kind.is_dir())
+                    .ok_or(WalkError::Manifest(ManifestError::TooManyEntries))?;
             }
         }
-        children.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+        children.sort();
+        keys.sort_unstable();
+        if keys.is_sorted_by(|a, b| a < b) {
+            return Ok(children);
+        }
+        drop(keys);
         let mut keys = BTreeMap::new();
-        for child in &children {
-            let key = check_name(&child.name, &place.local.join(&child.local))?.collision_key();
-            if let Some(first) = keys.insert(key, &child.local) {
-                return Err(same(&place.local.join(first), &place.local.join(&child.local)));
+        for child in &children.places {
+            let local = place.local.join(children.local(*child));
+            let key = check_name(children.name(*child), &local)?.collision_key();
+            if let Some(first) = keys.insert(key, *child) {
+                return Err(same(&place.local.join(children.local(first)), &local));
             }
         }
         Ok(children)
@@ -313,7 +406,15 @@ impl Walker {
         metadata: &fs::Metadata,
     ) -> Result<FileIndex, WalkError> {
         let modified = metadata.modified().ok().map(Timestamp::from_system_time);
-        Ok(self.builder.push(&Entry { path, kind, modified })?)
+        let index = self.builder.push(&Entry { path, kind, modified })?;
+        self.identify(index, identity(metadata));
+        Ok(index)
+    }
+
+    fn identify(&mut self, index: FileIndex, identity: u32) {
+        let place = usize::try_from(index.0).unwrap_or(usize::MAX);
+        self.identities.resize(place, 0);
+        self.identities.push(identity);
     }
 
     fn warn(&mut self, text: impl FnOnce() -> String) {
@@ -329,7 +430,9 @@ impl Walker {
             self.warnings.push(format!("{} more were left out", self.more_warnings));
         }
         let manifest = Arc::new(self.builder.finish()?);
-        Ok(Sources { manifest, roots, renamed: self.renamed, warnings: self.warnings })
+        let Self { renamed, streams, mut identities, warnings, .. } = self;
+        identities.shrink_to_fit();
+        Ok(Sources { manifest, roots, renamed, streams, identities, warnings })
     }
 }
 
@@ -338,8 +441,29 @@ fn file_kind(name: &str, metadata: &fs::Metadata) -> EntryKind {
     let executable = std::os::unix::fs::MetadataExt::mode(metadata) & 0o100 != 0;
     #[cfg(not(unix))]
     let executable = false;
-    let mime = mime_guess::from_path(name).first_raw().map(str::to_owned);
-    EntryKind::File { size: Some(metadata.len()), executable, mime, root: None }
+    EntryKind::File { size: Some(metadata.len()), executable, mime: mime(name), root: None }
+}
+
+/// The device and the number of a file there, in few bits: a million files are
+/// remembered at once, and a change may go unseen once in billions of times.
+fn identity(metadata: &fs::Metadata) -> u32 {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        // Any odd factor spreads numbers that follow one another.
+        let mixed =
+            (metadata.dev() ^ metadata.ino().rotate_left(32)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        u32::try_from(mixed >> 32).unwrap_or(0)
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = metadata;
+        0
+    }
+}
+
+fn mime(name: &str) -> Option<String> {
+    mime_guess::from_path(name).first_raw().map(str::to_owned)
 }
 
 #[cfg(test)]

@@ -8,8 +8,7 @@ mod udp;
 pub(crate) use self::signal_task::failure as signal_failure;
 
 use std::io;
-use std::net::IpAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use passel_proto::connection::Event;
 use passel_proto::crypto::Entropy;
@@ -23,6 +22,7 @@ use tokio::sync::mpsc;
 
 use self::signal_task::{SignalTask, Signaled};
 use self::udp::{RecvBatch, UdpPaths};
+use crate::args::NetArgs;
 use crate::exit::Failure;
 use crate::files::executor::{Executor, Job};
 use crate::signaling::Socket;
@@ -62,17 +62,20 @@ impl Node {
         role: Role,
         signal: SignalSession,
         socket: Socket,
-        bind: Option<IpAddr>,
+        net: NetArgs,
         entropy: &mut Entropy,
     ) -> Result<Self, Failure> {
-        let udp = UdpPaths::bind(bind).map_err(|error| no_socket(&error))?;
+        let udp = UdpPaths::bind(net.bind).map_err(|error| no_socket(&error))?;
         let credentials = IceCredentials::from_seed(&entropy.array());
-        let config = EndpointConfig::new(
+        let mut config = EndpointConfig::new(
             role,
             signal,
             LaneConfig::new(role, 0, credentials),
             entropy.array(),
         );
+        config.timers.idle = Duration::from_secs(net.silence);
+        // Each sign asks for one of the other side, so this is enough for both.
+        config.timers.keep_alive = config.timers.keep_alive.min(config.timers.idle / 3);
         let now = Instant::now();
         let mut endpoint = Endpoint::new(config, now).map_err(|error| Failure::of_error(&error))?;
         for address in udp.local_candidates().map_err(|error| no_socket(&error))? {

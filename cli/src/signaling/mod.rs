@@ -1,5 +1,5 @@
 //! The client's side of the rendezvous (`spec/09-rendezvous.md`): create or join
-//! a session, then carry sealed blobs over a WebSocket. What is in a blob, and
+//! a session, or meet again, then carry sealed blobs over a WebSocket. What is in a blob, and
 //! how a link or code is read, does not live here: this module never holds a
 //! secret of the peers, so it cannot send one (`RV-CLIENT-OPAQUE`).
 
@@ -10,8 +10,10 @@ mod socket;
 
 use std::time::Duration;
 
+use passel_rendezvous::ids::MeetingId;
 use passel_rendezvous::messages::{
-    CreateRequest, CreateResponse, JoinRequest, JoinResponse, PATH_CREATE, PATH_JOIN,
+    CreateRequest, CreateResponse, JoinRequest, JoinResponse, MeetRequest, MeetResponse,
+    PATH_CREATE, PATH_JOIN, PATH_MEET,
 };
 use url::Url;
 
@@ -39,4 +41,9 @@ pub(crate) async fn create(
 /// Joins the session that `target` names.
 pub(crate) async fn join(server: &Url, target: JoinRequest) -> Result<JoinResponse, SignalError> {
     http::post(server, PATH_JOIN, &target).await
+}
+
+/// Goes to the meeting, where the other peer may wait or come later.
+pub(crate) async fn meet(server: &Url, meeting: MeetingId) -> Result<MeetResponse, SignalError> {
+    http::post(server, PATH_MEET, &MeetRequest { meeting }).await
 }

@@ -52,6 +52,11 @@ pub fn count(number: u64, one: &str, many: &str) -> String {
     format!("{number} {}", if number == 1 { one } else { many })
 }
 
+/// A number of files as a phrase.
+pub fn contents_of(files: u32) -> String {
+    contents(files, 0)
+}
+
 /// Files and directories as one phrase.
 pub fn contents(files: u32, directories: u32) -> String {
     let files_text = count(files.into(), "file", "files");

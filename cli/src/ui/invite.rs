@@ -8,6 +8,7 @@ use qrcode::render::unicode::Dense1x2;
 use qrcode::{EcLevel, QrCode};
 
 use super::Style;
+use crate::code::Bare;
 
 /// What is shown of an invitation.
 #[derive(Clone, Copy, Debug)]
@@ -19,6 +20,8 @@ pub struct Invite<'a> {
     /// The server that the other side has to name with a code, if it is none
     /// that it knows by itself.
     pub server: Option<&'a str>,
+    /// What takes the secret's place, if the invitation holds none.
+    pub bare: Option<Bare>,
 }
 
 /// The invitation as lines of text, the last with a line break. It holds the
@@ -28,6 +31,10 @@ pub fn invite(invite: &Invite<'_>, style: Style) -> String {
     let command = match (invite.code, invite.server) {
         (Some(_), Some(server)) => format!("passel recv --server {server}"),
         _ => "passel recv".to_owned(),
+    };
+    let command = match invite.bare {
+        Some(Bare::Psk) => format!("{command} --psk-file FILE"),
+        Some(Bare::Sas) | None => command,
     };
     let _ = writeln!(out, "    {}\n", style.bold(&command));
     if let Some(code) = invite.code {
@@ -40,7 +47,13 @@ pub fn invite(invite: &Invite<'_>, style: Style) -> String {
         out.push_str(&code);
         out.push('\n');
     }
-    out.push_str("It works once. Whoever has it can take the files, so give it to nobody else.\n");
+    out.push_str(match invite.bare {
+        None => "It works once. Whoever has it can take the files, so give it to nobody else.\n",
+        Some(Bare::Sas) => {
+            "It works once, for whoever comes first. Both screens will show words: compare them.\n"
+        }
+        Some(Bare::Psk) => "It works once, and only with the same key in FILE.\n",
+    });
     out
 }
 
@@ -74,7 +87,7 @@ mod tests {
     const LINK: &str = "https://a.example/t/0123456789abcdefghjkmnpqrs#AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
     fn show(code: Option<&str>, width: Option<u16>, colour: bool) -> String {
-        invite(&Invite { code, link: LINK, server: None }, Style { colour, width })
+        invite(&Invite { code, link: LINK, server: None, bare: None }, Style { colour, width })
     }
 
     // SC-SECRETS-HIDDEN
@@ -90,9 +103,20 @@ mod tests {
     #[test]
     fn the_server_is_named_where_a_code_needs_it() {
         let server = Some("http://192.0.2.1:8080/");
-        let with = |code| invite(&Invite { code, link: LINK, server }, Style::plain());
+        let with = |code| invite(&Invite { code, link: LINK, server, bare: None }, Style::plain());
         assert!(with(Some("7-act-zoo")).contains("passel recv --server http://192.0.2.1:8080/"));
         assert!(!with(None).contains("--server"));
+    }
+
+    #[test]
+    fn an_invitation_without_a_secret_says_what_takes_its_place() {
+        let text = |bare| {
+            let (code, link) = (Some("7-sas"), "http://192.0.2.1/t/0123#sas");
+            invite(&Invite { code, link, server: None, bare: Some(bare) }, Style::plain())
+        };
+        assert!(text(Bare::Sas).contains("compare them"));
+        assert!(text(Bare::Psk).contains("passel recv --psk-file FILE"));
+        assert!(!text(Bare::Sas).contains("give it to nobody"));
     }
 
     #[test]

@@ -1,9 +1,8 @@
-//! The list of what is offered, and the question whether to take it, which is put
-//! after it (`SC-SHOW-LIST`, `TR-LIST-FIRST`). What does
-//! not live here: limits and rules for offers, which the protocol checks.
+//! The list of what is offered (`SC-SHOW-LIST`, `TR-LIST-FIRST`). What does not live
+//! here: the question that is put after it ([`super::question`]), and rules for offers.
 
 use std::fmt::Write as _;
-use std::io::{self, BufRead, Read, Write};
+use std::io::{self, Write};
 
 use passel_proto::escape::for_terminal;
 use passel_proto::manifest::{Entry, Manifest};
@@ -12,8 +11,6 @@ use super::format::{contents, size};
 
 /// Most entries of the top level that are listed at first.
 pub const MAX_SHOWN: usize = 20;
-/// Longest answer that is read, in bytes.
-const MAX_ANSWER: u64 = 256;
 
 /// An entry of the top level with all that is in it.
 struct Top {
@@ -27,10 +24,11 @@ struct Top {
 
 /// The heading and up to [`MAX_SHOWN`] entries of the top level.
 pub fn listing(manifest: &Manifest, note: Option<&str>) -> String {
+    let open_end = manifest.streams() > 0;
     let mut out = format!(
         "Offered: {}, {}\n",
         contents(manifest.files(), manifest.directories()),
-        size(manifest.total_bytes())
+        shown_size(manifest.total_bytes(), open_end)
     );
     if let Some(note) = note.filter(|note| !note.is_empty()) {
         let _ = writeln!(out, "Note: {}", for_terminal(note));
@@ -55,44 +53,20 @@ pub fn listing(manifest: &Manifest, note: Option<&str>) -> String {
     out
 }
 
-/// Writes a line for every entry.
+/// Writes a line for every entry, with its number, from 1 on.
 pub fn list_all(manifest: &Manifest, out: &mut dyn Write) -> io::Result<()> {
-    for (_, entry) in manifest.iter() {
+    let width = manifest.len().to_string().len();
+    for (number, (_, entry)) in (1_u32..).zip(manifest.iter()) {
         let path = for_terminal(entry.path.as_str());
         if entry.is_directory() {
-            writeln!(out, "  {path}/")?;
+            writeln!(out, "{number:>width$}  {path}/")?;
         } else {
             let size = entry.size();
-            writeln!(out, "  {path}  ({})", shown_size(size.unwrap_or(0), size.is_none()))?;
+            let size = shown_size(size.unwrap_or(0), size.is_none());
+            writeln!(out, "{number:>width$}  {path}  ({size})")?;
         }
     }
     Ok(())
-}
-
-/// Shows the offer and asks until there is an answer. The end of the input, and
-/// an answer that never gets clear, mean no.
-pub fn ask(
-    manifest: &Manifest,
-    note: Option<&str>,
-    input: &mut dyn BufRead,
-    out: &mut dyn Write,
-) -> io::Result<bool> {
-    out.write_all(listing(manifest, note).as_bytes())?;
-    for _ in 0..10 {
-        write!(out, "Accept? [Y/n/l = list all] ")?;
-        out.flush()?;
-        let mut line = Vec::new();
-        if (&mut *input).take(MAX_ANSWER).read_until(b'\n', &mut line)? == 0 {
-            return Ok(false);
-        }
-        match String::from_utf8_lossy(&line).trim().to_lowercase().as_str() {
-            "" | "y" | "yes" => return Ok(true),
-            "n" | "no" => return Ok(false),
-            "l" | "list" => list_all(manifest, out)?,
-            _ => writeln!(out, "Please answer y, n or l.")?,
-        }
-    }
-    Ok(false)
 }
 
 fn shown_size(bytes: u64, open_end: bool) -> String {
@@ -179,38 +153,5 @@ mod tests {
         let text = listing(&manifest(&entries), None);
         assert!(text.contains("f19") && !text.contains("f20"), "{text}");
         assert!(text.ends_with("  … and 5 more\n"), "{text}");
-    }
-
-    fn answer(mut input: &[u8]) -> (bool, String) {
-        let mut out = Vec::new();
-        let accepted = ask(&sample(), None, &mut input, &mut out).unwrap();
-        (accepted, String::from_utf8(out).unwrap())
-    }
-
-    #[test]
-    fn enter_and_yes_accept_no_and_the_end_of_input_decline() {
-        for input in ["\n", "y\n", "YES\n", "Y"] {
-            assert!(answer(input.as_bytes()).0, "{input:?}");
-        }
-        for input in ["", "n\n", "No\n", "maybe\nn\n", "\u{fffd}\n", &"x\n".repeat(99)] {
-            assert!(!answer(input.as_bytes()).0, "{input:?}");
-        }
-    }
-
-    // SC-SHOW-LIST, TR-LIST-FIRST
-    #[test]
-    fn l_lists_every_entry_and_asks_again() {
-        let (accepted, text) = answer(b"l\ny\n");
-        let (before, after) = text.split_once("Accept?").unwrap();
-        assert!(before.starts_with("Offered: 4 files in 2 directories, "), "{before}");
-        for (_, entry) in sample().iter() {
-            let path = entry.path.as_str();
-            let line = after.lines().find(|line| line.contains(&format!("  {path}")));
-            let size = entry.size().map(size).unwrap_or_default();
-            assert!(line.is_some_and(|line| line.contains(&size)), "{path}: {after}");
-        }
-        assert!(accepted);
-        assert!(text.contains("  写真/b/c.jpg  (500 kB)\n"), "{text}");
-        assert_eq!(text.matches("Accept?").count(), 2);
     }
 }

@@ -3,11 +3,13 @@
 //! way in. What does not live here: `--json` (`events`) and the sentences for
 //! failures (`exit`).
 
+pub mod compare;
 pub mod format;
 pub mod invite;
 pub mod listing;
 pub mod log;
 pub mod progress;
+pub mod question;
 pub mod summary;
 
 /// How text may look on a stream.

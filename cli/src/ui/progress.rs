@@ -19,8 +19,8 @@ const DRAWS: u8 = 10;
 pub struct State {
     /// Bytes that are done.
     pub bytes: u64,
-    /// Bytes in all.
-    pub total: u64,
+    /// Bytes in all, if that is known.
+    pub total: Option<u64>,
     /// Files that are done.
     pub files: u32,
     /// Files in all.
@@ -29,25 +29,32 @@ pub struct State {
     pub rate: u64,
     /// Estimate of the time that is left.
     pub left: Option<Duration>,
+    /// The limit that the user set, in bytes a second.
+    pub limit: Option<u64>,
 }
 
 impl State {
     /// All in one line.
     fn line(&self) -> String {
-        let percent = match self.total {
-            0 => 100,
-            total => u128::from(self.bytes.min(total)) * 100 / u128::from(total),
+        let done = match self.total {
+            None => size(self.bytes),
+            Some(0) => format!("100%  {0} of {0}", size(0)),
+            Some(total) => {
+                let percent = u128::from(self.bytes.min(total)) * 100 / u128::from(total);
+                format!("{percent}%  {} of {}", size(self.bytes), size(total))
+            }
         };
         let mut line = format!(
-            "{percent}%  {} of {}  {}  {} of {}",
-            size(self.bytes),
-            size(self.total),
+            "{done}  {}  {} of {}",
             rate(self.rate),
             self.files,
             count(self.total_files.into(), "file", "files"),
         );
         if let Some(left) = self.left {
             line.push_str(&format!("  {} left", time(left)));
+        }
+        if let Some(limit) = self.limit {
+            line.push_str(&format!("  limit {}", rate(limit)));
         }
         line
     }
@@ -88,8 +95,9 @@ impl Progress {
     pub fn show(&mut self, state: &State, now: Instant) {
         match self {
             Self::Bar(bar) => {
-                bar.set_length(state.total);
-                bar.set_position(state.bytes);
+                // Without a total the bar stays empty, and the line tells all.
+                bar.set_length(state.total.unwrap_or(u64::MAX));
+                bar.set_position(state.total.map_or(0, |_| state.bytes));
                 bar.set_message(state.line());
             }
             Self::Lines { out, last } => {
@@ -147,7 +155,15 @@ mod tests {
 
     fn state(bytes: u64) -> State {
         let left = Some(Duration::from_secs(67));
-        State { bytes, total: 4_000_000, files: 1, total_files: 3, rate: 1_230_000, left }
+        State {
+            bytes,
+            total: Some(4_000_000),
+            files: 1,
+            total_files: 3,
+            rate: 1_230_000,
+            left,
+            limit: None,
+        }
     }
 
     #[test]
@@ -156,8 +172,16 @@ mod tests {
             state(1_000_000).line(),
             "25%  1.00 MB of 4.00 MB  1.23 MB/s  1 of 3 files  1:07 left"
         );
-        assert!(State::default().line().starts_with("100%"));
-        assert!(State { bytes: 5, total: 4, ..State::default() }.line().starts_with("100%"));
+        let limited = State { limit: Some(2_000_000), ..state(1_000_000) };
+        assert!(limited.line().ends_with("1:07 left  limit 2.00 MB/s"));
+        assert!(State { total: Some(0), ..State::default() }.line().starts_with("100%"));
+        assert!(State { bytes: 5, total: Some(4), ..State::default() }.line().starts_with("100%"));
+    }
+
+    #[test]
+    fn without_a_total_a_line_tells_what_is_known() {
+        let state = State { total: None, left: None, ..state(1_000_000) };
+        assert_eq!(state.line(), "1.00 MB  1.23 MB/s  1 of 3 files");
     }
 
     #[test]

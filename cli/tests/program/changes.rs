@@ -2,9 +2,10 @@
 //! its half is nowhere to be seen, and the others arrive.
 
 use std::fs;
+use std::io::Write;
 use std::process::Stdio;
 
-use super::pair::{Room, receiving, send};
+use super::pair::{Room, receiving, recv, send};
 use super::process::{Ended, Process, passel};
 
 /// Offers `d`, lets `change` happen, then accepts.
@@ -52,6 +53,23 @@ fn a_file_that_shrinks_after_the_offer_fails_and_the_others_arrive() {
     assert_eq!(fs::read(room.out().join("d/c")).unwrap(), b"third");
     assert!(!room.out().join("d/b").exists());
     assert_eq!(room.arrived(), ["d"]);
+}
+
+#[test]
+fn a_file_that_grows_while_it_is_sent_fails_and_the_others_arrive() {
+    let room = Room::new();
+    room.file("d/a", b"first");
+    let path = room.hole("d/b", 256 << 20);
+    room.file("d/c", b"third");
+    let (sender, link) = send(&[&room.path("d")]);
+    let mut receiver = recv(&link, &room.out());
+    receiver.event_where("progress", |event| event["bytes"].as_u64() > Some(5));
+    fs::File::options().append(true).open(&path).unwrap().write_all(b"more").unwrap();
+    for ended in [sender.end().expect(10), receiver.end().expect(10)] {
+        assert_eq!(statuses(&ended), ["d/a done", "d/b failed", "d/c done"], "{}", ended.all());
+    }
+    assert_eq!(fs::read(room.out().join("d/c")).unwrap(), b"third");
+    assert!(!room.out().join("d/b").exists());
 }
 
 #[test]

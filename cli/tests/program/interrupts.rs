@@ -49,12 +49,12 @@ fn the_receiver_interrupts_and_leaves_nothing_behind() {
 }
 
 #[test]
-fn a_polite_kill_is_as_good_as_an_interrupt() {
+fn a_polite_kill_of_a_sender_that_keeps_nothing_is_as_good_as_an_interrupt() {
     let room = Room::new();
     let (sender, receiver) = in_the_middle(&room);
-    receiver.signal(Signal::TERM);
-    receiver.end_within(PROMPT).expect(7);
+    sender.signal(Signal::TERM);
     sender.end_within(PROMPT).expect(7);
+    receiver.end_within(PROMPT).expect(7);
     assert!(room.arrived().is_empty(), "{:?}", room.arrived());
 }
 

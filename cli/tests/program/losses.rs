@@ -4,12 +4,27 @@
 use std::time::Duration;
 
 use rustix::process::Signal;
+use serde_json::Value;
 
-use super::interrupts::in_the_middle;
-use super::pair::Room;
+use super::pair::{Room, recv_command, with_link};
+use super::process::Process;
 
 /// The protocol gives up after 30 s of silence.
 const SILENCE: Duration = Duration::from_secs(45);
+
+/// A transfer in its middle, neither side of which tries again.
+fn in_the_middle(room: &Room) -> (Process, Process) {
+    let path = room.hole("big", 4 << 30);
+    let mut command = super::process::passel();
+    command.args(["send", "--json", "--attempts", "0"]);
+    command.args(["--listen", "127.0.0.1:0", "--bind", "127.0.0.1", "--"]).arg(&path);
+    let (sender, link) = with_link(Process::start("sender", command));
+    let mut recv = recv_command(&link, &room.out());
+    recv.args(["--attempts", "0"]);
+    let mut receiver = Process::start("receiver", recv);
+    receiver.event_where("progress", |event: &Value| event["bytes"].as_u64() > Some(0));
+    (sender, receiver)
+}
 
 #[test]
 fn slow_when_a_side_is_killed_the_other_ends_with_a_lost_connection() {
@@ -19,14 +34,16 @@ fn slow_when_a_side_is_killed_the_other_ends_with_a_lost_connection() {
     let (deserted_sender, receiver) = in_the_middle(&other);
     receiver.signal(Signal::KILL);
 
-    let received = deserted_receiver.end_within(SILENCE).expect(8);
+    // The receiver can go on later, should the sender come back.
+    let received = deserted_receiver.end_within(SILENCE).expect(15);
+    assert!(received.failure().contains("What arrived is kept"), "{}", received.failure());
     let sent = deserted_sender.end_within(SILENCE).expect(8);
-    for failure in [received.failure(), sent.failure()] {
-        assert!(failure.contains("Check the network of both computers"), "{failure}");
+    let failure = sent.failure();
+    assert!(failure.contains("Check the network of both computers"), "{failure}");
+    // Nobody could clean up after a receiver that was killed, and what it or the
+    // other one keeps has no final name.
+    for room in [one, other] {
+        let left = room.arrived();
+        assert!(left.iter().all(|name| name.starts_with(".passel-")), "{left:?}");
     }
-    assert!(one.arrived().is_empty(), "{:?}", one.arrived());
-    // Nobody could clean up after a receiver that was killed, but what it leaves
-    // has no final name.
-    let left = other.arrived();
-    assert!(left.iter().all(|name| name.starts_with(".passel-")));
 }

@@ -4,7 +4,7 @@
 
 use std::io::Write;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use super::pair::receiving;
 use super::process::{Process, binary, clean};
@@ -39,10 +39,15 @@ fn unshare() -> Command {
 
 /// Starts a receiver into `out`, over which a tmpfs with these `options` is
 /// mounted. What is left there at the end is listed in the file `list`.
-pub(crate) fn recv(options: &str, link: &str, out: &Path, list: &Path) -> Process {
+/// Without `yes` it waits for an answer on its standard input.
+pub(crate) fn recv(options: &str, link: &str, out: &Path, list: &Path, yes: bool) -> Process {
     let mut command = unshare();
     command.args(["sh", "-c", SCRIPT, "sh", options]).arg(out).arg(list).arg(binary());
     let mut command = receiving(command, link, out);
-    command.arg("--yes");
+    if yes {
+        command.arg("--yes");
+    } else {
+        command.stdin(Stdio::piped());
+    }
     Process::start("receiver", command)
 }

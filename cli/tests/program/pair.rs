@@ -75,16 +75,25 @@ pub(crate) fn with_link(mut sender: Process) -> (Process, String) {
 
 /// Adds to `command` what makes it take `link` into `out`.
 pub(crate) fn receiving(mut command: Command, link: &str, out: &Path) -> Command {
-    command.env("PASSEL_CODE", link);
+    command.env("PASSEL_CODE", link).env("PASSEL_STATE", out.with_file_name("state"));
     command.args(["recv", "--json", "--bind", "127.0.0.1", "--out"]).arg(out);
     command
 }
 
-/// A command that takes `link` into `out` and asks nothing.
+/// A command that takes `link` into `out` and asks nothing, whatever its size.
 pub(crate) fn recv_command(link: &str, out: &Path) -> Command {
     let mut command = receiving(passel(), link, out);
-    command.arg("--yes");
+    command.args(["--yes", "--max-file", "none"]);
     command
+}
+
+/// As [`attempt`], with further arguments for the receiver.
+pub(crate) fn attempt_with(room: &Room, paths: &[&Path], arguments: &[&str]) -> (Ended, Ended) {
+    let (sender, link) = send(paths);
+    let mut command = receiving(passel(), &link, &room.out());
+    command.arg("--yes").args(arguments);
+    let received = Process::start("receiver", command).end();
+    (sender.end(), received)
 }
 
 /// Starts a receiver.

@@ -107,6 +107,11 @@ impl Process {
         self.input.as_mut().unwrap().write_all(text.as_bytes()).unwrap();
     }
 
+    /// Takes its standard input, which must be a pipe.
+    pub(crate) fn take_input(&mut self) -> ChildStdin {
+        self.input.take().unwrap()
+    }
+
     /// Waits for the JSON event of this name; others are passed over.
     pub(crate) fn event(&mut self, name: &str) -> Value {
         self.event_where(name, |_| true)

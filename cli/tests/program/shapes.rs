@@ -112,3 +112,18 @@ fn the_umask_is_respected_and_no_other_mode_bits_are_taken_over() {
         assert_eq!(mode("top"), directory, "umask {umask}");
     }
 }
+
+#[test]
+fn a_file_with_holes_arrives_equal_and_takes_little_disk() {
+    let room = Room::new();
+    let path = room.hole("sparse", 64 << 20);
+    let file = fs::File::options().write(true).open(&path).unwrap();
+    for place in [1 << 20, (32 << 20) + 1, (64 << 20) - 7] {
+        std::os::unix::fs::FileExt::write_all_at(&file, b"content", place).unwrap();
+    }
+    transfer(&room, &[&path]);
+    let copy = room.out().join("sparse");
+    assert!(fs::read(&copy).unwrap() == fs::read(&path).unwrap());
+    let bytes = std::os::unix::fs::MetadataExt::blocks(&fs::metadata(&copy).unwrap()) * 512;
+    assert!(bytes < 8 << 20, "{bytes} bytes of disk");
+}

@@ -18,6 +18,12 @@ pub struct Timers {
     pub idle: Duration,
     /// For an offer to be answered.
     pub offer_expiry: Duration,
+    /// From new keys to the next ones: more than nothing, and at most
+    /// [`KEY_UPDATE`](timers::KEY_UPDATE).
+    pub key_update: Duration,
+    /// How long keys of the epoch before are kept for records that come late: at
+    /// most [`KEY_GRACE`](timers::KEY_GRACE).
+    pub key_grace: Duration,
 }
 
 impl Default for Timers {
@@ -27,6 +33,8 @@ impl Default for Timers {
             keep_alive: timers::KEEP_ALIVE,
             idle: timers::IDLE,
             offer_expiry: timers::OFFER_EXPIRY,
+            key_update: timers::KEY_UPDATE,
+            key_grace: timers::KEY_GRACE,
         }
     }
 }
@@ -43,6 +51,15 @@ pub struct Config {
     pub chunk_log2: u8,
     /// Piece size of this side's offers, as a power of two: 10 to 15.
     pub piece_log2: u8,
+    /// Most bytes that this side takes of a file whose size its offer does not
+    /// tell; it gives a longer one up (`TR-STREAM-LIMIT`).
+    pub max_stream_bytes: u64,
+    /// Bytes of records that this side sends under the same keys before it asks
+    /// for new ones: 1 to [`KEY_UPDATE_BYTES`](limits::KEY_UPDATE_BYTES).
+    pub key_update_bytes: u64,
+    /// The same for the number of records: 1 to
+    /// [`KEY_UPDATE_RECORDS`](limits::KEY_UPDATE_RECORDS).
+    pub key_update_records: u64,
     /// Times to wait.
     pub timers: Timers,
 }
@@ -55,15 +72,29 @@ impl Config {
             binding,
             chunk_log2: log2(limits::DEFAULT_CHUNK),
             piece_log2: log2(limits::DEFAULT_PIECE),
+            // No file system has longer files.
+            max_stream_bytes: i64::MAX.unsigned_abs(),
+            key_update_bytes: limits::KEY_UPDATE_BYTES as u64,
+            key_update_records: limits::KEY_UPDATE_RECORDS as u64,
             timers: Timers::default(),
         }
     }
 
     pub(super) fn check(&self) -> Result<(), Error> {
-        if sizes_allowed(self.chunk_log2, self.piece_log2) {
+        if !sizes_allowed(self.chunk_log2, self.piece_log2) {
+            return Err(Error::misuse("chunk and piece sizes are outside their limits"));
+        }
+        // RL-UPDATE-DUE: sooner than the registry says, and never later.
+        let Timers { key_update, key_grace, .. } = self.timers;
+        let times = !key_update.is_zero()
+            && key_update <= timers::KEY_UPDATE
+            && key_grace <= timers::KEY_GRACE;
+        let amounts = (1..=limits::KEY_UPDATE_BYTES as u64).contains(&self.key_update_bytes)
+            && (1..=limits::KEY_UPDATE_RECORDS as u64).contains(&self.key_update_records);
+        if times && amounts {
             Ok(())
         } else {
-            Err(Error::misuse("chunk and piece sizes are outside their limits"))
+            Err(Error::misuse("the thresholds of key updates are outside their limits"))
         }
     }
 

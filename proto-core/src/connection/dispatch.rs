@@ -2,9 +2,10 @@
 
 use std::time::Instant;
 
+use super::Event;
 use super::established::{Closing, Established, Slot, Transfer};
 use crate::error::{Blame, Error, ErrorCode};
-use crate::frame::{Data, Frame, FrameReader, Offer, Reject};
+use crate::frame::{Data, Frame, FrameReader, Message, Offer, Reject};
 use crate::handshake::parse_alert;
 use crate::ids::{Channel, TransferId};
 use crate::limits::{MAX_MANIFEST_BYTES, MAX_TRANSFERS_COUNT};
@@ -28,10 +29,9 @@ impl Established {
             return;
         }
         if let Some(error) = self.late_alert(channel, record) {
-            return self.finish(Some(error));
+            return self.finish(Some(error), false);
         }
-        let Some(opener) = self.openers.get_mut(&channel) else { return };
-        let plaintext = match opener.open(record) {
+        let plaintext = match self.keys.open(now, channel, record) {
             Ok(plaintext) => plaintext,
             // RL-UNRELIABLE-DROP and RL-REPLAY-DROP
             Err(_) if channel == Channel::Unreliable => return,
@@ -48,6 +48,7 @@ impl Established {
             let handled = match reader.next() {
                 Ok(None) => break,
                 Ok(Some(Frame::Data(data))) => self.on_data(&data, reader.payload(), now),
+                Ok(Some(Frame::Message(message))) => self.on_message(channel, message),
                 Ok(Some(frame)) => self.on_frame(frame, now),
                 Err(error) => Err(error),
             };
@@ -74,7 +75,7 @@ impl Established {
     fn on_frame(&mut self, frame: Frame, now: Instant) -> Result<(), Error> {
         if let Frame::Close(close) = &frame {
             let error = (close.code != 0).then(|| told_by_peer(close.code, &close.text));
-            self.finish(error);
+            self.finish(error, false);
             return Ok(());
         }
         if self.is_closing() {
@@ -83,7 +84,13 @@ impl Established {
         match frame {
             Frame::Ping(ping) => self.pong = Some(ping.token),
             // Anything that is heard proves that the peer is there.
-            Frame::Pong(_) | Frame::Close(_) | Frame::Data(_) => {}
+            Frame::Pong(_) | Frame::Close(_) | Frame::Data(_) | Frame::Message(_) => {}
+            Frame::Resumable(resumable) => self.on_resumable(&resumable)?,
+            Frame::KeyUpdate(update) => {
+                let answer = self.keys.on_update(now, update)?;
+                self.out.control.extend(answer.map(Frame::from));
+            }
+            Frame::KeyUpdateAnswer(answer) => self.keys.on_answer(now, &answer)?,
             Frame::Offer(offer) => self.on_offer(offer, now)?,
             Frame::ManifestPage(page) => {
                 // TR-MANIFEST-BUDGET
@@ -149,6 +156,26 @@ impl Established {
                 Found::In(incoming, out) => incoming.resume(true, out)?,
                 Found::Over => {}
             },
+            Frame::Have(have) => {
+                if let Some((outgoing, _)) = self.sending(have.transfer)? {
+                    outgoing.on_have(&have)?;
+                }
+            }
+            Frame::Stored(stored) => {
+                if let Some((outgoing, _)) = self.sending(stored.transfer)? {
+                    outgoing.on_stored(&stored)?;
+                }
+            }
+            Frame::LeavesWanted(wanted) => {
+                if let Some((incoming, out)) = self.receiving(wanted.transfer)? {
+                    incoming.on_leaves_wanted(&wanted, now, out)?;
+                }
+            }
+            Frame::Leaves(leaves) => {
+                if let Some((outgoing, out)) = self.sending(leaves.transfer)? {
+                    outgoing.on_leaves(&leaves, out)?;
+                }
+            }
             Frame::Complete(complete) => {
                 if let Some((incoming, out)) = self.receiving(complete.transfer)? {
                     incoming.on_complete(&complete, now, out)?;
@@ -166,6 +193,26 @@ impl Established {
                 Found::Over => {}
             },
         }
+        Ok(())
+    }
+
+    /// FC-MESSAGE-RECEIVED: it is the caller's at once, so what waits here is
+    /// never more than one record holds, but for what a comparison holds back.
+    fn on_message(&mut self, channel: Channel, message: Message) -> Result<(), Error> {
+        if self.is_closing() {
+            return Ok(());
+        }
+        if !self.comparison.is_settled() {
+            // FC-MESSAGE-HELD
+            if channel == Channel::Unreliable {
+                return Ok(());
+            }
+            if !self.messages.hold_back(&message) {
+                let text = "too many messages came before the comparison";
+                return Err(Error::peer(ErrorCode::LimitExceeded, text));
+            }
+        }
+        self.out.events.push_back(Event::Message { channel, message });
         Ok(())
     }
 
@@ -213,7 +260,7 @@ impl Established {
             self.out.control.push_back(Reject { transfer: id, code, text: String::new() }.into());
             return Ok(());
         }
-        let transfer = match Incoming::new(offer) {
+        let transfer = match Incoming::new(offer, self.config.max_stream_bytes) {
             Ok(incoming) => Transfer::In(incoming),
             Err(error) => {
                 // TR-HASH: the offer is refused, and the connection goes on.

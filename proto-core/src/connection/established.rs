@@ -1,19 +1,25 @@
 //! A connection behind its handshake: keys, transfers, credit and clocks.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::comparing::Comparison;
+use super::keys::Keys;
+use super::messages::Messages;
+use super::rate::Rates;
+use super::resuming::Resuming;
 use super::timer::TimerKind;
 use super::{Config, Event, Progress};
+use crate::crypto::Entropy;
 use crate::error::{Blame, Error, ErrorCode};
-use crate::frame::{Cancel, Close, EntryRange, Pause, Ping, Resume};
+use crate::frame::{Cancel, Close, EntryRange, Frame, Message, Pause, Ping, Resume};
 use crate::handshake::Session;
-use crate::ids::{Channel, Role, TransferId};
+use crate::ids::{Channel, Role, Token, TransferId};
 use crate::limits::{CONNECTION_CREDIT, MAX_NOTE, MAX_TRANSFERS_COUNT, timers};
 use crate::manifest::Manifest;
-use crate::record::{Opener, RecordKeys, Sealer};
-use crate::storage::StorageReply;
+use crate::storage::{Have, StorageReply};
 use crate::transfer::incoming::Incoming;
 use crate::transfer::outgoing::{Outgoing, Sizes};
 use crate::transfer::{Outbox, ReceiptKey, ReceiveCredit, SendCredit, TransferState, wire_text};
@@ -69,9 +75,10 @@ pub(super) enum Closing {
 pub(super) struct Established {
     pub(super) role: Role,
     pub(super) config: Config,
-    pub(super) sealers: BTreeMap<Channel, Sealer>,
-    pub(super) openers: BTreeMap<Channel, Opener>,
+    pub(super) keys: Keys,
     pub(super) receipt_key: ReceiptKey,
+    pub(super) resuming: Resuming,
+    pub(super) comparison: Comparison,
     pub(super) transfers: BTreeMap<TransferId, Slot>,
     /// The next number for an offer of this side, and of the peer.
     pub(super) next_own: u32,
@@ -92,6 +99,10 @@ pub(super) struct Established {
     pub(super) close_sent: bool,
     /// Whose turn it is on the file channel.
     pub(super) turn: TransferId,
+    pub(super) messages: Messages,
+    pub(super) rates: Rates,
+    /// Records of messages since the last one of data.
+    pub(super) message_run: u32,
 }
 
 impl std::fmt::Debug for Established {
@@ -105,22 +116,26 @@ impl std::fmt::Debug for Established {
 }
 
 impl Established {
-    pub(super) fn new(role: Role, config: Config, session: &Session, now: Instant) -> Self {
-        let mut sealers = BTreeMap::new();
-        let mut openers = BTreeMap::new();
-        for channel in Channel::ALL {
-            let keys = |sender| RecordKeys::derive(session.epoch_secret(), 0, sender, 0, channel);
-            sealers.insert(channel, Sealer::new(keys(role)));
-            openers.insert(channel, Opener::new(keys(role.peer())));
-        }
+    pub(super) fn new(
+        role: Role,
+        config: Config,
+        session: &Session,
+        entropy: Entropy,
+        now: Instant,
+    ) -> Self {
+        let keys = Keys::new(role, &config, session.epoch_secret().clone(), entropy, now);
         let window = CONNECTION_CREDIT as u64;
         // TR-ID-PARITY
         let first = |role| u32::from(role == Role::Responder);
         Self {
             role,
             config,
-            sealers,
-            openers,
+            keys,
+            resuming: Resuming::new(session),
+            comparison: match session.sas() {
+                Some(_) => Comparison::Awaited,
+                None => Comparison::NotNeeded,
+            },
             receipt_key: ReceiptKey { key: session.receipt_key().clone(), role },
             transfers: BTreeMap::new(),
             next_own: first(role),
@@ -136,6 +151,9 @@ impl Established {
             closing: Closing::Open,
             close_sent: false,
             turn: TransferId(0),
+            messages: Messages::default(),
+            rates: Rates::default(),
+            message_run: 0,
         }
     }
 
@@ -153,6 +171,7 @@ impl Established {
         now: Instant,
         manifest: Arc<Manifest>,
         note: &str,
+        token: Token,
     ) -> Result<TransferId, Error> {
         Outgoing::check_offer(&manifest)?;
         if note.len() > MAX_NOTE {
@@ -168,7 +187,7 @@ impl Established {
             .ok_or_else(|| Error::misuse("no transfer number is left"))?;
         let sizes =
             Sizes { chunk_log2: self.config.chunk_log2, piece_log2: self.config.piece_log2 };
-        let transfer = Outgoing::offer(id, manifest, sizes, note.to_owned(), &mut self.out);
+        let transfer = Outgoing::offer(id, manifest, sizes, note.to_owned(), token, &mut self.out);
         let expires = now + self.config.timers.offer_expiry;
         self.transfers.insert(id, Slot { transfer: Transfer::Out(transfer), expires });
         Ok(id)
@@ -179,9 +198,10 @@ impl Established {
         now: Instant,
         transfer: TransferId,
         selection: Option<Vec<EntryRange>>,
+        have: &[Have],
     ) -> Result<(), Error> {
         let (incoming, out) = self.incoming(transfer)?;
-        incoming.accept(selection, out)?;
+        incoming.accept(selection, have, out)?;
         self.tidy(now);
         Ok(())
     }
@@ -223,6 +243,40 @@ impl Established {
         Ok(())
     }
 
+    /// FC-RATE
+    pub(super) fn set_rate_limit(
+        &mut self,
+        now: Instant,
+        transfer: Option<TransferId>,
+        bytes_per_second: Option<u64>,
+    ) -> Result<(), Error> {
+        if let Some(id) = transfer
+            && !matches!(self.transfers.get(&id), Some(Slot { transfer: Transfer::Out(_), .. }))
+        {
+            return Err(Error::misuse("this side does not send such a transfer"));
+        }
+        let bytes_per_second = bytes_per_second
+            .map(|rate| {
+                NonZeroU64::new(rate)
+                    .ok_or_else(|| Error::misuse("a limit of nothing is a pause: use that"))
+            })
+            .transpose()?;
+        self.rates.set(now, transfer, bytes_per_second);
+        Ok(())
+    }
+
+    /// FC-MESSAGE
+    pub(super) fn send_message(
+        &mut self,
+        now: Instant,
+        channel: Channel,
+        message: Message,
+    ) -> Result<(), Error> {
+        let queued = self.messages.push(channel, message, &mut self.out.events);
+        self.tidy(now);
+        queued
+    }
+
     pub(super) fn cancel(
         &mut self,
         now: Instant,
@@ -259,6 +313,13 @@ impl Established {
         }
     }
 
+    pub(super) fn token(&self, transfer: TransferId) -> Option<Token> {
+        Some(match &self.transfers.get(&transfer)?.transfer {
+            Transfer::Out(outgoing) => outgoing.token(),
+            Transfer::In(incoming) => incoming.offer().token,
+        })
+    }
+
     pub(super) fn progress(&self, transfer: TransferId) -> Option<Progress> {
         Some(match &self.transfers.get(&transfer)?.transfer {
             Transfer::Out(outgoing) => outgoing.progress(),
@@ -278,7 +339,7 @@ impl Established {
             (Transfer::Out(outgoing), StorageReply::Read { file, offset, buf, result, .. }) => {
                 outgoing.on_read(file, offset, buf, result, &mut self.out)?;
             }
-            (Transfer::Out(_), StorageReply::Discarded { .. }) => {}
+            (Transfer::Out(_), StorageReply::Discarded { .. } | StorageReply::Released { .. }) => {}
             (Transfer::Out(_), _) => {
                 return Err(Error::misuse("storage answered what a sender never asks for"));
             }
@@ -298,7 +359,12 @@ impl Established {
             return self.fail(now, error);
         }
         self.transfers.retain(|_, slot| !slot.transfer.state().is_terminal());
+        self.rates.retain(|id| self.transfers.contains_key(id));
         self.announce_credit();
+        if self.holds_too_much() {
+            let text = "the peer did too much before the comparison";
+            return self.fail(now, Error::peer(ErrorCode::LimitExceeded, text));
+        }
         if self.out.control.len() > CONTROL_BACKLOG {
             self.fail(
                 now,
@@ -348,6 +414,10 @@ impl Established {
         if self.is_closing() {
             return;
         }
+        if !self.comparison.is_settled() {
+            self.out.control.clear(); // HS-SAS-GATE: CLOSE alone goes.
+        }
+        self.messages.clear(); // FC-MESSAGE-CLOSING
         let code = error.as_ref().map_or(ErrorCode::NoError, |error| error.code);
         let text = error.as_ref().map(wire_text).unwrap_or_default();
         self.out.control.push_back(Close { code: code.to_wire(), text }.into());
@@ -358,22 +428,35 @@ impl Established {
     /// The peer's CLOSE, or the end of the transport: nothing more can be said.
     pub(super) fn transport_closed(&mut self, error: Option<Error>) {
         if !matches!(self.closing, Closing::Done) {
-            self.finish(error);
+            self.finish(error, true);
         }
     }
 
-    /// Emits the last events.
-    pub(super) fn finish(&mut self, error: Option<Error>) {
+    /// Emits the last events. A transfer may go on over another connection if this
+    /// one was `lost`, or ended with an error that is nobody's wish (`RS-KEEP`).
+    pub(super) fn finish(&mut self, error: Option<Error>, lost: bool) {
+        let told = self.may_tell();
         self.closing = Closing::Done;
+        self.messages.clear();
         self.out.control.clear();
+        if !told {
+            // HS-SAS-GATE: of a transfer that was never told there is no end either.
+            self.transfers.clear();
+            self.out.events.clear();
+        }
         let cause = error.clone().unwrap_or_else(|| {
             Error::new(Blame::Circumstance, ErrorCode::TransportFailed, "the connection was closed")
         });
-        for (transfer, _) in std::mem::take(&mut self.transfers) {
-            self.out
-                .storage
-                .push_back(crate::storage::StorageRequest::Discard { transfer, file: None });
-            self.out.events.push_back(Event::Ended { transfer, error: cause.clone() });
+        let keep = match &error {
+            None => lost,
+            Some(error) => !matches!(error.code, ErrorCode::NoError | ErrorCode::Cancelled),
+        };
+        for (_, slot) in std::mem::take(&mut self.transfers) {
+            let cause = cause.clone();
+            match slot.transfer {
+                Transfer::Out(mut outgoing) => outgoing.abandon(cause, keep, &mut self.out),
+                Transfer::In(mut incoming) => incoming.abandon(cause, keep, &mut self.out),
+            }
         }
         self.out.events.push_back(Event::Closed { error });
     }
@@ -387,6 +470,7 @@ impl Established {
         let always = [
             (self.last_sent + self.config.timers.keep_alive, TimerKind::KeepAlive),
             (self.last_heard + self.config.timers.idle, TimerKind::Idle),
+            self.keys.timer(),
         ];
         let transfers = self.transfers.iter().filter_map(|(id, slot)| match &slot.transfer {
             transfer if transfer.state() == TransferState::Pending => {
@@ -395,7 +479,9 @@ impl Established {
             Transfer::In(incoming) => incoming.sync_due().map(|due| (due, TimerKind::Sync(*id))),
             Transfer::Out(_) => None,
         });
-        linger.into_iter().chain(always.into_iter().chain(transfers).filter(move |_| open))
+        let rate = self.rates.wake().map(|at| (at, TimerKind::Rate));
+        let others = transfers.chain(rate);
+        linger.into_iter().chain(always.into_iter().chain(others).filter(move |_| open))
     }
 
     pub(super) fn handle_timeout(&mut self, now: Instant) {
@@ -417,11 +503,22 @@ impl Established {
                         incoming.settle(now, out);
                     }
                 }
+                TimerKind::Rate => self.rates.clear_wake(),
+                TimerKind::KeyUpdate => self.start_update(now),
+                TimerKind::KeyGrace => match self.keys.settled(now) {
+                    Ok(answer) => self.out.control.extend(answer.map(Frame::from)),
+                    Err(error) => self.fail(now, error),
+                },
+                TimerKind::KeyUpdateLimit => {
+                    // RL-UPDATE-LIMIT
+                    let text = "the peer did not finish a key update in time";
+                    self.fail(now, Error::peer(ErrorCode::ProtocolViolation, text));
+                }
                 TimerKind::Linger => {
                     if let Closing::Queued { error, .. } =
                         std::mem::replace(&mut self.closing, Closing::Done)
                     {
-                        self.finish(error);
+                        self.finish(error, false);
                     }
                 }
             }
@@ -429,8 +526,27 @@ impl Established {
         self.tidy(now);
     }
 
+    /// The caller wants new keys.
+    pub(super) fn update_keys(&mut self, now: Instant) -> Result<(), Error> {
+        self.keys.want()?;
+        self.start_update(now);
+        Ok(())
+    }
+
+    /// Asks for new keys if it is time.
+    pub(super) fn start_update(&mut self, now: Instant) {
+        if self.is_closing() {
+            return;
+        }
+        match self.keys.start(now) {
+            Ok(update) => self.out.control.extend(update.map(Frame::from)),
+            // RL-LAST-EPOCH
+            Err(error) => self.fail(now, error),
+        }
+    }
+
     /// FC-PING, FC-KEEP-ALIVE: asks once; the timer starts anew when the PING is sent.
-    fn ping(&mut self, now: Instant) {
+    pub(super) fn ping(&mut self, now: Instant) {
         self.last_sent = now;
         self.pings += 1;
         self.out.control.push_back(Ping { token: self.pings }.into());

@@ -1,7 +1,9 @@
 //! What a connection tells its caller.
 
 use crate::error::Error;
-use crate::ids::{FileIndex, TransferId};
+use crate::frame::Message;
+use crate::handshake::Sas;
+use crate::ids::{Channel, FileIndex, TransferId};
 use crate::transfer::Completion;
 
 /// A piece of news, in the order in which things happened.
@@ -13,6 +15,14 @@ pub enum Event {
         auth: u16,
         /// The cipher suite, from the registry.
         suite: u16,
+    },
+    /// Comes right after [`Established`](Self::Established) where the peers had no
+    /// secret: two people compare what both sides show, and
+    /// [`confirm_sas`](super::Connection::confirm_sas) is told the outcome before
+    /// anything else can happen.
+    Sas {
+        /// What is to be shown.
+        sas: Sas,
     },
     /// The peer offers files, and the whole list is here to be looked at.
     Offered {
@@ -72,6 +82,38 @@ pub enum Event {
         transfer: TransferId,
         /// Why: rejected, cancelled or failed.
         error: Error,
+        /// Whether the transfer may go on over another connection: at the
+        /// receiver, what is durable is kept (`RS-KEEP`); at the sender, it may be.
+        kept: bool,
+    },
+    /// The peer has stored the secret of [`Connection::resumption`](super::Connection::resumption).
+    /// Ask [`is_resumption_settled`](super::Connection::is_resumption_settled) whether
+    /// the one before it may be forgotten.
+    ResumptionStored,
+    /// The peer's embedder said something (`FC-MESSAGE`).
+    Message {
+        /// Over which channel: `reliable` or `unreliable`.
+        channel: Channel,
+        /// What it said.
+        message: Message,
+    },
+    /// Messages of this side were handed to the transport, in order.
+    MessagesSent {
+        /// The channel.
+        channel: Channel,
+        /// How many.
+        count: u32,
+    },
+    /// A message was refused, or on `unreliable` the oldest one dropped, because
+    /// too many wait. It is told once until [`Drained`](Self::Drained).
+    Backpressure {
+        /// The channel whose queue is full.
+        channel: Channel,
+    },
+    /// There is room again in a queue that was full: at most the low mark waits.
+    Drained {
+        /// The channel.
+        channel: Channel,
     },
     /// The connection is over. Nothing follows.
     Closed {

@@ -2,21 +2,33 @@
 //!
 //! `control` comes before everything else, so that acknowledgements and credit
 //! never wait behind data; pages of manifests come after all other control
-//! frames; data comes last, each transfer in turn (`FC-PRIORITY`).
+//! frames; then come messages, reliable ones first, and data last, each transfer
+//! in turn, but for one record of it after some of messages (`FC-PRIORITY`).
 
 use std::time::Instant;
 
-use super::established::{Closing, Established, Transfer};
+use super::established::{Closing, Established, Slot, Transfer};
 use crate::error::{Error, ErrorCode};
 use crate::frame::{Frame, FrameWriter, Pong};
-use crate::ids::Channel;
-use crate::limits::{MAX_FRAME_BODY, MAX_RECORD, RECORD_HEADER, RECORD_TAG};
+use crate::ids::{Channel, TransferId};
+use crate::limits::{MAX_FRAME_BODY, MAX_MESSAGE, MAX_RECORD, RECORD_HEADER, RECORD_TAG};
 
 /// Plaintext at which a control record is full enough.
 const CONTROL_FILL: usize = 16 * 1024;
 /// Bytes that a record takes beyond the piece that it carries: header, tag,
 /// FILE_END and the DATA frame's own header, rounded up.
 const DATA_OVERHEAD: usize = 256;
+
+/// Plaintext at which a record of messages is full enough.
+const MESSAGE_FILL: usize = 16 * 1024;
+/// Bytes that a record takes beyond the messages' own: header and tag, and for
+/// each message its frame's head, rounded up.
+const MESSAGE_OVERHEAD: usize = 64;
+/// Records of messages that go before one of data.
+const MESSAGE_RUN: u32 = 16;
+
+/// A record of messages never outgrows its limit.
+const _: () = assert!(MESSAGE_FILL + MAX_MESSAGE + MESSAGE_OVERHEAD < MAX_RECORD);
 
 /// A control record never outgrows its limit: it is filled to at least one
 /// frame, and to less than `CONTROL_FILL` before the last one is added.
@@ -33,15 +45,18 @@ impl Established {
         if matches!(self.closing, Closing::Done) {
             return None;
         }
-        let channel = match self.fill_plaintext(room, buf) {
+        self.start_update(now);
+        if self.keys.must_announce() && self.out.control.is_empty() && self.pong.is_none() {
+            self.ping(now); // RL-UPDATE-ANNOUNCE
+        }
+        let channel = match self.fill_plaintext(now, room, buf) {
             Ok(channel) => channel?,
             Err(error) => {
                 self.fail(now, error);
                 return None;
             }
         };
-        let sealer = self.sealers.get_mut(&channel)?;
-        if sealer.seal(buf).is_err() {
+        if self.keys.seal(channel, buf).is_err() {
             let error =
                 Error::local(ErrorCode::Internal, "the keys of this connection are used up");
             self.transport_closed(Some(error));
@@ -53,13 +68,14 @@ impl Established {
         {
             let error = error.take();
             self.close_sent = true;
-            self.finish(error);
+            self.finish(error, false);
         }
         Some(channel)
     }
 
     fn fill_plaintext(
         &mut self,
+        now: Instant,
         room: &[usize; 4],
         buf: &mut Vec<u8>,
     ) -> Result<Option<Channel>, Error> {
@@ -68,11 +84,53 @@ impl Established {
         if room_for(Channel::Control) > 0 && self.fill_control(buf)? {
             return Ok(Some(Channel::Control));
         }
+        if self.is_closing() {
+            return Ok(None);
+        }
         let piece = (1usize << self.config.piece_log2) + DATA_OVERHEAD;
-        if !self.is_closing() && room_for(Channel::File) >= piece && self.fill_data(buf)? {
+        let data_may_go = room_for(Channel::File) >= piece;
+        // FC-PRIORITY: messages go before data, but not for ever.
+        if data_may_go && self.message_run >= MESSAGE_RUN && self.fill_data(now, buf)? {
+            self.message_run = 0;
+            return Ok(Some(Channel::File));
+        }
+        for channel in [Channel::Reliable, Channel::Unreliable] {
+            if self.fill_messages(channel, room_for(channel), buf)? {
+                self.message_run = self.message_run.saturating_add(1);
+                return Ok(Some(channel));
+            }
+        }
+        if data_may_go && self.fill_data(now, buf)? {
+            self.message_run = 0;
             return Ok(Some(Channel::File));
         }
         Ok(None)
+    }
+
+    /// Messages that wait, as far as there is room: several in a record of
+    /// `reliable`, one in a record of `unreliable`, so that one loss loses one.
+    fn fill_messages(
+        &mut self,
+        channel: Channel,
+        room: usize,
+        buf: &mut Vec<u8>,
+    ) -> Result<bool, Error> {
+        let mut writer = FrameWriter::new(buf, RECORD_HEADER);
+        let fill = if channel == Channel::Reliable { MESSAGE_FILL } else { 1 };
+        let mut count = 0;
+        while writer.len() < fill
+            && let Some(len) = self.messages.next_len(channel)
+            && writer.len() + len + MESSAGE_OVERHEAD <= room
+            && let Some(message) = self.messages.pop(channel)
+        {
+            let encoding = |_| Error::local(ErrorCode::Internal, "a frame cannot be encoded");
+            writer.frame(&message.into()).map_err(encoding)?;
+            count += 1;
+        }
+        if count > 0 {
+            self.messages.sent(channel, count, &mut self.out.events);
+        }
+        Ok(count > 0)
     }
 
     fn fill_control(&mut self, buf: &mut Vec<u8>) -> Result<bool, Error> {
@@ -82,7 +140,7 @@ impl Established {
             writer.frame(&Pong { token }.into()).map_err(encoding)?;
         }
         while writer.len() < CONTROL_FILL
-            && let Some(frame) = self.out.control.pop_front().or_else(|| self.next_page())
+            && let Some(frame) = self.next_control().or_else(|| self.next_page())
         {
             writer.frame(&frame).map_err(encoding)?;
         }
@@ -113,24 +171,32 @@ impl Established {
     }
 
     /// One piece of the transfer whose turn it is.
-    fn fill_data(&mut self, buf: &mut Vec<u8>) -> Result<bool, Error> {
-        let ready = |id: &crate::ids::TransferId, transfer: &Transfer| match transfer {
-            Transfer::Out(outgoing) if outgoing.can_send(self.send_credit) => Some(*id),
-            _ => None,
-        };
+    fn fill_data(&mut self, now: Instant, buf: &mut Vec<u8>) -> Result<bool, Error> {
+        self.rates.clear_wake();
         let behind = self.transfers.range(self.turn..);
         let before = self.transfers.range(..self.turn);
-        let Some(id) = behind.chain(before).find_map(|(id, slot)| ready(id, &slot.transfer)) else {
+        let (rates, credit) = (&mut self.rates, self.send_credit);
+        let ready = |(id, slot): (&TransferId, &Slot)| match &slot.transfer {
+            Transfer::Out(outgoing) if outgoing.can_send(credit) => {
+                rates.admits(*id, now).then_some(*id)
+            }
+            _ => None,
+        };
+        let Some(id) = behind.chain(before).find_map(ready) else {
             return Ok(false);
         };
-        self.turn = crate::ids::TransferId(id.0.saturating_add(1));
+        self.turn = TransferId(id.0.saturating_add(1));
         let Some(Transfer::Out(outgoing)) =
             self.transfers.get_mut(&id).map(|slot| &mut slot.transfer)
         else {
             return Ok(false);
         };
         let mut writer = FrameWriter::new(buf, RECORD_HEADER);
-        outgoing.fill(&mut writer, &mut self.send_credit, &mut self.out)
+        let filled = outgoing.fill(&mut writer, &mut self.send_credit, &mut self.out)?;
+        if filled {
+            self.rates.pay(id, now, buf.len() + RECORD_TAG);
+        }
+        Ok(filled)
     }
 }
 

@@ -4,14 +4,22 @@
 //! the timers. It knows ordered messages on four channels and nothing of what
 //! carries them. The files of this folder: `config` and `event` are what goes in
 //! and out, `established` holds the state behind the handshake, `dispatch`
-//! takes frames in, `fill` writes records out, `timer` says when to wake.
+//! takes frames in, `fill` writes records out, `messages` is what waits of the
+//! embedder's own, `rate` slows data down, `keys` and `update` hold the keys and
+//! their updates, `timer` says when to wake.
 
+mod comparing;
 mod config;
 mod dispatch;
 mod established;
 mod event;
 mod fill;
+mod keys;
+mod messages;
+mod rate;
+mod resuming;
 mod timer;
+mod update;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -19,18 +27,20 @@ use std::time::Instant;
 
 pub use self::config::{Config, Timers};
 pub use self::event::Event;
+pub use self::messages::MessageQueue;
 pub use self::timer::TimerKind;
+pub use self::update::{UpdateEvent, UpdateState};
 pub use crate::transfer::{Completion, Progress, TransferEvent, TransferState};
 
 use self::established::Established;
 use self::timer::earliest;
 use crate::crypto::Entropy;
 use crate::error::{Blame, Error, ErrorCode};
-use crate::frame::EntryRange;
-use crate::handshake::{self, initiator, responder};
-use crate::ids::{Channel, Role, TransferId};
+use crate::frame::{EntryRange, Message};
+use crate::handshake::{self, Resumption, ResumptionId, initiator, responder};
+use crate::ids::{Channel, Role, Token, TransferId};
 use crate::manifest::Manifest;
-use crate::storage::{StorageReply, StorageRequest};
+use crate::storage::{Have, StorageReply, StorageRequest};
 
 /// A record that is ready to go: send the buffer as one message over `channel`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -237,6 +247,7 @@ impl Connection {
             self.close_with(Some(error));
             return Ok(());
         }
+        // HS-SAS-ONE: a state is used up, so that a failure leaves no second try.
         match std::mem::replace(&mut self.phase, Phase::Closed) {
             Phase::AwaitHelloR(expect) => {
                 let (session, confirm) = expect.handle(message)?;
@@ -260,12 +271,15 @@ impl Connection {
     }
 
     fn establish(&mut self, session: &handshake::Session, now: Instant) {
-        let established = Established::new(self.role, self.config.clone(), session, now);
+        let established =
+            Established::new(self.role, self.config.clone(), session, self.entropy.fork(), now);
         self.phase = Phase::Established(Box::new(established));
         self.events.push_back(Event::Established {
             auth: session.auth_mode(),
             suite: handshake::SUITES[0],
         });
+        // HS-SAS-GATE: shown first of all.
+        self.events.extend(session.sas().map(|sas| Event::Sas { sas: *sas }));
     }
 
     /// The handshake failed on this side: says so to the peer, and ends.
@@ -336,13 +350,29 @@ impl Connection {
         self.handshake_out.clear();
     }
 
+    /// Says whether both screens show the same ([`Event::Sas`]): only a person who
+    /// has seen both can know. Until it was said that they do, nothing can be
+    /// offered, accepted or kept, and an offer of the peer is not told
+    /// (`HS-SAS-GATE`). If they do not, the connection ends with `SAS_MISMATCH`.
+    ///
+    /// # Errors
+    ///
+    /// Misuse: no comparison is awaited.
+    pub fn confirm_sas(&mut self, now: Instant, matches: bool) -> Result<(), Error> {
+        match &mut self.phase {
+            Phase::Established(session) => session.confirm_sas(now, matches),
+            _ => Err(Error::misuse("no comparison is awaited")),
+        }
+    }
+
     /// Offers files. The manifest is sent whole, page by page, before the peer
     /// can answer. `note` is shown to the peer's user, at most
     /// [`MAX_NOTE`](crate::limits::MAX_NOTE) bytes.
     ///
     /// # Errors
     ///
-    /// Misuse: the connection is not established, the note is too long, the
+    /// Misuse: the connection is not established, or nobody has compared what the
+    /// two sides show ([`confirm_sas`](Self::confirm_sas)), the note is too long, the
     /// manifest is empty, or too many transfers are under way.
     pub fn offer(
         &mut self,
@@ -350,7 +380,25 @@ impl Connection {
         manifest: impl Into<Arc<Manifest>>,
         note: &str,
     ) -> Result<TransferId, Error> {
-        self.session()?.offer(now, manifest.into(), note)
+        let token = Token(self.entropy.array());
+        self.offer_again(now, manifest, note, token)
+    }
+
+    /// Offers a transfer that was offered before, over an earlier connection, so
+    /// that it can go on: `token` is what [`token`](Self::token) said of it then.
+    /// The files may have changed meanwhile (`RS-SAME-ENTRY`).
+    ///
+    /// # Errors
+    ///
+    /// As for [`offer`](Self::offer).
+    pub fn offer_again(
+        &mut self,
+        now: Instant,
+        manifest: impl Into<Arc<Manifest>>,
+        note: &str,
+        token: Token,
+    ) -> Result<TransferId, Error> {
+        self.session()?.offer(now, manifest.into(), note, token)
     }
 
     /// Accepts an offer whose manifest is whole ([`Event::Offered`]): all of it,
@@ -365,7 +413,26 @@ impl Connection {
         transfer: TransferId,
         selection: Option<Vec<EntryRange>>,
     ) -> Result<(), Error> {
-        self.session()?.accept(now, transfer, selection)
+        self.session()?.accept(now, transfer, selection, &[])
+    }
+
+    /// Like [`accept`](Self::accept), with what the caller's journal holds of
+    /// this transfer (`RS-HAVE`), which it knows by its [`token`](Self::token).
+    /// Only for files whose entries are what they were
+    /// ([`Manifest::entry_digest`]). What is not selected, is damaged, or is too
+    /// much is left out and sent again.
+    ///
+    /// # Errors
+    ///
+    /// As for [`accept`](Self::accept), and for two states of one file.
+    pub fn accept_having(
+        &mut self,
+        now: Instant,
+        transfer: TransferId,
+        selection: Option<Vec<EntryRange>>,
+        have: &[Have],
+    ) -> Result<(), Error> {
+        self.session()?.accept(now, transfer, selection, have)
     }
 
     /// Rejects an offer. The peer is told the error's code, and its text unless
@@ -416,6 +483,67 @@ impl Connection {
         self.session()?.cancel(now, transfer, error)
     }
 
+    /// Limits how fast this side sends data, in bytes of records a second: of one
+    /// transfer that it offered, or of all together. Both limits hold; `None`
+    /// removes one. It may be changed at any time (`FC-RATE`).
+    ///
+    /// Over any span of time no more goes out than the rate allows for it and 20
+    /// ms more, and one record. When data is held back,
+    /// [`TimerKind::Rate`] tells when it may go.
+    ///
+    /// # Errors
+    ///
+    /// Misuse: the connection is not established, this side does not send such a
+    /// transfer, or the limit is 0, for which there is [`pause`](Self::pause).
+    pub fn set_rate_limit(
+        &mut self,
+        now: Instant,
+        transfer: Option<TransferId>,
+        bytes_per_second: Option<u64>,
+    ) -> Result<(), Error> {
+        self.session()?.set_rate_limit(now, transfer, bytes_per_second)
+    }
+
+    /// The limit of a transfer, or of all together, in bytes a second.
+    pub fn rate_limit(&self, transfer: Option<TransferId>) -> Option<u64> {
+        self.session_ref()?.rates.get(transfer)
+    }
+
+    /// Queues a message for the peer's embedder, on `reliable` or `unreliable`
+    /// (`FC-MESSAGE`). How much waits is told by
+    /// [`queued_messages`](Self::queued_messages).
+    ///
+    /// On `reliable` messages arrive whole, in order and once, or the connection
+    /// ends. The queue holds at most
+    /// [`MESSAGES_HIGH`](crate::limits::MESSAGES_HIGH) bytes: a message above that
+    /// is refused, [`Event::Backpressure`] follows, and [`Event::Drained`] once
+    /// [`MESSAGES_LOW`](crate::limits::MESSAGES_LOW) bytes or fewer wait. On
+    /// `unreliable` they may be lost and come in any order; there the oldest
+    /// are dropped to make room for the newest.
+    ///
+    /// A close drops what waits here, and may overtake what was sent: who wants
+    /// to know that a message arrived has it answered.
+    ///
+    /// # Errors
+    ///
+    /// Misuse: the connection is not established, the channel is neither of the
+    /// two, the message is longer than [`MAX_MESSAGE`](crate::limits::MAX_MESSAGE),
+    /// or the queue is full.
+    pub fn send_message(
+        &mut self,
+        now: Instant,
+        channel: Channel,
+        message: Message,
+    ) -> Result<(), Error> {
+        self.session()?.send_message(now, channel, message)
+    }
+
+    /// What waits of messages for `channel`; nothing for the other channels, or
+    /// before the connection is established.
+    pub fn queued_messages(&self, channel: Channel) -> MessageQueue {
+        self.session_ref().map(|session| session.messages.queued(channel)).unwrap_or_default()
+    }
+
     /// Closes the connection. What is queued on `control` is sent first, then
     /// CLOSE; [`Event::Closed`] follows. `error` is what the peer is told;
     /// `None` means that the work is done.
@@ -436,10 +564,49 @@ impl Connection {
         }
     }
 
+    /// What to keep for a later session with this peer, once the connection is
+    /// established: see [`Auth::Resume`](handshake::Auth::Resume). A side that
+    /// stores it keeps beside it the secret that this session was resumed by
+    /// ([`resumed_from`](Self::resumed_from)), and no other, until
+    /// [`is_resumption_settled`](Self::is_resumption_settled) (`HS-RESUME-KEEP`).
+    pub fn resumption(&self) -> Option<Resumption> {
+        Some(self.session_ref()?.resuming.kept().clone())
+    }
+
+    /// The name of the secret that this session was resumed by, if it was.
+    pub fn resumed_from(&self) -> Option<ResumptionId> {
+        self.session_ref()?.resuming.from()
+    }
+
+    /// This side has made the secret of [`resumption`](Self::resumption) durable;
+    /// tells the peer.
+    ///
+    /// # Errors
+    ///
+    /// Misuse: the connection is not established, or this was said before.
+    pub fn confirm_resumption_stored(&mut self, now: Instant) -> Result<(), Error> {
+        let session = self.session()?;
+        session.confirm_resumption_stored()?;
+        session.tidy(now);
+        Ok(())
+    }
+
+    /// Whether both sides have said that they stored the new secret, so that
+    /// every older one of theirs is to be forgotten (`HS-RESUME-ONCE`).
+    pub fn is_resumption_settled(&self) -> bool {
+        self.session_ref().is_some_and(|session| session.resuming.is_settled())
+    }
+
     /// The manifest of a transfer that is under way; of an incoming one, once
     /// all of it is here.
     pub fn manifest(&self, transfer: TransferId) -> Option<&Arc<Manifest>> {
         self.session_ref()?.manifest(transfer)
+    }
+
+    /// What names a transfer that is under way beyond this connection
+    /// (`RS-TOKEN`).
+    pub fn token(&self, transfer: TransferId) -> Option<Token> {
+        self.session_ref()?.token(transfer)
     }
 
     /// The note of an incoming offer. Untrusted text: escape it before showing.
@@ -452,16 +619,44 @@ impl Connection {
         self.session_ref()?.progress(transfer)
     }
 
+    /// Asks the peer for new keys, as the connection does by itself every few
+    /// minutes (`RL-UPDATE-DUE`). If the keys before these are still kept for late
+    /// records, it is done when they are gone; if an update is under way, that
+    /// one will do. Data is not held up.
+    ///
+    /// # Errors
+    ///
+    /// Misuse: the connection is not established, or has had its last epoch.
+    pub fn update_keys(&mut self, now: Instant) -> Result<(), Error> {
+        self.session()?.update_keys(now)
+    }
+
+    /// The epoch in which this side sends: 0 at first, one more after each update
+    /// of the keys. Nothing before the connection is established.
+    pub fn key_epoch(&self) -> Option<u16> {
+        match &self.phase {
+            Phase::Established(session) => Some(session.keys.epoch()),
+            _ => None,
+        }
+    }
+
     fn session(&mut self) -> Result<&mut Established, Error> {
         match &mut self.phase {
-            Phase::Established(session) if !session.is_closing() => Ok(session),
+            Phase::Established(session) if session.is_closing() => {
+                Err(Error::misuse("the connection is closing"))
+            }
+            Phase::Established(session) if !session.comparison.is_settled() => {
+                // HS-SAS-GATE
+                Err(Error::misuse("nobody has compared yet what the two sides show"))
+            }
+            Phase::Established(session) => Ok(session),
             _ => Err(Error::misuse("the connection is not established")),
         }
     }
 
     fn session_ref(&self) -> Option<&Established> {
         match &self.phase {
-            Phase::Established(session) => Some(session),
+            Phase::Established(session) if session.comparison.is_settled() => Some(session),
             _ => None,
         }
     }
@@ -472,7 +667,7 @@ impl Connection {
             return Some(event);
         }
         match &mut self.phase {
-            Phase::Established(session) => session.out.events.pop_front(),
+            Phase::Established(session) if session.may_tell() => session.out.events.pop_front(),
             _ => None,
         }
     }

@@ -17,8 +17,16 @@ pub enum TimerKind {
     OfferExpiry(TransferId),
     /// Written chunks are to be made durable.
     Sync(TransferId),
+    /// Data that a rate limit held back may go: poll for records.
+    Rate,
     /// A CLOSE could not be sent in time.
     Linger,
+    /// New keys are due.
+    KeyUpdate,
+    /// Keys of the epoch before are to be wiped.
+    KeyGrace,
+    /// The peer did not finish a key update in time.
+    KeyUpdateLimit,
 }
 
 /// The first of several timers; of two at the same time, the first in order of

@@ -71,6 +71,8 @@ pub struct Secrets {
     pub exporter: Secret32,
     /// Seals the descriptions of further lanes.
     pub lane_signaling: Secret32,
+    /// Short authentication strings.
+    pub sas: Secret32,
 }
 
 /// Proof that the peer has the same keys: only [`Unconfirmed::verify`] makes one.
@@ -98,6 +100,7 @@ impl Unconfirmed {
                 resumption: of("resumption"),
                 exporter: of("exporter"),
                 lane_signaling: of("lane signaling"),
+                sas: of("sas"),
             },
         }
     }
@@ -155,6 +158,7 @@ mod tests {
             &secrets.resumption,
             &secrets.exporter,
             &secrets.lane_signaling,
+            &secrets.sas,
         ]
         .map(|secret| secret.expose().to_vec())
         .to_vec()
@@ -185,7 +189,7 @@ mod tests {
         let mut secrets = all(&keys);
         secrets.sort();
         secrets.dedup();
-        assert_eq!(secrets.len(), 7);
+        assert_eq!(secrets.len(), 8);
     }
 
     // HS-CONFIRM-TAG

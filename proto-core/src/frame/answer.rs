@@ -19,6 +19,22 @@ pub struct EntryRange {
     pub count: u32,
 }
 
+impl EntryRange {
+    /// Whether ranges are ascending, apart and not empty.
+    pub(super) fn check(ranges: &[Self]) -> Result<(), CodecError> {
+        let mut last_end = None;
+        for range in ranges {
+            let apart = last_end.is_none_or(|end| range.first > end);
+            let end = range.first.checked_add(range.count).ok_or(CodecError::Invalid)?;
+            if range.count == 0 || !apart {
+                return Err(CodecError::Invalid);
+            }
+            last_end = Some(end);
+        }
+        Ok(())
+    }
+}
+
 /// Which entries of an offer are wanted.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub enum Selection {
@@ -49,18 +65,7 @@ impl Body for Accept {
             Selection::Ranges(ranges) if ranges.len() > MAX_ACCEPT_RANGES => {
                 Err(CodecError::TooLong)
             }
-            Selection::Ranges(ranges) => {
-                let mut next_free = 0u32;
-                for (place, range) in ranges.iter().enumerate() {
-                    let apart = place == 0 || range.first > next_free;
-                    let end = range.first.checked_add(range.count).ok_or(CodecError::Invalid)?;
-                    if range.count == 0 || !apart {
-                        return Err(CodecError::Invalid);
-                    }
-                    next_free = end;
-                }
-                Ok(())
-            }
+            Selection::Ranges(ranges) => EntryRange::check(ranges),
         }
     }
 }

@@ -1,9 +1,10 @@
-//! PING, PONG and CLOSE: frames of the connection as a whole.
+//! PING, PONG, CLOSE and RESUMABLE: frames of the connection as a whole.
 
 use bincode::{Decode, Encode};
 
 use super::{Body, FrameType, check_text};
 use crate::codec::CodecError;
+use crate::handshake::ResumptionId;
 use crate::limits::MAX_REASON_TEXT;
 
 /// PING (`FC-PING`): asks for a PONG with the same token.
@@ -43,4 +44,15 @@ impl Body for Close {
     fn check(&self) -> Result<(), CodecError> {
         check_text(&self.text, MAX_REASON_TEXT)
     }
+}
+
+/// RESUMABLE (`HS-RESUMABLE`): this session's resumption secret is stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Resumable {
+    /// The secret's name.
+    pub id: ResumptionId,
+}
+
+impl Body for Resumable {
+    const TYPE: FrameType = FrameType::Resumable;
 }

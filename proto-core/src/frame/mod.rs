@@ -10,7 +10,10 @@
 mod answer;
 mod data;
 mod end;
+mod have;
+mod keys;
 mod link;
+mod message;
 mod offer;
 mod pause;
 mod progress;
@@ -22,7 +25,10 @@ pub use answer::{Accept, EntryRange, Reject, Selection};
 pub use data::{Data, FileEnd};
 pub(crate) use end::MAX_LISTED_FAILURES;
 pub use end::{Cancel, Complete, FailedFile, FileFailed, Receipt};
-pub use link::{Close, Ping, Pong};
+pub use have::{ChunkRange, Have, Leaves, LeavesWanted, Stored};
+pub use keys::{KeyUpdate, KeyUpdateAnswer};
+pub use link::{Close, Ping, Pong, Resumable};
+pub use message::Message;
 pub(crate) use offer::sizes_allowed;
 pub use offer::{ManifestPage, Offer};
 pub use pause::{Pause, Resume};
@@ -49,7 +55,7 @@ pub trait Body: Encode + Decode<()> {
 }
 
 macro_rules! frame_table {
-    ($($(#[$doc:meta])* $name:ident = $id:literal, $registry:literal, $channel:ident;)*) => {
+    ($($(#[$doc:meta])* $name:ident = $id:literal, $registry:literal, $($channel:ident)|+;)*) => {
         /// The registry's frame types.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum FrameType {
@@ -74,10 +80,11 @@ macro_rules! frame_table {
                 }
             }
 
-            /// The only channel on which the frame is allowed (`WF-FRAME-CHANNEL`).
-            pub fn channel(self) -> Channel {
+            /// The channels on which the frame is allowed, at least one
+            /// (`WF-FRAME-CHANNEL`).
+            pub fn channels(self) -> &'static [Channel] {
                 match self {
-                    $(FrameType::$name => Channel::$channel,)*
+                    $(FrameType::$name => &[$(Channel::$channel),+],)*
                 }
             }
 
@@ -166,6 +173,22 @@ frame_table! {
     Pause = 0x22, "PAUSE", Control;
     /// Either: data may flow again.
     Resume = 0x24, "RESUME", Control;
+    /// Receiver: chunks of a file that are here since an earlier connection.
+    Have = 0x26, "HAVE", Control;
+    /// Receiver: files that are stored since an earlier connection.
+    Stored = 0x28, "STORED", Control;
+    /// Sender: which hashes do these chunks have at your side?
+    LeavesWanted = 0x2a, "LEAVES_WANTED", Control;
+    /// Either: new keys, please.
+    KeyUpdate = 0x2c, "KEY_UPDATE", Control;
+    /// Either: the answer to that.
+    KeyUpdateAnswer = 0x2e, "KEY_UPDATE_ANSWER", Control;
+    /// Either: something of the embedder's own.
+    Message = 0x30, "MESSAGE", Reliable | Unreliable;
+    /// Either: the secret of a later session is stored.
+    Resumable = 0x32, "RESUMABLE", Control;
+    /// Receiver: the hashes that were asked for.
+    Leaves = 0x34, "LEAVES", Control;
 }
 
 /// Whether a type that is not known may be skipped (`WF-FRAME-UNKNOWN`).
@@ -220,6 +243,22 @@ pub(crate) mod samples {
             Close { code: 0, text: String::new() }.into(),
             Pause { transfer }.into(),
             Resume { transfer }.into(),
+            Have {
+                transfer,
+                file: FileIndex(7),
+                ranges: vec![ChunkRange { first: 0, count: 300 }],
+                digest: Some([8; 32]),
+            }
+            .into(),
+            Stored { transfer, files: vec![EntryRange { first: 0, count: 7 }] }.into(),
+            LeavesWanted { transfer, file: FileIndex(7), first: 0, count: 2 }.into(),
+            Leaves { transfer, file: FileIndex(7), first: 0, leaves: vec![[1; 32], [2; 32]] }
+                .into(),
+            Message::Text("hello".into()).into(),
+            Message::Binary(vec![1, 2, 3]).into(),
+            KeyUpdate { epoch: 1, encapsulation_key: Box::new([6; 1216]) }.into(),
+            KeyUpdateAnswer { epoch: 1, ciphertext: Box::new([8; 1120]) }.into(),
+            Resumable { id: [6; 16] }.into(),
         ]
     }
 }
@@ -234,7 +273,7 @@ mod tests {
         for frame in samples::all() {
             let mut record = Vec::new();
             FrameWriter::new(&mut record, 0).frame(&frame).unwrap();
-            let mut reader = FrameReader::new(&record, frame.frame_type().channel());
+            let mut reader = FrameReader::new(&record, frame.frame_type().channels()[0]);
             assert_eq!(reader.next().unwrap(), Some(frame.clone()));
             assert_eq!(reader.next().unwrap(), None);
             let hex: String = record.iter().map(|byte| format!("{byte:02x}")).collect();

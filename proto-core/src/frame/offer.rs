@@ -5,7 +5,7 @@ use bincode::{Decode, Encode};
 
 use super::{Body, FrameType, check_text};
 use crate::codec::CodecError;
-use crate::ids::TransferId;
+use crate::ids::{Token, TransferId};
 use crate::limits::{
     MAX_CHUNK, MAX_ENTRIES_COUNT, MAX_FRAME_BODY, MAX_NOTE, MAX_PIECES_PER_CHUNK_COUNT, MIN_CHUNK,
     MIN_PIECE,
@@ -28,6 +28,8 @@ pub struct Offer {
     pub piece_log2: u8,
     /// Hash of the tree, from the registry.
     pub hash: u8,
+    /// What names the transfer beyond this connection (`RS-TOKEN`).
+    pub token: Token,
     /// Free-form note to the receiver's user; may be empty.
     pub note: String,
 }
@@ -111,6 +113,7 @@ pub(crate) fn sample() -> Offer {
         chunk_log2: 16,
         piece_log2: 14,
         hash: 1,
+        token: Token([6; 16]),
         note: "the photos".into(),
     }
 }

@@ -54,7 +54,7 @@ impl<'a> FrameReader<'a> {
             };
             self.rest = rest;
             match FrameType::from_id(id) {
-                Some(kind) if kind.channel() == self.channel => {
+                Some(kind) if kind.channels().contains(&self.channel) => {
                     // WF-DATA-LAST: what follows DATA is its payload.
                     self.finished = kind == FrameType::Data;
                     return Frame::decode(kind, body).map(Some).map_err(malformed);
@@ -125,7 +125,7 @@ mod tests {
             let mut record = Vec::new();
             FrameWriter::new(&mut record, 0).frame(&frame).unwrap();
             for channel in Channel::ALL {
-                let allowed = channel == frame.frame_type().channel();
+                let allowed = frame.frame_type().channels().contains(&channel);
                 assert_eq!(read(&record, channel).is_ok(), allowed, "{frame:?} on {channel:?}");
             }
         }
@@ -137,7 +137,7 @@ mod tests {
             let mut record = Vec::new();
             FrameWriter::new(&mut record, 0).frame(&frame).unwrap();
             for length in 1..record.len() {
-                assert!(read(&record[..length], frame.frame_type().channel()).is_err());
+                assert!(read(&record[..length], frame.frame_type().channels()[0]).is_err());
             }
         }
     }

@@ -1,13 +1,16 @@
 //! The initiator's states: the hello goes out, the responder's hello comes in and
 //! proves the responder, CONFIRM goes out.
 
-use super::message::{self, Confirm, HelloI, HelloR, List, MessageType, WireExtension, grease};
-use super::{
-    HandshakeConfig, SUITES, Session, VERSIONS, kem_refused, not_confirmed, received, transcript,
+use super::message::{
+    self, Confirm, ConfirmSas, HelloI, HelloR, List, MessageType, WireExtension, grease,
 };
-use crate::crypto::Entropy;
+use super::{
+    Auth, HandshakeConfig, SUITES, Session, VERSIONS, kem_refused, not_confirmed, received,
+    resumption, sas, transcript,
+};
 use crate::crypto::kem::KeyPair;
 use crate::crypto::schedule::Unconfirmed;
+use crate::crypto::{Entropy, Secret32};
 use crate::error::{Error, ErrorCode};
 use crate::ids::Role;
 
@@ -15,6 +18,8 @@ use crate::ids::Role;
 pub struct ExpectHello {
     config: HandshakeConfig,
     keys: KeyPair,
+    /// To be revealed with CONFIRM, in the mode without a secret.
+    nonce: Option<Secret32>,
     session_id: [u8; 16],
     offered_extensions: Vec<u16>,
     hello_i: Vec<u8>,
@@ -33,6 +38,19 @@ pub fn start(
     let keys = KeyPair::from_seed(&seed);
 
     let mut extensions: Vec<_> = config.extensions.iter().map(WireExtension::from).collect();
+    if let Auth::Resume { key, other } = &config.auth {
+        // HS-RESUME-OFFER
+        if other.is_some() {
+            return Err(Error::misuse("an initiator resumes by one secret at a time"));
+        }
+        extensions.push(resumption::offer(&key.id));
+    }
+    // HS-SAS-COMMIT
+    let nonce = match config.auth {
+        Auth::Sas => Some(Secret32::new(entropy.array())),
+        _ => None,
+    };
+    extensions.extend(nonce.as_ref().map(sas::offer));
     // HS-GREASE
     let mut body = vec![0; usize::from(entropy.array::<1>()[0] % 16)];
     entropy.fill(&mut body);
@@ -57,8 +75,14 @@ pub fn start(
         extensions: List(extensions),
     };
     let hello_i = message::encode(MessageType::HelloI, &hello)?;
-    let state =
-        ExpectHello { config, keys, session_id, offered_extensions, hello_i: hello_i.clone() };
+    let state = ExpectHello {
+        config,
+        keys,
+        nonce,
+        session_id,
+        offered_extensions,
+        hello_i: hello_i.clone(),
+    };
     Ok((state, hello_i))
 }
 
@@ -94,17 +118,18 @@ impl ExpectHello {
         let kem = self.keys.decapsulate(&hello.ciphertext).map_err(kem_refused)?;
         let hash =
             transcript::hash(&self.config.binding, &self.config.auth, &self.hello_i, message);
-        let keys = Unconfirmed::derive(self.config.auth.secret(), &kem, hash);
-        let confirm = Confirm { confirm: keys.tag(Role::Initiator) };
+        let keys = Unconfirmed::derive(&self.config.auth.psk(), &kem, hash);
+        let confirm = keys.tag(Role::Initiator);
         let proof = keys.verify(Role::Responder, &hello.confirm).ok_or_else(not_confirmed)?;
-        let session = Session::new(
-            Role::Initiator,
-            self.session_id,
-            self.config.auth.mode(),
-            extensions,
-            proof,
-        );
-        Ok((session, message::encode(MessageType::Confirm, &confirm)?))
+        let session =
+            Session::new(Role::Initiator, self.session_id, &self.config.auth, extensions, proof);
+        // HS-SAS-REVEAL: HELLO_R is fixed by now.
+        if let Some(nonce) = self.nonce {
+            let message = ConfirmSas { confirm, nonce: *nonce.expose() };
+            let message = message::encode(MessageType::Confirm, &message)?;
+            return Ok((session.with_nonce(&nonce), message));
+        }
+        Ok((session, message::encode(MessageType::Confirm, &Confirm { confirm })?))
     }
 }
 

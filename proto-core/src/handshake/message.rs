@@ -145,6 +145,13 @@ pub(crate) struct Confirm {
     pub(crate) confirm: [u8; CONFIRM_TAG],
 }
 
+/// CONFIRM in the mode without a secret: the tag, and the nonce revealed (`HS-SAS-REVEAL`).
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub(crate) struct ConfirmSas {
+    pub(crate) confirm: [u8; CONFIRM_TAG],
+    pub(crate) nonce: [u8; 32],
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 struct Alert {
     code: u16,
@@ -231,6 +238,8 @@ fn reported(alert: &Alert) -> Error {
         ErrorCode::NoError
         | ErrorCode::Internal
         | ErrorCode::HandshakeTimeout
+        // HS-RESUME-UNKNOWN: no reason to mistrust the peer, or to forget it.
+        | ErrorCode::ResumptionUnknown
         | ErrorCode::IdleTimeout
         | ErrorCode::TransportFailed
         | ErrorCode::Cancelled
@@ -468,5 +477,10 @@ mod tests {
     #[test]
     fn a_million_spoiled_confirms_harm_nobody() {
         million(MessageType::Confirm, &Confirm { confirm: [6; CONFIRM_TAG] });
+    }
+
+    #[test]
+    fn a_million_spoiled_confirms_with_a_nonce_harm_nobody() {
+        million(MessageType::Confirm, &ConfirmSas { confirm: [6; CONFIRM_TAG], nonce: [7; 32] });
     }
 }

@@ -13,11 +13,17 @@
 pub mod initiator;
 pub mod message;
 pub mod responder;
+mod resumption;
+mod sas;
 mod transcript;
 
 use std::fmt;
 
 pub use message::{Extension, alert, is_grease, parse_alert};
+pub use resumption::{
+    EXTENSION_RESUMPTION, RESUMPTION_ID, Resumption, ResumptionId, ResumptionKey,
+};
+pub use sas::{EXTENSION_SAS_COMMIT, SAS_BYTES, SAS_DIGITS, SAS_LIST, Sas, sas_commitment};
 
 use crate::crypto::Secret32;
 use crate::crypto::schedule::{self, Confirmed};
@@ -30,11 +36,13 @@ use crate::limits::{MAX_EXTENSION_BODY, MAX_EXTENSIONS_COUNT};
 pub const VERSIONS: [u16; 1] = [1];
 /// Cipher suites that this crate speaks, the best first (registry, `suite`).
 pub const SUITES: [u16; 1] = [1];
+/// Most extensions that the handshake adds to those of the configuration.
+const OWN_EXTENSIONS: usize = 2;
 /// Longest transport binding of one side, in bytes.
 pub const MAX_BINDING: usize = 64;
 
-/// How the peers know each other: the secret that both must have. The modes that
-/// the registry reserves have no variant (`OV-REGISTRY-RESERVED`).
+/// How the peers know each other: the secret that both must have. A mode that
+/// the registry reserves has no variant (`OV-REGISTRY-RESERVED`).
 #[derive(Clone, Debug)]
 pub enum Auth {
     /// From the invitation link, through [`crate::signal`].
@@ -46,8 +54,19 @@ pub enum Auth {
         /// The hash over that exchange (`SG-PAKE-CONTEXT`).
         context: [u8; 32],
     },
+    /// None: two people compare what both sides show before anything else
+    /// happens ([`Sas`]).
+    Sas,
     /// The embedder's own 256-bit secret. A password is not one.
     Psk(Secret32),
+    /// What was kept of an earlier session with the same peer.
+    Resume {
+        /// The secret that an initiator names, or the newest of a responder.
+        key: ResumptionKey,
+        /// A responder's other secret, as long as the peer may have only that one;
+        /// an initiator names one secret, and has none here (`HS-RESUME-OFFER`).
+        other: Option<ResumptionKey>,
+    },
 }
 
 impl Auth {
@@ -56,20 +75,37 @@ impl Auth {
         match self {
             Auth::Link(_) => 1,
             Auth::Code { .. } => 2,
+            Auth::Sas => 3,
             Auth::Psk(_) => 4,
+            Auth::Resume { .. } => 5,
         }
     }
 
-    fn secret(&self) -> &Secret32 {
+    /// What goes into the key schedule: zeros where the peers share nothing
+    /// (`HS-SAS-ZERO`).
+    fn psk(&self) -> Secret32 {
         match self {
-            Auth::Link(secret) | Auth::Code { secret, .. } | Auth::Psk(secret) => secret,
+            Auth::Link(secret) | Auth::Code { secret, .. } | Auth::Psk(secret) => secret.clone(),
+            Auth::Resume { key, .. } => key.secret.clone(),
+            Auth::Sas => Secret32::new([0; 32]),
         }
+    }
+
+    /// Whether a mode that rests on a secret has none (`HS-PSK-ZERO`).
+    fn lacks_secret(&self) -> bool {
+        let other = match self {
+            Auth::Sas => return false,
+            Auth::Resume { other, .. } => other.as_ref(),
+            _ => None,
+        };
+        self.psk().is_zero() || other.is_some_and(|other| other.secret.is_zero())
     }
 
     fn context(&self) -> &[u8] {
         match self {
             Auth::Code { context, .. } => context,
-            Auth::Link(_) | Auth::Psk(_) => &[],
+            Auth::Resume { key, .. } => &key.id,
+            Auth::Link(_) | Auth::Psk(_) | Auth::Sas => &[],
         }
     }
 }
@@ -104,7 +140,7 @@ impl HandshakeConfig {
     }
 
     fn check(&self) -> Result<(), Error> {
-        if self.auth.secret().is_zero() {
+        if self.auth.lacks_secret() {
             return Err(Error::misuse("the authentication secret is all zeros")); // HS-PSK-ZERO
         }
         let lengths = [self.binding.initiator.len(), self.binding.responder.len()];
@@ -112,14 +148,17 @@ impl HandshakeConfig {
             // HS-BINDING-LENGTH
             return Err(Error::misuse("a transport binding is 1 to 64 bytes long"));
         }
-        // One place is kept for grease.
+        // Places are kept for grease and for the protocol's own.
         let ids: Vec<u16> = self.extensions.iter().map(|extension| extension.id).collect();
         let fits = self.extensions.iter().all(|e| e.body.len() <= MAX_EXTENSION_BODY);
-        if !fits || ids.len() >= MAX_EXTENSIONS_COUNT {
+        if !fits || ids.len() + OWN_EXTENSIONS > MAX_EXTENSIONS_COUNT {
             return Err(Error::misuse("too many extensions, or one that is too long"));
         }
         if has_duplicates(&ids) || ids.iter().any(|id| is_grease(*id)) {
             return Err(Error::misuse("an extension id is used twice or reserved for grease"));
+        }
+        if ids.iter().any(|id| [EXTENSION_RESUMPTION, EXTENSION_SAS_COMMIT].contains(id)) {
+            return Err(Error::misuse("an extension id is the protocol's own"));
         }
         Ok(())
     }
@@ -159,6 +198,8 @@ pub struct Session {
     role: Role,
     id: [u8; 16],
     auth_mode: u16,
+    resumed: Option<ResumptionId>,
+    sas: Option<Sas>,
     extensions: Vec<Extension>,
     keys: Confirmed,
 }
@@ -168,12 +209,22 @@ impl Session {
     fn new(
         role: Role,
         id: [u8; 16],
-        auth_mode: u16,
+        auth: &Auth,
         mut extensions: Vec<Extension>,
         keys: Confirmed,
     ) -> Self {
         extensions.retain(|extension| !is_grease(extension.id));
-        Self { role, id, auth_mode, extensions, keys }
+        let resumed = match auth {
+            Auth::Resume { key, .. } => Some(key.id),
+            _ => None,
+        };
+        Self { role, id, auth_mode: auth.mode(), resumed, sas: None, extensions, keys }
+    }
+
+    /// The same, with what comes of the initiator's nonce in the mode without a secret.
+    fn with_nonce(self, nonce: &Secret32) -> Self {
+        let sas = Some(Sas::derive(&self.keys.secrets().sas, nonce));
+        Self { sas, ..self }
     }
 
     /// Which side of the handshake this was.
@@ -211,9 +262,24 @@ impl Session {
         &self.keys.secrets().receipt
     }
 
-    /// The PSK of a later session of these two peers; single use.
+    /// The secret from which [`resumption`](Self::resumption) is derived.
     pub fn resumption_secret(&self) -> &Secret32 {
         &self.keys.secrets().resumption
+    }
+
+    /// What to keep for a later session of these two peers.
+    pub fn resumption(&self) -> Resumption {
+        Resumption::derive(self.resumption_secret())
+    }
+
+    /// What two people have to compare, if the peers had no secret.
+    pub fn sas(&self) -> Option<&Sas> {
+        self.sas.as_ref()
+    }
+
+    /// The name of the secret by which this session was resumed, if it was.
+    pub fn resumed(&self) -> Option<&ResumptionId> {
+        self.resumed.as_ref()
     }
 
     /// Secret that seals the descriptions of further lanes.

@@ -2,15 +2,16 @@
 //! the choice made and a tag; CONFIRM then proves the initiator.
 
 use super::message::{
-    self, CONFIRM_TAG, Confirm, HelloI, HelloR, List, MessageType, WireExtension, is_grease,
+    self, CONFIRM_TAG, Confirm, ConfirmSas, HelloI, HelloR, List, MessageType, WireExtension,
+    is_grease,
 };
 use super::{
-    Extension, HandshakeConfig, SUITES, Session, VERSIONS, kem_refused, not_confirmed, received,
-    transcript,
+    Auth, Extension, HandshakeConfig, SUITES, Session, VERSIONS, kem_refused, not_confirmed,
+    received, resumption, sas, transcript,
 };
-use crate::crypto::Entropy;
 use crate::crypto::kem::{RANDOMNESS, encapsulate};
 use crate::crypto::schedule::Unconfirmed;
+use crate::crypto::{Entropy, Secret32};
 use crate::error::{Blame, Error, ErrorCode};
 use crate::ids::Role;
 
@@ -26,7 +27,9 @@ pub struct ExpectHello {
 pub struct ExpectConfirm {
     keys: Unconfirmed,
     session_id: [u8; 16],
-    auth_mode: u16,
+    auth: Auth,
+    /// What the initiator committed to, in the mode without a secret.
+    commit: Option<[u8; 32]>,
     extensions: Vec<Extension>,
 }
 
@@ -39,7 +42,7 @@ impl ExpectHello {
 
     /// Takes the initiator's hello: the next state, and `HELLO_R` for the peer.
     pub fn handle(
-        self,
+        mut self,
         message: &[u8],
         entropy: &mut Entropy,
     ) -> Result<(ExpectConfirm, Vec<u8>), Error> {
@@ -52,6 +55,14 @@ impl ExpectHello {
             return Err(incompatible(ErrorCode::UnsupportedAuth));
         }
         let extensions = received(hello.extensions)?;
+        if let Auth::Resume { key, other } = self.config.auth {
+            let key = resumption::pick(key, other, &extensions)?;
+            self.config.auth = Auth::Resume { key, other: None };
+        }
+        let commit = match self.config.auth {
+            Auth::Sas => Some(sas::committed(&extensions)?),
+            _ => None,
+        };
 
         let mut randomness = zeroize::Zeroizing::new([0; RANDOMNESS]);
         entropy.fill(&mut randomness[..]);
@@ -68,11 +79,12 @@ impl ExpectHello {
         };
         let mut hello_r = message::encode(MessageType::HelloR, &answer)?;
         let hash = transcript::hash(&self.config.binding, &self.config.auth, message, &hello_r);
-        let keys = Unconfirmed::derive(self.config.auth.secret(), &kem, hash);
+        let keys = Unconfirmed::derive(&self.config.auth.psk(), &kem, hash);
         // HS-HELLO-R-TAG: the tag takes the place of the zeros at the end.
         hello_r.truncate(hello_r.len() - CONFIRM_TAG);
         hello_r.extend_from_slice(&keys.tag(Role::Responder));
-        Ok((ExpectConfirm { keys, session_id: hello.session_id, auth_mode, extensions }, hello_r))
+        let (session_id, auth) = (hello.session_id, self.config.auth);
+        Ok((ExpectConfirm { keys, session_id, auth, commit, extensions }, hello_r))
     }
 
     /// This side's extensions among those that were offered (`HS-EXT-ANSWER`),
@@ -93,10 +105,19 @@ impl ExpectHello {
 impl ExpectConfirm {
     /// Takes the initiator's CONFIRM: the initiator is proven when this succeeds.
     pub fn handle(self, message: &[u8]) -> Result<Session, Error> {
-        let confirm: Confirm = message::decode(MessageType::Confirm, message)?;
-        let proof =
-            self.keys.verify(Role::Initiator, &confirm.confirm).ok_or_else(not_confirmed)?;
-        Ok(Session::new(Role::Responder, self.session_id, self.auth_mode, self.extensions, proof))
+        let (tag, revealed) = if let Some(commit) = self.commit {
+            let confirm: ConfirmSas = message::decode(MessageType::Confirm, message)?;
+            (confirm.confirm, Some((commit, confirm.nonce)))
+        } else {
+            let confirm: Confirm = message::decode(MessageType::Confirm, message)?;
+            (confirm.confirm, None)
+        };
+        let proof = self.keys.verify(Role::Initiator, &tag).ok_or_else(not_confirmed)?;
+        let (id, extensions) = (self.session_id, self.extensions);
+        let session = Session::new(Role::Responder, id, &self.auth, extensions, proof);
+        let Some((commit, nonce)) = revealed else { return Ok(session) };
+        sas::check(&commit, &nonce)?;
+        Ok(session.with_nonce(&Secret32::new(nonce)))
     }
 }
 

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use sha2::{Digest, Sha256};
 
+use super::packed::Packed;
 use super::{Entry, Manifest, ManifestError};
 use crate::codec::{self, CodecError};
 use crate::ids::FileIndex;
@@ -32,9 +33,9 @@ use crate::path::SafePath;
 /// ```
 #[derive(Debug, Default)]
 pub struct ManifestBuilder {
-    pub(super) arena: Vec<u8>,
-    pub(super) offsets: Vec<u32>,
+    pub(super) packed: Packed,
     files: u32,
+    streams: u32,
     total_bytes: u64,
     /// The last entry's path, and whether it is a directory.
     last: Option<(SafePath, bool)>,
@@ -51,17 +52,17 @@ impl ManifestBuilder {
 
     /// Number of entries so far.
     pub fn len(&self) -> u32 {
-        u32::try_from(self.offsets.len()).unwrap_or(u32::MAX)
+        self.packed.len()
     }
 
     /// Bytes that the entries so far take, as they were encoded.
     pub fn encoded_len(&self) -> usize {
-        self.arena.len()
+        self.packed.encoded_len
     }
 
     /// Whether there is no entry yet.
     pub fn is_empty(&self) -> bool {
-        self.offsets.is_empty()
+        self.packed.len() == 0
     }
 
     /// Adds one entry, which comes after all others so far in the order of
@@ -101,12 +102,11 @@ impl ManifestBuilder {
             self.folds.windows(2).filter(|pair| pair[0] == pair[1]).map(|pair| pair[0]).collect();
         suspects.dedup();
         self.folds = Vec::new();
-        self.arena.shrink_to_fit();
-        self.offsets.shrink_to_fit();
+        self.packed.shrink();
         let manifest = Manifest {
-            arena: self.arena,
-            offsets: self.offsets,
+            packed: self.packed,
             files: self.files,
+            streams: self.streams,
             total_bytes: self.total_bytes,
         };
         check_suspects(&manifest, &suspects)?;
@@ -116,27 +116,29 @@ impl ManifestBuilder {
     /// Checks `entry` against those before it and adds it; `bytes` is its
     /// canonical encoding.
     fn admit(&mut self, entry: &Entry, bytes: &[u8]) -> Result<FileIndex, ManifestError> {
-        if self.offsets.len() >= MAX_ENTRIES_COUNT {
+        if self.packed.len() as usize >= MAX_ENTRIES_COUNT {
             return Err(ManifestError::TooManyEntries); // MF-LIMIT-ENTRIES
         }
-        if bytes.len() > MAX_MANIFEST_BYTES - self.arena.len() {
+        if bytes.len() > MAX_MANIFEST_BYTES.saturating_sub(self.packed.encoded_len) {
             return Err(ManifestError::TooManyBytes); // MF-LIMIT-BYTES
         }
         let index = FileIndex(self.len());
-        let offset = u32::try_from(self.arena.len()).map_err(|_| ManifestError::TooManyBytes)?;
         if self.last.as_ref().is_some_and(|(last, _)| *last >= entry.path) {
             return Err(ManifestError::Order(index)); // MF-ORDER
         }
         if !self.is_parent_listed(&entry.path) {
             return Err(ManifestError::Parent(index)); // MF-PARENT
         }
+        if !self.packed.push(bytes, entry.path.as_str().len()) {
+            return Err(ManifestError::TooManyBytes);
+        }
         if let Some(size) = entry.size() {
             self.total_bytes = self.total_bytes.saturating_add(size);
         }
-        self.files += u32::from(!entry.is_directory());
+        let is_file = !entry.is_directory();
+        self.files += u32::from(is_file);
+        self.streams += u32::from(is_file && entry.size().is_none());
         self.folds.push(fold_hash(&entry.path.collision_key()));
-        self.offsets.push(offset);
-        self.arena.extend_from_slice(bytes);
         self.last = Some((entry.path.clone(), entry.is_directory()));
         Ok(index)
     }

@@ -5,12 +5,14 @@
 
 mod builder;
 mod entry;
+mod packed;
 
 pub use builder::ManifestBuilder;
 pub use entry::{Entry, EntryKind, Timestamp};
 
 use sha2::{Digest, Sha256};
 
+use self::packed::Packed;
 use crate::codec::CodecError;
 use crate::error::{Error, ErrorCode};
 use crate::ids::FileIndex;
@@ -87,27 +89,27 @@ impl ManifestError {
 
 /// A whole manifest that has passed every check.
 ///
-/// It keeps the entries in their encoded form, one after the other, and decodes
-/// on demand: about 5 bytes of memory per entry on top of its encoding.
+/// It keeps the entries in their encoded form, without what one has in common
+/// with the one before it, and decodes on demand: about 30 bytes of memory for a
+/// file in a directory of many.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Manifest {
     /// The canonical encodings of all entries.
-    arena: Vec<u8>,
-    /// Where in `arena` each entry begins.
-    offsets: Vec<u32>,
+    packed: Packed,
     files: u32,
+    streams: u32,
     total_bytes: u64,
 }
 
 /// Some entries in a row as they go over the wire.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Page<'a> {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Page {
     /// Index of the first entry.
     pub first: u32,
     /// Number of entries; at least 1.
     pub count: u32,
     /// Their encodings, one after the other.
-    pub bytes: &'a [u8],
+    pub bytes: Vec<u8>,
     /// Whether the manifest ends with this page.
     pub last: bool,
 }
@@ -116,23 +118,36 @@ impl Manifest {
     /// Number of entries; at least 1.
     #[allow(clippy::len_without_is_empty, reason = "no manifest is empty (MF-NOT-EMPTY)")]
     pub fn len(&self) -> u32 {
-        u32::try_from(self.offsets.len()).unwrap_or(u32::MAX)
+        self.packed.len()
     }
 
     /// The entry at `index`; none if there is no such entry.
     pub fn entry(&self, index: FileIndex) -> Option<Entry> {
-        let start = self.offset(index.0)?;
-        Entry::decode_prefix(self.arena.get(start..)?).ok().map(|(entry, _)| entry)
+        let mut bytes = Vec::new();
+        self.packed.from(index.0)?.next(&mut bytes)?;
+        Entry::decode_prefix(&bytes).ok().map(|(entry, _)| entry)
     }
 
     /// All entries in the manifest's order.
     pub fn iter(&self) -> impl Iterator<Item = (FileIndex, Entry)> + '_ {
-        (0..self.len()).map_while(|index| Some((FileIndex(index), self.entry(FileIndex(index))?)))
+        let (mut cursor, mut bytes) = (self.packed.from(0), Vec::new());
+        std::iter::from_fn(move || {
+            let cursor = cursor.as_mut()?;
+            let index = FileIndex(cursor.index());
+            bytes.clear();
+            cursor.next(&mut bytes)?;
+            Entry::decode_prefix(&bytes).ok().map(|(entry, _)| (index, entry))
+        })
     }
 
     /// Number of entries that are files.
     pub fn files(&self) -> u32 {
         self.files
+    }
+
+    /// Number of files whose size is not known.
+    pub fn streams(&self) -> u32 {
+        self.streams
     }
 
     /// Number of entries that are directories.
@@ -147,37 +162,50 @@ impl Manifest {
 
     /// Length of all entries' encodings together, in bytes.
     pub fn encoded_len(&self) -> usize {
-        self.arena.len()
+        self.packed.encoded_len
     }
 
     /// SHA-256 over a label and all entries' encodings (`MF-DIGEST`).
     pub fn digest(&self) -> Hash {
-        Sha256::new().chain_update(DIGEST_LABEL).chain_update(&self.arena).finalize().into()
+        let mut hasher = Sha256::new().chain_update(DIGEST_LABEL);
+        let mut bytes = Vec::new();
+        if let Some(mut cursor) = self.packed.from(0) {
+            while cursor.next(&mut bytes).is_some() {
+                hasher.update(&bytes);
+                bytes.clear();
+            }
+        }
+        hasher.finalize().into()
+    }
+
+    /// SHA-256 over one entry's encoding: by this a journal knows whether a file
+    /// is offered again as it was (`RS-SAME-ENTRY`). None if there is no such
+    /// entry.
+    pub fn entry_digest(&self, index: FileIndex) -> Option<Hash> {
+        let mut bytes = Vec::new();
+        self.packed.from(index.0)?.next(&mut bytes)?;
+        Some(Sha256::digest(&bytes).into())
     }
 
     /// As many entries from `first` on as fit into `max_bytes`, but at least
     /// one, which takes up to [`MAX_ENTRY`] bytes. None if there is no entry
     /// `first`.
-    pub fn page(&self, first: u32, max_bytes: usize) -> Option<Page<'_>> {
-        let start = self.offset(first)?;
-        let limit = start.saturating_add(max_bytes);
-        let following = self.offsets.get(first as usize + 1..)?;
-        // The number of further entries that begin, and so the one before ends,
-        // within the limit; the end of the arena counts as one more beginning.
-        let begin_within = following.partition_point(|&offset| offset as usize <= limit);
-        let last = self.arena.len() <= limit || following.is_empty();
-        let count = if last { following.len() + 1 } else { begin_within.max(1) };
-        let end = following.get(count - 1).map_or(self.arena.len(), |&offset| offset as usize);
-        Some(Page {
-            first,
-            count: u32::try_from(count).ok()?,
-            bytes: self.arena.get(start..end)?,
-            last,
-        })
-    }
-
-    fn offset(&self, index: u32) -> Option<usize> {
-        self.offsets.get(index as usize).map(|&offset| offset as usize)
+    pub fn page(&self, first: u32, max_bytes: usize) -> Option<Page> {
+        let mut cursor = self.packed.from(first)?;
+        let mut bytes = Vec::new();
+        cursor.next(&mut bytes)?;
+        let mut count = 1;
+        loop {
+            let fits = bytes.len();
+            if cursor.next(&mut bytes).is_none() {
+                return Some(Page { first, count, bytes, last: true });
+            }
+            if bytes.len() > max_bytes {
+                bytes.truncate(fits);
+                return Some(Page { first, count, bytes, last: false });
+            }
+            count += 1;
+        }
     }
 }
 

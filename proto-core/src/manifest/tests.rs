@@ -206,8 +206,41 @@ fn a_million_entries_are_taken_and_stay_compact() {
     assert_eq!(over, Err(ManifestError::TooManyEntries));
     let manifest = builder.finish().unwrap();
     assert_eq!(manifest.len() as usize, MAX_ENTRIES_COUNT);
-    let held = manifest.arena.capacity() + 4 * manifest.offsets.capacity();
-    assert!(held <= 50 << 20, "{held} bytes");
+    assert_eq!(manifest.encoded_len(), 10 * MAX_ENTRIES_COUNT);
+    let held = manifest.packed.held();
+    assert!(held <= 8 << 20, "{held} bytes");
+}
+
+// MF-LIMIT-ENTRIES: what both sides of an offer hold, beside what each needs for itself.
+#[test]
+fn a_million_files_with_all_that_is_told_of_them_fit_into_little_memory() {
+    let mut builder = ManifestBuilder::new();
+    for place in 0..1000_u32 {
+        let directory = format!("photos/{place:03}");
+        let mut page = if place == 0 { b"\x06photos\0\0".to_vec() } else { Vec::new() };
+        page.push(10);
+        page.extend_from_slice(directory.as_bytes());
+        page.extend([0, 0]);
+        let files = if place == 0 { 998 } else { 999 };
+        for file in 0..files {
+            let path = format!("{directory}/photo-{file:06}.jpg");
+            page.push(u8::try_from(path.len()).unwrap());
+            page.extend_from_slice(path.as_bytes());
+            // Size, not executable, media type, no root, and a time of its own.
+            page.extend([1, 1, 252]);
+            page.extend((65_536 + file * 31 + place).to_le_bytes());
+            page.extend(b"\0\x01\x0aimage/jpeg\0\x01\xfc");
+            page.extend((3_400_000_000 + file * 17).to_le_bytes());
+            page.push(252);
+            page.extend((500_000_000 + file * 7).to_le_bytes());
+        }
+        builder.push_page(&page, files + 1 + u32::from(place == 0)).unwrap();
+    }
+    let manifest = builder.finish().unwrap();
+    assert_eq!(manifest.len() as usize, MAX_ENTRIES_COUNT);
+    assert!(manifest.encoded_len() > 59_000_000, "{}", manifest.encoded_len());
+    let held = manifest.packed.held();
+    assert!(held < 32 << 20, "{held} bytes");
 }
 
 // MF-LIMIT-BYTES
@@ -216,7 +249,7 @@ fn bytes_up_to_the_limit_are_taken_and_no_more() {
     let entry = [1, b'd', 0, 0];
     for (room, result) in [(4, Ok(())), (3, Err(ManifestError::TooManyBytes))] {
         let mut builder = ManifestBuilder::new();
-        builder.arena = vec![0; MAX_MANIFEST_BYTES - room];
+        builder.packed.encoded_len = MAX_MANIFEST_BYTES - room;
         assert_eq!(builder.push_page(&entry, 1), result);
     }
 }
@@ -271,7 +304,7 @@ proptest! {
             let page = sent.page(builder.len(), max).unwrap();
             prop_assert_eq!(page.first, builder.len());
             prop_assert!(page.bytes.len() <= max || page.count == 1);
-            builder.push_page(page.bytes, page.count).unwrap();
+            builder.push_page(&page.bytes, page.count).unwrap();
             if page.last {
                 break;
             }
@@ -314,8 +347,8 @@ proptest! {
     ) {
         let mut builder = ManifestBuilder::new();
         let _ = builder.push_page(&bytes, count);
-        prop_assert!(builder.arena.len() <= bytes.len());
-        prop_assert!(builder.offsets.capacity() <= 4 + bytes.len());
+        prop_assert!(builder.encoded_len() <= bytes.len());
+        prop_assert!(builder.packed.held() <= 64 + 4 * bytes.len());
     }
 
     #[test]
@@ -324,13 +357,13 @@ proptest! {
     ) {
         let manifest = build(&entries).unwrap();
         let page = manifest.page(0, MAX_FRAME_BODY).unwrap();
-        let mut bytes = page.bytes.to_vec();
+        let mut bytes = page.bytes;
         let at = at.index(bytes.len());
         bytes[at] = value;
         let mut builder = ManifestBuilder::new();
         if builder.push_page(&bytes, page.count).is_ok() && let Ok(read) = builder.finish() {
             // What was taken is the same bytes again.
-            prop_assert_eq!(&read.arena, &bytes);
+            prop_assert_eq!(read.page(0, usize::MAX).unwrap().bytes, bytes);
         }
     }
 }

@@ -1,7 +1,10 @@
 //! The record layer: every message on every channel is sealed under a key of its
 //! direction, lane, channel and epoch (`spec/05-records.md`). What lies inside a
-//! record is the frames' business, when it is sent the connection's.
+//! record is the frames' business, when it is sent the connection's, and so is when
+//! one epoch follows the other.
 
+mod epoch;
+mod keyring;
 mod open;
 mod replay;
 mod seal;
@@ -9,6 +12,8 @@ mod seal;
 use chacha20poly1305::{ChaCha20Poly1305, KeyInit, Nonce};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
+pub use epoch::next_secret;
+pub use keyring::Keyring;
 pub use open::{OpenError, Opener};
 pub use seal::Sealer;
 
@@ -19,7 +24,7 @@ use crate::limits::RECORD_HEADER;
 
 /// First byte of a sealed record (registry, `record`).
 pub const RECORD_SEALED: u8 = 1;
-/// Most records under one key; the counter stays below it (`RL-COUNTER-LIMIT`).
+/// Most records of a channel; the counter stays below it (`RL-COUNTER-LIMIT`).
 pub const MAX_RECORDS: u64 = 1 << 48;
 
 /// Key and IV of one direction, lane, channel and epoch; wiped when dropped.

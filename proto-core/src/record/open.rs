@@ -52,10 +52,25 @@ enum Order {
     Window(Window),
 }
 
-/// Opens the records of one direction, lane, channel and epoch.
-pub struct Opener {
+/// The keys of an epoch, ready for use.
+struct Epoch {
     keys: RecordKeys,
     cipher: ChaCha20Poly1305,
+}
+
+impl Epoch {
+    fn new(keys: RecordKeys) -> Self {
+        Self { cipher: keys.cipher(), keys }
+    }
+}
+
+/// Opens the records of one direction, lane and channel, of at most two epochs.
+/// Order and window go over both, as the counter does (`RL-NONCE-ONCE`).
+pub struct Opener {
+    newest: Epoch,
+    /// The epoch before, while records of it may still come.
+    older: Option<Epoch>,
+    channel: Channel,
     order: Order,
     replays: u64,
 }
@@ -65,8 +80,18 @@ impl Opener {
     pub fn new(keys: RecordKeys) -> Self {
         let order =
             if keys.channel.is_ordered() { Order::Exact(0) } else { Order::Window(Window::new()) };
-        let cipher = keys.cipher();
-        Self { keys, cipher, order, replays: 0 }
+        Self { channel: keys.channel, newest: Epoch::new(keys), older: None, order, replays: 0 }
+    }
+
+    /// Opens records of a further epoch from now on, and still those of the one
+    /// that was the newest; one that is older than that is forgotten.
+    pub fn extend(&mut self, keys: RecordKeys) {
+        self.older = Some(std::mem::replace(&mut self.newest, Epoch::new(keys)));
+    }
+
+    /// Wipes the keys of all epochs but the newest (`RL-UPDATE-GRACE`).
+    pub fn forget(&mut self) {
+        self.older = None;
     }
 
     /// How many replays were dropped, authentic or not.
@@ -90,9 +115,9 @@ impl Opener {
         if kind != RECORD_SEALED || reserved != 0 || counter >= MAX_RECORDS {
             return Err(OpenError::Malformed); // RL-HEADER, RL-COUNTER-LIMIT
         }
-        if u16::from_le_bytes([epoch_low, epoch_high]) != self.keys.epoch {
-            return Err(OpenError::WrongEpoch); // RL-EPOCH
-        }
+        let number = u16::from_le_bytes([epoch_low, epoch_high]);
+        let mut held = std::iter::once(&self.newest).chain(&self.older);
+        let epoch = held.find(|epoch| epoch.keys.epoch == number).ok_or(OpenError::WrongEpoch)?; // RL-EPOCH
         match &self.order {
             Order::Exact(next) if counter != *next => return Err(OpenError::OutOfOrder), // RL-ORDERED
             Order::Window(window) if !window.is_fresh(counter) => {
@@ -103,9 +128,10 @@ impl Opener {
             Order::Exact(_) | Order::Window(_) => {}
         }
         // RL-AUTHENTIC
-        self.cipher
+        epoch
+            .cipher
             .decrypt_inout_detached(
-                &self.keys.nonce(counter),
+                &epoch.keys.nonce(counter),
                 header,
                 (&mut *ciphertext).into(),
                 &Tag::from(*tag),
@@ -116,12 +142,15 @@ impl Opener {
             Order::Exact(next) => *next += 1,
             Order::Window(window) => window.mark(counter),
         }
+        if self.channel.is_ordered() && number == self.newest.keys.epoch {
+            self.older = None; // RL-UPDATE-ORDERED
+        }
         Ok(ciphertext)
     }
 }
 
 impl std::fmt::Debug for Opener {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Opener").field("keys", &self.keys).finish_non_exhaustive()
+        f.debug_struct("Opener").field("newest", &self.newest.keys).finish_non_exhaustive()
     }
 }

@@ -1,5 +1,5 @@
 //! Sealing: header, encryption in place, tag. One [`Sealer`] holds the one
-//! counter of its key.
+//! counter of its channel, which goes on from epoch to epoch.
 
 use chacha20poly1305::{AeadInOut, ChaCha20Poly1305};
 
@@ -7,7 +7,7 @@ use super::{MAX_RECORDS, RecordKeys, header};
 use crate::error::{Error, ErrorCode};
 use crate::limits::{MAX_RECORD, RECORD_HEADER, RECORD_TAG};
 
-/// Seals the records of one direction, lane, channel and epoch.
+/// Seals the records of one direction, lane and channel, in one epoch at a time.
 pub struct Sealer {
     keys: RecordKeys,
     cipher: ChaCha20Poly1305,
@@ -22,7 +22,14 @@ impl Sealer {
         Self { keys, cipher, next: 0 }
     }
 
-    /// How many records were sealed so far.
+    /// Seals under the keys of a later epoch from now on; the ones before are
+    /// wiped, and the counter goes on (`RL-NONCE-ONCE`).
+    pub fn switch(&mut self, keys: RecordKeys) {
+        self.cipher = keys.cipher();
+        self.keys = keys;
+    }
+
+    /// How many records were sealed so far, in all epochs.
     pub fn records(&self) -> u64 {
         self.next
     }
@@ -43,7 +50,7 @@ impl Sealer {
             // RL-COUNTER-LIMIT
             return Err(Error::local(
                 ErrorCode::LimitExceeded,
-                "no more records may be sealed under this key",
+                "no more records may be sealed on this channel",
             ));
         }
         let counter = self.next;

@@ -9,10 +9,56 @@ use crate::crypto::items::Items;
 use crate::crypto::pake::{PakeKey, Side};
 use crate::crypto::schedule::{expand_label, expand_label_into, extract};
 use crate::crypto::{Secret32, nonce};
-use crate::handshake::Auth;
+use crate::handshake::{Auth, ResumptionKey};
 
 pub(super) const MODE_LINK: u16 = 1;
 pub(super) const MODE_CODE: u16 = 2;
+pub(super) const MODE_SAS: u16 = 3;
+pub(super) const MODE_PSK: u16 = 4;
+const MODE_RESUME: u16 = 5;
+
+/// A secret of 256 bits that both sides have before they meet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SignalSecret {
+    /// Of an invitation link.
+    Link(Secret32),
+    /// Of the embedder's own.
+    Psk(Secret32),
+    /// Kept of an earlier session.
+    Resume {
+        /// Under which the descriptions are sealed:
+        /// [`Resumption::meeting_link`](crate::handshake::Resumption::meeting_link).
+        link: Secret32,
+        /// For the handshake, as in [`Auth::Resume`].
+        key: ResumptionKey,
+        /// For the handshake, as in [`Auth::Resume`].
+        other: Option<ResumptionKey>,
+    },
+}
+
+impl SignalSecret {
+    /// The registry's number of the mode of authentication.
+    pub fn mode(&self) -> u16 {
+        match self {
+            SignalSecret::Link(_) => MODE_LINK,
+            SignalSecret::Psk(_) => MODE_PSK,
+            SignalSecret::Resume { .. } => MODE_RESUME,
+        }
+    }
+
+    /// Whether blobs of this mode are sealed under such a secret.
+    pub(super) fn is_mode(mode: u16) -> bool {
+        matches!(mode, MODE_LINK | MODE_PSK | MODE_RESUME)
+    }
+
+    /// What the descriptions are sealed under.
+    pub(super) fn secret(&self) -> &Secret32 {
+        match self {
+            SignalSecret::Link(secret) | SignalSecret::Psk(secret) => secret,
+            SignalSecret::Resume { link, .. } => link,
+        }
+    }
+}
 
 /// What both sides of an invitation derive from its secret.
 #[derive(Clone, Debug)]
@@ -22,10 +68,25 @@ pub struct SignalKeys {
 }
 
 impl SignalKeys {
-    /// From the secret of an invitation link and the session's routing id.
-    pub fn from_link(secret: &Secret32, routing_id: &[u8]) -> Self {
-        let (root, psk) = derive(secret, MODE_LINK, routing_id, &[]);
-        Self { root, auth: Auth::Link(psk) }
+    /// From a secret that both sides have, and the session's routing id.
+    pub fn from_secret(secret: &SignalSecret, routing_id: &[u8]) -> Self {
+        let (root, psk) = derive(secret.secret(), secret.mode(), routing_id, &[]);
+        let auth = match secret {
+            SignalSecret::Link(_) => Auth::Link(psk),
+            SignalSecret::Psk(_) => Auth::Psk(psk),
+            SignalSecret::Resume { key, other, .. } => {
+                Auth::Resume { key: key.clone(), other: other.clone() }
+            }
+        };
+        Self { root, auth }
+    }
+
+    /// From the outcome of SPAKE2 over a password that everybody knows, and the
+    /// session's routing id: who carries the blobs reads nothing, and who changes
+    /// them is found out by the two people (`SG-SAS`).
+    pub fn from_sas(key: &PakeKey, routing_id: &[u8]) -> Self {
+        let (root, _) = derive(&key.secret, MODE_SAS, routing_id, &key.context);
+        Self { root, auth: Auth::Sas }
     }
 
     /// From the outcome of SPAKE2 over a code, and the session's routing id.
@@ -150,7 +211,7 @@ mod tests {
     use super::*;
 
     fn link(secret: u8, routing: &[u8]) -> SignalKeys {
-        SignalKeys::from_link(&Secret32::new([secret; 32]), routing)
+        SignalKeys::from_secret(&SignalSecret::Link(Secret32::new([secret; 32])), routing)
     }
 
     // SG-KEYS, SG-PSK
@@ -163,10 +224,14 @@ mod tests {
             link(1, b"r2"),
             SignalKeys::from_code(&key(0), b"r1"),
             SignalKeys::from_code(&key(1), b"r1"),
+            SignalKeys::from_secret(&SignalSecret::Psk(Secret32::new([1; 32])), b"r1"),
         ];
         let mut secrets = Vec::new();
         for keys in &all {
-            let (Auth::Link(psk) | Auth::Code { secret: psk, .. } | Auth::Psk(psk)) = keys.auth();
+            let (Auth::Link(psk) | Auth::Code { secret: psk, .. } | Auth::Psk(psk)) = keys.auth()
+            else {
+                panic!("another mode than its own")
+            };
             secrets.push(psk.expose().to_vec());
             secrets.push(keys.root.expose().to_vec());
         }

@@ -8,5 +8,5 @@ mod keys;
 mod session;
 
 pub use blob::MAX_PAYLOAD;
-pub use keys::SignalKeys;
+pub use keys::{SignalKeys, SignalSecret};
 pub use session::{MAX_QUEUED, SignalSession};

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::fmt;
 
 use super::blob::{self, Blob, BlobError, MAX_PAYLOAD, SALT, Sealed};
-use super::keys::{Direction, MODE_CODE, MODE_LINK, SignalKeys};
+use super::keys::{Direction, MODE_CODE, MODE_LINK, MODE_PSK, MODE_SAS, SignalKeys, SignalSecret};
 use crate::crypto::pake::{Pake, SHARE, Side};
 use crate::crypto::{Entropy, Secret32, SecretBytes};
 use crate::error::{Blame, Error, ErrorCode};
@@ -13,6 +13,8 @@ use crate::handshake::Auth;
 
 /// Most payloads that wait for a key, and most blobs that wait to be polled.
 pub const MAX_QUEUED: usize = 64;
+/// What takes a code's place in SPAKE2 where the peers share nothing (`SG-SAS`).
+const PUBLIC_PASSWORD: &[u8] = b"passel v1 sas";
 /// Longest routing id, in bytes.
 const MAX_ROUTING_ID: usize = 64;
 
@@ -42,6 +44,8 @@ pub struct SignalSession {
     side: Side,
     routing_id: Vec<u8>,
     salt: [u8; SALT],
+    /// The mode of this side's share, if it has one.
+    share_mode: Option<u16>,
     phase: Phase,
     waiting: VecDeque<Vec<u8>>,
     out: VecDeque<Vec<u8>>,
@@ -49,8 +53,8 @@ pub struct SignalSession {
 
 enum Phase {
     /// A creator before the joiner's first blob, which says which mode it is.
-    Choosing { link: Option<Secret32>, code: Option<Box<Pake>> },
-    /// A joiner with a code before the creator's share.
+    Choosing { secret: Option<SignalSecret>, pake: Option<Box<Pake>> },
+    /// A joiner with a code, or with nothing, before the creator's share.
     ExpectShare(Box<Pake>),
     /// The key is there; the directions come as the salts do.
     Keyed(Box<Keyed>),
@@ -81,17 +85,30 @@ impl SignalSession {
         if link.is_none() && code.is_none() {
             return Err(Error::misuse("an invitation needs a link or a code"));
         }
-        if let Some(secret) = &link {
-            check_secret(secret)?;
-        }
-        let phase = Phase::Choosing { link, code: None };
-        let mut session = Self::new(Side::Creator, routing_id, phase, entropy)?;
+        let secret = link.map(SignalSecret::Link);
+        let mut session = Self::waiting(secret, routing_id, entropy)?;
         if let Some(code) = code {
-            let pake = session.start_pake(code, entropy)?;
-            if let Phase::Choosing { code, .. } = &mut session.phase {
-                *code = Some(pake);
-            }
+            session.offer_share(code, MODE_CODE, entropy)?;
         }
+        Ok(session)
+    }
+
+    /// The side that made the invitation, or waits to be met, for a peer that has
+    /// the same secret. Fails for misuse only.
+    pub fn creator_secret(
+        secret: SignalSecret,
+        routing_id: &[u8],
+        entropy: &mut Entropy,
+    ) -> Result<Self, Error> {
+        Self::waiting(Some(secret), routing_id, entropy)
+    }
+
+    /// The side that made an invitation without a secret: everybody who knows the
+    /// routing id can take it, and two people find out who did ([`Auth::Sas`]). A
+    /// share is there to be polled at once. Fails for misuse only.
+    pub fn creator_sas(routing_id: &[u8], entropy: &mut Entropy) -> Result<Self, Error> {
+        let mut session = Self::waiting(None, routing_id, entropy)?;
+        session.offer_share(&public_password(), MODE_SAS, entropy)?;
         Ok(session)
     }
 
@@ -101,10 +118,18 @@ impl SignalSession {
         routing_id: &[u8],
         entropy: &mut Entropy,
     ) -> Result<Self, Error> {
+        Self::joiner_secret(&SignalSecret::Link(secret.clone()), routing_id, entropy)
+    }
+
+    /// The side that has the same secret as the creator. Fails for misuse only.
+    pub fn joiner_secret(
+        secret: &SignalSecret,
+        routing_id: &[u8],
+        entropy: &mut Entropy,
+    ) -> Result<Self, Error> {
         check_secret(secret)?;
-        let phase = Phase::Choosing { link: None, code: None };
-        let mut session = Self::new(Side::Joiner, routing_id, phase, entropy)?;
-        session.have_keys(SignalKeys::from_link(secret, routing_id), true);
+        let mut session = Self::new(Side::Joiner, routing_id, nothing(), entropy)?;
+        session.have_keys(SignalKeys::from_secret(secret, routing_id), true);
         Ok(session)
     }
 
@@ -115,10 +140,43 @@ impl SignalSession {
         routing_id: &[u8],
         entropy: &mut Entropy,
     ) -> Result<Self, Error> {
-        let phase = Phase::Choosing { link: None, code: None };
-        let mut session = Self::new(Side::Joiner, routing_id, phase, entropy)?;
-        session.phase = Phase::ExpectShare(session.start_pake(code, entropy)?);
+        let mut session = Self::new(Side::Joiner, routing_id, nothing(), entropy)?;
+        session.phase = Phase::ExpectShare(session.start_pake(code, MODE_CODE, entropy)?);
         Ok(session)
+    }
+
+    /// The side that took an invitation without a secret. Its share is there to be
+    /// polled at once. Fails for misuse only.
+    pub fn joiner_sas(routing_id: &[u8], entropy: &mut Entropy) -> Result<Self, Error> {
+        let mut session = Self::new(Side::Joiner, routing_id, nothing(), entropy)?;
+        let pake = session.start_pake(&public_password(), MODE_SAS, entropy)?;
+        session.phase = Phase::ExpectShare(pake);
+        Ok(session)
+    }
+
+    fn waiting(
+        secret: Option<SignalSecret>,
+        routing_id: &[u8],
+        entropy: &mut Entropy,
+    ) -> Result<Self, Error> {
+        if let Some(secret) = &secret {
+            check_secret(secret)?;
+        }
+        let phase = Phase::Choosing { secret, pake: None };
+        Self::new(Side::Creator, routing_id, phase, entropy)
+    }
+
+    fn offer_share(
+        &mut self,
+        password: &SecretBytes,
+        mode: u16,
+        entropy: &mut Entropy,
+    ) -> Result<(), Error> {
+        let started = self.start_pake(password, mode, entropy)?;
+        if let Phase::Choosing { pake, .. } = &mut self.phase {
+            *pake = Some(started);
+        }
+        Ok(())
     }
 
     fn new(
@@ -134,6 +192,7 @@ impl SignalSession {
             side,
             routing_id: routing_id.to_vec(),
             salt: entropy.array(), // SG-SALT
+            share_mode: None,
             phase,
             waiting: VecDeque::new(),
             out: VecDeque::new(),
@@ -143,13 +202,15 @@ impl SignalSession {
     fn start_pake(
         &mut self,
         code: &SecretBytes,
+        mode: u16,
         entropy: &mut Entropy,
     ) -> Result<Box<Pake>, Error> {
         if code.expose().is_empty() {
             return Err(Error::misuse("a code must not be empty"));
         }
         let (pake, share) = Pake::start(self.side, code.expose(), &self.routing_id, entropy);
-        self.out.push_back(blob::share(MODE_CODE, &share)); // SG-SHARE-FIRST
+        self.share_mode = Some(mode);
+        self.out.push_back(blob::share(mode, &share)); // SG-SHARE-FIRST
         Ok(Box::new(pake))
     }
 
@@ -226,7 +287,7 @@ impl SignalSession {
     fn burn(&mut self, error: Error) -> Error {
         let mode = match &self.phase {
             Phase::Keyed(keyed) => keyed.keys.mode(),
-            Phase::ExpectShare(_) => MODE_CODE,
+            Phase::ExpectShare(_) => self.share_mode.unwrap_or_default(),
             Phase::Choosing { .. } | Phase::Failed(_) => 0,
         };
         self.end(error.clone());
@@ -241,28 +302,36 @@ impl SignalSession {
     }
 
     fn accept_share(&mut self, mode: u16, share: &[u8; SHARE]) -> Result<(), Error> {
-        if mode != MODE_CODE {
+        if !matches!(mode, MODE_CODE | MODE_SAS) {
             return Err(violation("a share of a mode that has none"));
         }
         match &mut self.phase {
-            Phase::Keyed(keyed) if keyed.share_may_come => {
+            Phase::Keyed(keyed) if keyed.share_may_come && mode == MODE_CODE => {
                 keyed.share_may_come = false; // SG-SHARE-IGNORED
                 return Ok(());
             }
             Phase::Keyed(_) | Phase::Failed(_) => return Err(violation("a share that is not due")),
             Phase::Choosing { .. } | Phase::ExpectShare(_) => {}
         }
-        let key = self.take_pake()?.finish(share)?;
-        self.have_keys(SignalKeys::from_code(&key, &self.routing_id), false);
+        if self.share_mode.is_some_and(|own| own != mode) {
+            return Err(unsupported(of_mode(mode)));
+        }
+        let key = self.take_pake(mode)?.finish(share)?;
+        let keys = match mode {
+            MODE_SAS => SignalKeys::from_sas(&key, &self.routing_id),
+            _ => SignalKeys::from_code(&key, &self.routing_id),
+        };
+        self.have_keys(keys, false);
         Ok(())
     }
 
     fn accept_sealed(&mut self, blob: &Sealed<'_>) -> Result<Vec<u8>, Error> {
-        if let Phase::Choosing { link, .. } = &mut self.phase
-            && blob.mode == MODE_LINK
+        if let Phase::Choosing { secret, .. } = &mut self.phase
+            && SignalSecret::is_mode(blob.mode)
         {
-            let secret = link.take().ok_or_else(|| unsupported("a link"))?;
-            self.have_keys(SignalKeys::from_link(&secret, &self.routing_id), false);
+            let secret = secret.take().filter(|secret| secret.mode() == blob.mode);
+            let secret = secret.ok_or_else(|| unsupported(of_mode(blob.mode)))?;
+            self.have_keys(SignalKeys::from_secret(&secret, &self.routing_id), false);
         }
         let (side, own_salt) = (self.side, self.salt);
         let Phase::Keyed(keyed) = &mut self.phase else {
@@ -288,11 +357,10 @@ impl SignalSession {
         Ok(payload)
     }
 
-    fn take_pake(&mut self) -> Result<Pake, Error> {
-        let taken = Phase::Choosing { link: None, code: None };
-        match std::mem::replace(&mut self.phase, taken) {
-            Phase::ExpectShare(pake) | Phase::Choosing { code: Some(pake), .. } => Ok(*pake),
-            _ => Err(unsupported("a code")),
+    fn take_pake(&mut self, mode: u16) -> Result<Pake, Error> {
+        match std::mem::replace(&mut self.phase, nothing()) {
+            Phase::ExpectShare(pake) | Phase::Choosing { pake: Some(pake), .. } => Ok(*pake),
+            _ => Err(unsupported(of_mode(mode))),
         }
     }
 
@@ -330,11 +398,31 @@ impl fmt::Debug for SignalSession {
     }
 }
 
-fn check_secret(secret: &Secret32) -> Result<(), Error> {
-    if secret.is_zero() {
-        return Err(Error::misuse("the link's secret is all zeros"));
+/// A session that has neither secret nor share.
+fn nothing() -> Phase {
+    Phase::Choosing { secret: None, pake: None }
+}
+
+fn public_password() -> SecretBytes {
+    SecretBytes::new(PUBLIC_PASSWORD.to_vec())
+}
+
+fn check_secret(secret: &SignalSecret) -> Result<(), Error> {
+    if secret.secret().is_zero() {
+        return Err(Error::misuse("the secret of an invitation is all zeros"));
     }
     Ok(())
+}
+
+/// What a joiner of this mode has, in words.
+fn of_mode(mode: u16) -> &'static str {
+    match mode {
+        MODE_LINK => "a link",
+        MODE_CODE => "a code",
+        MODE_SAS => "no secret",
+        MODE_PSK => "a key of its own",
+        _ => "an earlier session",
+    }
 }
 
 fn wrong_secret() -> Error {
@@ -353,6 +441,6 @@ fn unsupported(what: &'static str) -> Error {
     Error::new(
         Blame::Incompatible,
         ErrorCode::UnsupportedAuth,
-        format!("the joiner comes with {what}, which this invitation does not have"),
+        format!("the other side comes with {what}, which this side does not have"),
     )
 }

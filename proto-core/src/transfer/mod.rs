@@ -50,12 +50,18 @@ pub(crate) struct ReceiptKey {
 /// How far a transfer is, as this side knows it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Progress {
-    /// Bytes of the selected files.
+    /// Bytes of the selected files, but for those that `streams` counts.
     pub bytes_total: u64,
+    /// Selected files whose length is not known yet, and that have not failed.
+    /// While there are any, more bytes may move than `bytes_total`.
+    pub streams: u32,
     /// Bytes handed to the transport (sender) or verified (receiver).
     pub bytes_moved: u64,
-    /// Bytes that are verified and durable at the receiver.
+    /// Bytes that are verified and durable at the receiver, those of an earlier
+    /// connection included.
     pub bytes_durable: u64,
+    /// Bytes that the receiver had since an earlier connection.
+    pub bytes_resumed: u64,
     /// Selected files.
     pub files_total: u32,
     /// Files that are done: stored under their final names (receiver), or
@@ -63,7 +69,8 @@ pub struct Progress {
     pub files_done: u32,
     /// Entries that failed.
     pub files_failed: u32,
-    /// Bytes of the files that failed, whether or not some of them came.
+    /// Bytes of the files that failed, whether or not some of them came, and
+    /// that are part of `bytes_total`.
     pub bytes_failed: u64,
     /// Chunks that were sent, or asked for, more than once.
     pub chunks_resent: u64,
@@ -87,6 +94,18 @@ impl Progress {
     fn fail(&mut self, size: Option<u64>) {
         self.files_failed = self.files_failed.saturating_add(1);
         self.bytes_failed = self.bytes_failed.saturating_add(size.unwrap_or(0));
+    }
+
+    /// Counts a stream that failed. `size` is its length, if FILE_END told it.
+    fn fail_stream(&mut self, size: Option<u64>) {
+        self.fail(size);
+        self.streams = self.streams.saturating_sub(u32::from(size.is_none()));
+    }
+
+    /// Takes the length that FILE_END tells of a stream.
+    fn end_stream(&mut self, size: u64) {
+        self.bytes_total = self.bytes_total.saturating_add(size);
+        self.streams = self.streams.saturating_sub(1);
     }
 }
 
@@ -114,6 +133,7 @@ pub(crate) fn storage_failure(error: &StorageError) -> Error {
         StorageErrorKind::Unreadable => ErrorCode::SourceUnreadable,
         StorageErrorKind::Changed => ErrorCode::SourceChanged,
         StorageErrorKind::NameConflict => ErrorCode::NameConflict,
+        StorageErrorKind::Refused => ErrorCode::PolicyRefused, // TR-POLICY-CONTENT
         StorageErrorKind::Other => ErrorCode::StorageFailed,
     };
     Error::new(Blame::Local, code, error.text.clone())

@@ -8,14 +8,14 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use passel_proto::connection::{Connection, Event};
+use passel_proto::connection::{Config, Connection, Event};
 use passel_proto::crypto::{Entropy, Secret32, schedule};
 use passel_proto::error::ErrorCode;
 use passel_proto::frame::{
     Data, FileEnd, Frame, FrameReader, FrameWriter, ManifestPage, Offer, Receipt,
 };
 use passel_proto::handshake::{HandshakeConfig, Session, initiator};
-use passel_proto::ids::{Channel, FileIndex, Role, TransferId};
+use passel_proto::ids::{Channel, FileIndex, Role, Token, TransferId};
 use passel_proto::limits::RECORD_HEADER;
 use passel_proto::manifest::Manifest;
 use passel_proto::record::{Opener, RecordKeys, Sealer};
@@ -48,9 +48,13 @@ pub struct Forger {
 impl Forger {
     /// A forger whose handshake with a fresh connection is done.
     pub fn new(manifest: Manifest) -> Self {
+        Self::with(config(), manifest)
+    }
+
+    /// The same, and the connection is told `config`.
+    pub fn with(config: Config, manifest: Manifest) -> Self {
         let now = epoch();
         let mut entropy = Entropy::from_seed([3; 32]);
-        let config = config();
         let handshake = HandshakeConfig::new(config.auth.clone(), config.binding.clone());
         let mut victim = Connection::responder(config, [4; 32], now).unwrap();
         let (expect, mut hello) = initiator::start(handshake, &mut entropy).unwrap();
@@ -100,7 +104,7 @@ impl Forger {
         let frame = frame.into();
         let mut plaintext = Vec::new();
         FrameWriter::new(&mut plaintext, 0).frame(&frame).unwrap();
-        self.raw(frame.frame_type().channel(), &plaintext);
+        self.raw(frame.frame_type().channels()[0], &plaintext);
     }
 
     /// Sends one piece of the forger's own transfer.
@@ -135,13 +139,14 @@ impl Forger {
             chunk_log2: 14,
             piece_log2: 12,
             hash: 1,
+            token: Token([6; 16]),
             note: String::new(),
         }
     }
 
     pub fn page_frame(&self) -> ManifestPage {
         let page = self.manifest.page(0, usize::MAX).unwrap();
-        ManifestPage { transfer: OURS, first: 0, count: page.count, entries: page.bytes.to_vec() }
+        ManifestPage { transfer: OURS, first: 0, count: page.count, entries: page.bytes }
     }
 
     /// Offers the manifest, whole.
@@ -170,7 +175,7 @@ impl Forger {
                 busy = true;
             }
             while !self.stalled
-                && let Some(request) = self.disk.waiting.pop_front()
+                && let Some(request) = self.disk.next()
             {
                 let reply = self.disk.carry_out(request, &self.manifest);
                 self.victim.handle_storage(self.now, reply).unwrap();

@@ -2,11 +2,12 @@
 //! and what may stand around frames.
 
 use passel_proto::frame::{
-    Accept, Ack, AckRange, Cancel, Close, Complete, Credit, Data, EntryRange, FailedFile, FileEnd,
-    FileFailed, Frame, FrameWriter, ManifestPage, Nack, Offer, Pause, Ping, Pong, Receipt, Reject,
-    Resume, Selection,
+    Accept, Ack, AckRange, Cancel, ChunkRange, Close, Complete, Credit, Data, EntryRange,
+    FailedFile, FileEnd, FileFailed, Frame, FrameWriter, Have, KeyUpdate, KeyUpdateAnswer, Leaves,
+    LeavesWanted, ManifestPage, Message, Nack, Offer, Pause, Ping, Pong, Receipt, Reject,
+    Resumable, Resume, Selection, Stored,
 };
-use passel_proto::ids::{Channel, FileIndex, TransferId};
+use passel_proto::ids::{Channel, FileIndex, Token, TransferId};
 
 use super::Accepted;
 
@@ -21,7 +22,7 @@ fn case(why: &'static str, frames: Vec<Frame>, payload: &[u8]) -> Accepted {
         FrameWriter::new(&mut plaintext, 0).frame(frame).unwrap();
     }
     plaintext.extend(payload);
-    let channel = frames.first().unwrap().frame_type().channel();
+    let channel = frames.first().unwrap().frame_type().channels()[0];
     Accepted { why, channel, plaintext, frames, passed_over: vec![], payload: payload.to_vec() }
 }
 
@@ -32,7 +33,8 @@ fn one(why: &'static str, frame: impl Into<Frame>) -> Accepted {
 fn offer(transfer: TransferId, entries: u32, bytes: u64, logs: (u8, u8), note: &str) -> Offer {
     let (chunk_log2, piece_log2) = logs;
     let note = note.to_owned();
-    Offer { transfer, entries, bytes, digest: [7; 32], chunk_log2, piece_log2, hash: 1, note }
+    let (digest, hash, token) = ([7; 32], 1, Token([6; 16]));
+    Offer { transfer, entries, bytes, digest, chunk_log2, piece_log2, hash, token, note }
 }
 
 fn accept(more: bool, ranges: &[(u32, u32)]) -> Accept {
@@ -55,6 +57,7 @@ fn offers() -> Vec<Accepted> {
         one("the largest numbers", offer(HIGH, 1_000_000, u64::MAX, (20, 15), "")),
         one("as many pieces as may be", offer(LOW, 251, 65_536, (16, 10), "")),
         one("chunks of one piece", offer(LOW, 250, 4_294_967_296, (15, 15), "")),
+        one("a token of zeros", Offer { token: Token([0; 16]), ..offer(LOW, 1, 0, (16, 14), "") }),
         one("a hash that nobody knows", Offer { hash: 255, ..offer(LOW, 1, 0, (16, 14), "") }),
         one("a note of 1024 bytes", offer(LOW, 1, 0, (16, 14), &"n".repeat(1024))),
         one("a note beyond ASCII", offer(LOW, 1, 0, (16, 14), "na\u{ef}ve \u{1f4e6}")),
@@ -152,6 +155,42 @@ fn ends() -> Vec<Accepted> {
     ]
 }
 
+fn claims() -> Vec<Accepted> {
+    let (transfer, file) = (TransferId(2), FileIndex(7));
+    let have = |file, ranges: &[(u64, u64)], digest| Have {
+        transfer,
+        file,
+        ranges: ranges.iter().map(|&(first, count)| ChunkRange { first, count }).collect(),
+        digest,
+    };
+    let stored = |ranges: &[(u32, u32)]| Stored {
+        transfer,
+        files: ranges.iter().map(|&(first, count)| EntryRange { first, count }).collect(),
+    };
+    let wanted = |first, count| LeavesWanted { transfer, file, first, count };
+    let leaves = |first, leaves| Leaves { transfer, file, first, leaves };
+    let most_runs: Vec<_> = (0..1024).map(|place| (place * 2, 1)).collect();
+    let most_files: Vec<_> = (0..2048).map(|place| (place * 2, 1)).collect();
+    vec![
+        one("chunks that are there, and their digest", have(file, &[(0, 300)], Some([8; 32]))),
+        one("chunks of whose hashes nobody is sure", have(FIRST, &[(3, 1)], None)),
+        one("runs with a gap of one", have(file, &[(0, 1), (2, 5), (8, 1)], Some([0; 32]))),
+        one("the last chunk that there can be", have(LAST, &[(u64::MAX - 1, 1)], None)),
+        one("all chunks that there can be", have(LAST, &[(0, u64::MAX)], None)),
+        one("1024 runs", have(FIRST, &most_runs, Some([8; 32]))),
+        one("seven files that are stored", stored(&[(0, 7)])),
+        one("files with a gap of one", stored(&[(1, 1), (3, 2)])),
+        one("the last file that there can be", stored(&[(u32::MAX - 1, 1)])),
+        one("2048 runs of files", stored(&most_files)),
+        one("two hashes wanted", wanted(0, 2)),
+        one("1024 hashes wanted", wanted(1 << 40, 1024)),
+        one("the last hash that there can be wanted", wanted(u64::MAX - 1, 1)),
+        one("two hashes", leaves(0, vec![[1; 32], [2; 32]])),
+        one("one hash", leaves(u64::MAX, vec![[0; 32]])),
+        one("1024 hashes", leaves(251, vec![[9; 32]; 1024])),
+    ]
+}
+
 fn links() -> Vec<Accepted> {
     let pings = |token| vec![Ping { token }.into(), Pong { token }.into()];
     let borders = [0, 250, 251, 65_535, 65_536, 4_294_967_295, 4_294_967_296, u64::MAX];
@@ -166,8 +205,28 @@ fn links() -> Vec<Accepted> {
         &[],
     ));
     all.push(one("a pause of the last transfer", Pause { transfer: HIGH }));
+    all.push(one("the secret of a later session is stored", Resumable { id: [6; 16] }));
+    let update = |epoch, byte| KeyUpdate { epoch, encapsulation_key: Box::new([byte; 1216]) };
+    let answer = |epoch, byte| KeyUpdateAnswer { epoch, ciphertext: Box::new([byte; 1120]) };
+    all.push(one("new keys are asked for", update(1, 6)));
+    all.push(one("the answer to that", answer(1, 8)));
+    all.push(one(
+        "keys for the last epoch, with a key that is not asked about here",
+        update(u16::MAX, 0xff),
+    ));
+    all.push(one("its answer", answer(u16::MAX, 0xff)));
     all.push(one("the work is done", Close { code: 0, text: String::new() }));
     all.push(one("a reason to close", Close { code: 3, text: "caf\u{e9}".into() }));
+    all.push(one("a message of text", Message::Text("hello".into())));
+    all.push(one("a message of bytes", Message::Binary(vec![1, 2, 3])));
+    all.push(one("a message of nothing", Message::Text(String::new())));
+    all.push(one("a message of no bytes", Message::Binary(vec![])));
+    all.push(one("the longest text", Message::Text("t".repeat(32_768))));
+    all.push(one("the longest bytes", Message::Binary(vec![0xff; 32_768])));
+    let both = vec![Message::Text("\u{1f4e6}".into()).into(), Message::Binary(vec![0]).into()];
+    all.push(case("messages in one record", both, &[]));
+    let lossy = one("a message over unreliable", Message::Binary(vec![7; 251]));
+    all.push(Accepted { channel: Channel::Unreliable, ..lossy });
     let unknown = [
         ("a frame of an odd type is passed over", 0x7f, vec![0x7f, 3, 1, 2, 3]),
         ("an odd type of three bytes", 0xffff, vec![0xfb, 0xff, 0xff, 0]),
@@ -191,5 +250,8 @@ fn links() -> Vec<Accepted> {
 
 /// All of them, in the order of the spec's sections.
 pub(crate) fn accepted() -> Vec<Accepted> {
-    [offers(), answers(), data(), progress(), ends(), links()].into_iter().flatten().collect()
+    [offers(), answers(), data(), progress(), ends(), claims(), links()]
+        .into_iter()
+        .flatten()
+        .collect()
 }

@@ -1,7 +1,9 @@
 //! Frames as JSON: the fields of the spec's tables under their names and in
 //! their order (`WF-LAYOUT`).
 
-use passel_proto::frame::{AckRange, EntryRange, FailedFile, Frame, Selection};
+use passel_proto::frame::{
+    AckRange, ChunkRange, EntryRange, FailedFile, Frame, Message, Selection,
+};
 use serde::ser::{Serialize, Serializer};
 
 use crate::vector_file::hex;
@@ -55,6 +57,10 @@ fn entry_range(range: EntryRange) -> Fields {
     Fields(vec![("first", small(range.first)), ("count", small(range.count))])
 }
 
+fn chunk_range(range: ChunkRange) -> Fields {
+    Fields(vec![("first", big(range.first)), ("count", big(range.count))])
+}
+
 fn ack_range(range: AckRange) -> Fields {
     Fields(vec![
         ("file", small(range.file.0)),
@@ -93,6 +99,7 @@ fn body(frame: &Frame) -> Vec<(&'static str, Field)> {
             ("chunk_log2", small(offer.chunk_log2)),
             ("piece_log2", small(offer.piece_log2)),
             ("hash", small(offer.hash)),
+            ("token", bytes(&offer.token.0)),
             ("note", text(&offer.note)),
         ],
         Frame::ManifestPage(page) => vec![
@@ -157,8 +164,42 @@ fn body(frame: &Frame) -> Vec<(&'static str, Field)> {
             ("code", small(failed.code)),
             ("text", text(&failed.text)),
         ],
+        Frame::Message(Message::Text(said)) => vec![("content", small(0u32)), ("text", text(said))],
+        Frame::Message(Message::Binary(said)) => {
+            vec![("content", small(1u32)), ("payload", bytes(said))]
+        }
+        Frame::Have(have) => vec![
+            ("transfer", small(have.transfer.0)),
+            ("file", small(have.file.0)),
+            ("ranges", list(&have.ranges, chunk_range)),
+            ("digest", have.digest.map_or(Field::Absent(()), |digest| bytes(&digest))),
+        ],
+        Frame::Stored(stored) => vec![
+            ("transfer", small(stored.transfer.0)),
+            ("files", list(&stored.files, entry_range)),
+        ],
+        Frame::LeavesWanted(wanted) => vec![
+            ("transfer", small(wanted.transfer.0)),
+            ("file", small(wanted.file.0)),
+            ("first", big(wanted.first)),
+            ("count", small(wanted.count)),
+        ],
+        Frame::Leaves(leaves) => vec![
+            ("transfer", small(leaves.transfer.0)),
+            ("file", small(leaves.file.0)),
+            ("first", big(leaves.first)),
+            ("leaves", bytes(&leaves.leaves.concat())),
+        ],
+        Frame::KeyUpdate(update) => vec![
+            ("epoch", small(update.epoch)),
+            ("encapsulation_key", bytes(&update.encapsulation_key[..])),
+        ],
+        Frame::KeyUpdateAnswer(answer) => {
+            vec![("epoch", small(answer.epoch)), ("ciphertext", bytes(&answer.ciphertext[..]))]
+        }
         Frame::Pause(pause) => vec![("transfer", small(pause.transfer.0))],
         Frame::Resume(resume) => vec![("transfer", small(resume.transfer.0))],
+        Frame::Resumable(resumable) => vec![("id", bytes(&resumable.id))],
         Frame::Ping(ping) => vec![("token", big(ping.token))],
         Frame::Pong(pong) => vec![("token", big(pong.token))],
         Frame::Close(close) => vec![("code", small(close.code)), ("text", text(&close.text))],

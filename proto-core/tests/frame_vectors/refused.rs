@@ -21,6 +21,13 @@ const FILE_FAILED: u8 = 0x1a;
 const PING: u8 = 0x1c;
 const CLOSE: u8 = 0x20;
 const PAUSE: u8 = 0x22;
+const HAVE: u8 = 0x26;
+const STORED: u8 = 0x28;
+const LEAVES_WANTED: u8 = 0x2a;
+const MESSAGE: u8 = 0x30;
+const LEAVES: u8 = 0x34;
+const KEY_UPDATE: u8 = 0x2c;
+const KEY_UPDATE_ANSWER: u8 = 0x2e;
 
 /// A plaintext as it is, over `control`.
 fn raw(rule: &'static str, why: &'static str, plaintext: &[u8]) -> Refused {
@@ -39,7 +46,7 @@ fn body(rule: &'static str, why: &'static str, kind: u8, parts: &[&[u8]]) -> Ref
         }
     }
     plaintext.extend(body);
-    let channel = FrameType::from_id(kind.into()).unwrap().channel();
+    let channel = FrameType::from_id(kind.into()).unwrap().channels()[0];
     Refused { why, rule, channel, plaintext }
 }
 
@@ -77,14 +84,18 @@ fn records() -> Vec<Refused> {
         on("FILE_END over control", Channel::Control, &[FILE_END, 0]),
         on("PING over file", Channel::File, &[PING, 1, 99]),
         on("PING over reliable", Channel::Reliable, &[PING, 1, 99]),
+        on("MESSAGE over control", Channel::Control, &[MESSAGE, 2, 1, 0]),
+        on("MESSAGE over file", Channel::File, &[MESSAGE, 2, 1, 0]),
         on("DATA over unreliable", Channel::Unreliable, &[DATA, 4, 0, 0, 0, 0]),
     ]
 }
 
 fn offers() -> Vec<Refused> {
-    let sizes = |why, logs: [u8; 2]| offer("WF-LAYOUT", why, &[1], &[&logs[..], &[1, 0]].concat());
-    let end = &[16, 14, 1, 0];
-    let long_note = [&[16, 14, 1, 0xfb, 1, 4][..], &[b'n'; 1025]].concat();
+    let with = |logs: [u8; 2], note: &[u8]| [&logs[..], &[1], &[6; 16], note].concat();
+    let sizes = |why, logs| offer("WF-LAYOUT", why, &[1], &with(logs, &[0]));
+    let note = |note: &[u8]| with([16, 14], note);
+    let end = &note(&[0]);
+    let long_note = note(&[&[0xfb, 1, 4][..], &[b'n'; 1025]].concat());
     vec![
         offer("WF-LAYOUT", "an offer of nothing", &[0], end),
         offer("WF-LAYOUT", "1 000 001 entries", &[0xfc, 0x41, 0x42, 0x0f, 0], end),
@@ -96,13 +107,14 @@ fn offers() -> Vec<Refused> {
         sizes("128 pieces in a chunk", [20, 13]),
         sizes("a shift beyond every width", [255, 255]),
         offer("WF-LAYOUT", "a note of 1025 bytes", &[1], &long_note),
-        offer("WF-UTF8", "a note that is not UTF-8", &[1], &[16, 14, 1, 1, 0xff]),
-        offer("WF-UTF8", "a note in CESU-8", &[1], &[16, 14, 1, 3, 0xed, 0xa0, 0x80]),
-        offer("WF-BOUNDED", "a note longer than its frame", &[1], &[16, 14, 1, 9, b'n']),
-        offer("WF-TRAILING", "no note", &[1], &[16, 14, 1]),
-        offer("WF-TRAILING", "a byte behind the note", &[1], &[16, 14, 1, 0, 0]),
+        offer("WF-UTF8", "a note that is not UTF-8", &[1], &note(&[1, 0xff])),
+        offer("WF-UTF8", "a note in CESU-8", &[1], &note(&[3, 0xed, 0xa0, 0x80])),
+        offer("WF-BOUNDED", "a note longer than its frame", &[1], &note(&[9, b'n'])),
+        offer("WF-TRAILING", "no note", &[1], &note(&[])),
+        offer("WF-TRAILING", "a byte behind the note", &[1], &note(&[0, 0])),
         offer("WF-CANONICAL", "an overlong number of entries", &[0xfb, 1, 0], end),
         offer("WF-CANONICAL", "entries above u32", &[0xfd, 0, 0, 0, 0, 1, 0, 0, 0], end),
+        offer("WF-TRAILING", "half a token", &[1], &[&[16, 14, 1][..], &[6; 8]].concat()),
         body("WF-TRAILING", "an empty body", OFFER, &[]),
         body("WF-TRAILING", "half a digest", OFFER, &[&[2, 1, 0], &[7; 16]]),
         body("WF-LAYOUT", "a page without an entry", MANIFEST, &[&[2, 0, 0, 3, 1, 2, 3]]),
@@ -236,13 +248,98 @@ fn ends() -> Vec<Refused> {
         body("WF-TRAILING", "half a token", PING, &[&[0xfd, 1, 2, 3]]),
         body("WF-TRAILING", "bytes behind a pause", PAUSE, &[&[2, 0]]),
         body("WF-CANONICAL", "a transfer above u32", PAUSE, &[&[0xfd, 0, 0, 0, 0, 1, 0, 0, 0]]),
+        body("WF-TRAILING", "a key of 1215 bytes", KEY_UPDATE, &[&[1], &[6; 1215]]),
+        body("WF-TRAILING", "a byte behind the key", KEY_UPDATE, &[&[1], &[6; 1217]]),
+        body("WF-CANONICAL", "an epoch above u16", KEY_UPDATE, &[&[0xfc, 0, 0, 1, 0], &[6; 1216]]),
+        body("WF-TRAILING", "a ciphertext of 1119 bytes", KEY_UPDATE_ANSWER, &[&[1], &[8; 1119]]),
         body("WF-BOUNDED", "a reason longer than its frame", CLOSE, &[&[3, 5, b'n', b'o']]),
         body("WF-UTF8", "a reason that is not UTF-8", CLOSE, &[&[3, 1, 0x80]]),
         body("WF-BOUNDED", "a reason of 2^64-1 bytes", CLOSE, &[&[3, 0xfd], &[255; 8]]),
     ]
 }
 
+fn claims() -> Vec<Refused> {
+    let have = |why, ranges: &[u8]| body("WF-LAYOUT", why, HAVE, &[&[2, 7], ranges, &[0]]);
+    let stored = |why, ranges: &[u8]| body("WF-LAYOUT", why, STORED, &[&[2], ranges]);
+    let wanted = |why, of: &[u8]| body("WF-LAYOUT", why, LEAVES_WANTED, &[&[2, 7], of]);
+    let every_other = |count: u16| {
+        let [low, high] = count.to_le_bytes();
+        let mut runs = vec![0xfb, low, high];
+        for place in 0..count {
+            match place * 2 {
+                first @ ..251 => runs.push(u8::try_from(first).unwrap()),
+                first => {
+                    runs.push(0xfb);
+                    runs.extend(first.to_le_bytes());
+                }
+            }
+            runs.push(1);
+        }
+        runs
+    };
+    let leaves = |why, count: &[u8], leaves: usize| {
+        body("WF-LAYOUT", why, LEAVES, &[&[2, 7, 0], count, &vec![1; leaves * 32]])
+    };
+    let last = [&[0xfd][..], &[255; 8]].concat();
+    vec![
+        have("no chunks", &[0]),
+        have("an empty run of chunks", &[1, 3, 0]),
+        have("runs of chunks that overlap", &[2, 0, 2, 1, 1]),
+        have("runs of chunks that touch", &[2, 0, 2, 2, 1]),
+        have("runs of chunks that descend", &[2, 5, 1, 0, 1]),
+        have("a run of chunks that ends beyond u64", &[&[1][..], &last, &[1]].concat()),
+        have("1025 runs of chunks", &every_other(1025)),
+        body("WF-BOUNDED", "more runs than bytes", HAVE, &[&[2, 7, 200, 0, 1, 0]]),
+        body("WF-TRAILING", "a run cut off", HAVE, &[&[2, 7, 1, 0xfb]]),
+        body("WF-TRAILING", "no digest, though it is there", HAVE, &[&[2, 7, 1, 0, 1, 1]]),
+        body("WF-TRAILING", "a digest of 31 bytes", HAVE, &[&[2, 7, 1, 0, 1, 1], &[8; 31]]),
+        body("WF-TRAILING", "a digest that is not there", HAVE, &[&[2, 7, 1, 0, 1, 0], &[8; 32]]),
+        body("WF-CANONICAL", "an option of 2", HAVE, &[&[2, 7, 1, 0, 1, 2], &[8; 32]]),
+        body("WF-CANONICAL", "an overlong run", HAVE, &[&[2, 7, 1, 0xfb, 3, 0, 1, 0]]),
+        stored("no files", &[0]),
+        stored("an empty run of files", &[1, 3, 0]),
+        stored("runs of files that touch", &[2, 0, 2, 2, 1]),
+        stored("a run of files that ends beyond u32", &[1, 0xfc, 255, 255, 255, 255, 1]),
+        stored("2049 runs of files", &every_other(2049)),
+        body("WF-BOUNDED", "more runs of files than bytes", STORED, &[&[2, 200, 0, 1]]),
+        body("WF-TRAILING", "bytes behind the files", STORED, &[&[2, 1, 0, 1, 0]]),
+        wanted("no hashes wanted", &[0, 0]),
+        wanted("1025 hashes wanted", &[0, 0xfb, 1, 4]),
+        wanted("hashes wanted beyond u64", &[&last[..], &[1]].concat()),
+        body("WF-TRAILING", "hashes wanted without a number", LEAVES_WANTED, &[&[2, 7, 0]]),
+        body(
+            "WF-CANONICAL",
+            "an overlong number of hashes",
+            LEAVES_WANTED,
+            &[&[2, 7, 0, 0xfb, 1, 0]],
+        ),
+        leaves("no hashes", &[0], 0),
+        leaves("1025 hashes", &[0xfb, 1, 4], 1025),
+        body("WF-TRAILING", "a hash of 31 bytes", LEAVES, &[&[2, 7, 0, 1], &[1; 31]]),
+        body("WF-TRAILING", "a byte behind the hashes", LEAVES, &[&[2, 7, 0, 1], &[1; 33]]),
+        body("WF-BOUNDED", "more hashes than bytes", LEAVES, &[&[2, 7, 0, 200], &[1; 64]]),
+    ]
+}
+
+fn messages() -> Vec<Refused> {
+    let long = |content: u8| [&[content, 0xfb, 1, 0x80][..], &vec![b'm'; 32_769]].concat();
+    vec![
+        body("WF-TRAILING", "a message without a content", MESSAGE, &[]),
+        body("WF-LAYOUT", "a content of 2", MESSAGE, &[&[2, 0]]),
+        body("WF-CANONICAL", "an overlong content", MESSAGE, &[&[0xfb, 1, 0, 0]]),
+        body("WF-TRAILING", "a message without a length", MESSAGE, &[&[1]]),
+        body("WF-LAYOUT", "a text of 32769 bytes", MESSAGE, &[&long(0)]),
+        body("WF-LAYOUT", "bytes of 32769 bytes", MESSAGE, &[&long(1)]),
+        body("WF-UTF8", "a message that is not UTF-8", MESSAGE, &[&[0, 2, 0xc3, 0x28]]),
+        body("WF-BOUNDED", "a message longer than its frame", MESSAGE, &[&[1, 5, 1, 2]]),
+        body("WF-TRAILING", "bytes behind a message", MESSAGE, &[&[1, 1, 7, 7]]),
+    ]
+}
+
 /// All of them, in the order of the spec's sections.
 pub(crate) fn refused() -> Vec<Refused> {
-    [records(), offers(), answers(), files(), progress(), ends()].into_iter().flatten().collect()
+    [records(), offers(), answers(), files(), progress(), ends(), claims(), messages()]
+        .into_iter()
+        .flatten()
+        .collect()
 }

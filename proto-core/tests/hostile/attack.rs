@@ -22,6 +22,10 @@ pub struct Outcome {
     pub completed: usize,
     /// Connections that lived to the end of the attack.
     pub survived: usize,
+    /// HAVEs and STOREDs, LEAVES_WANTEDs, and LEAVES that the victim told.
+    pub claims: usize,
+    pub wanted: usize,
+    pub leaves: usize,
 }
 
 /// Runs one connection of at most `steps` inputs.
@@ -67,6 +71,12 @@ pub fn connection(choices: &mut Choices<'_>, steps: usize, outcome: &mut Outcome
             victim.answer(count, failures, choices);
         }
         for frame in forger.listen(&mut victim) {
+            match &frame {
+                Frame::Have(_) | Frame::Stored(_) => outcome.claims += 1,
+                Frame::LeavesWanted(_) => outcome.wanted += 1,
+                Frame::Leaves(_) => outcome.leaves += 1,
+                _ => {}
+            }
             moves.learn(&frame);
         }
     }
@@ -80,12 +90,12 @@ pub fn connection(choices: &mut Choices<'_>, steps: usize, outcome: &mut Outcome
 /// Returns how many were said to an open connection.
 fn say(forger: &mut Forger, victim: &mut Victim, frames: &[Frame], payload: usize) -> usize {
     let mut said = 0;
-    for run in
-        frames.chunk_by(|one, next| one.frame_type().channel() == next.frame_type().channel())
+    for run in frames
+        .chunk_by(|one, next| one.frame_type().channels()[0] == next.frame_type().channels()[0])
     {
         let Some(last) = run.last() else { continue };
         said += if victim.closed { 0 } else { run.len() };
-        let channel = last.frame_type().channel();
+        let channel = last.frame_type().channels()[0];
         let mut plaintext = Vec::new();
         for frame in run {
             FrameWriter::new(&mut plaintext, 0).frame(frame).expect("a frame encodes");

@@ -2,7 +2,7 @@
 
 use passel_proto::error::ErrorCode;
 use passel_proto::frame::{Data, FileEnd, FileFailed, Frame, FrameWriter, ManifestPage, Offer};
-use passel_proto::ids::{Channel, FileIndex, Role, TransferId};
+use passel_proto::ids::{Channel, FileIndex, Role, Token, TransferId};
 use passel_proto::manifest::{Entry, EntryKind, Manifest, ManifestBuilder};
 use passel_proto::path::SafePath;
 use passel_proto::tree::leaf_hash;
@@ -44,12 +44,13 @@ fn offer(victim: &mut Victim, forger: &mut Forger, manifest: &Manifest, chunk_lo
         chunk_log2,
         piece_log2: chunk_log2.min(14),
         hash: 1,
+        token: Token([6; 16]),
         note: String::new(),
     };
     forger.say_frames(victim, Channel::Control, &[offer.into()]);
     let mut first = 0;
     while let Some(page) = manifest.page(first, 40_000) {
-        let entries = page.bytes.to_vec();
+        let entries = page.bytes;
         let frame = ManifestPage { transfer: ID, first, count: page.count, entries };
         forger.say_frames(victim, Channel::Control, &[frame.into()]);
         first += page.count;
@@ -125,6 +126,7 @@ fn a_peer_that_makes_answers_and_does_not_read_them_is_left() {
             chunk_log2: 14,
             piece_log2: 14,
             hash: 1,
+            token: Token([6; 16]),
             note: String::new(),
         })
     });

@@ -4,12 +4,13 @@ use passel_proto::codec;
 use passel_proto::crypto::Entropy;
 use passel_proto::error::{Error, ErrorCode};
 use passel_proto::frame::{
-    Accept, Ack, AckRange, Cancel, Close, Complete, Credit, Data, EntryRange, FailedFile, FileEnd,
-    FileFailed, Frame, FrameWriter, ManifestPage, Nack, Offer, Pause, Ping, Pong, Receipt, Reject,
-    Resume, Selection,
+    Accept, Ack, AckRange, Cancel, ChunkRange, Close, Complete, Credit, Data, EntryRange,
+    FailedFile, FileEnd, FileFailed, Frame, FrameWriter, Have, KeyUpdate, KeyUpdateAnswer, Leaves,
+    LeavesWanted, ManifestPage, Message, Nack, Offer, Pause, Ping, Pong, Receipt, Reject,
+    Resumable, Resume, Selection, Stored,
 };
 use passel_proto::handshake::{alert, initiator};
-use passel_proto::ids::{FileIndex, TransferId};
+use passel_proto::ids::{FileIndex, Token, TransferId};
 use passel_proto::manifest::{Entry, EntryKind, Timestamp};
 use passel_proto::path::SafePath;
 
@@ -28,6 +29,11 @@ pub fn frames() -> Vec<Frame> {
         AckRange { file, first: 0, count: 251 },
         AckRange { file, first: u64::MAX - 1, count: 1 },
     ];
+    let chunks = vec![
+        ChunkRange { first: 0, count: 251 },
+        ChunkRange { first: 70_000, count: 1 },
+        ChunkRange { first: 1 << 40, count: 1 << 33 },
+    ];
     let listed = vec![
         FailedFile { file: FileIndex(1), code: 0x28 },
         FailedFile { file: FileIndex(70_000), code: 0x1234 },
@@ -41,12 +47,13 @@ pub fn frames() -> Vec<Frame> {
             chunk_log2: 16,
             piece_log2: 14,
             hash: 1,
+            token: Token([6; 16]),
             note: "the photos".into(),
         }
         .into(),
         ManifestPage { transfer, first: 0, count: 3, entries: entries()[..3].concat() }.into(),
         Accept { transfer, more: false, selection: Selection::All }.into(),
-        Accept { transfer, more: true, selection: Selection::Ranges(ranges) }.into(),
+        Accept { transfer, more: true, selection: Selection::Ranges(ranges.clone()) }.into(),
         Reject { transfer, code: 0x21, text: "no, thanks".into() }.into(),
         FileEnd { transfer, file, size: 300, root: [5; 32] }.into(),
         Data { transfer, file, offset: 65_536, leaf: Some([9; 32]) }.into(),
@@ -65,6 +72,17 @@ pub fn frames() -> Vec<Frame> {
         Close { code: 0, text: "bye".into() }.into(),
         Pause { transfer }.into(),
         Resume { transfer }.into(),
+        Have { transfer, file, ranges: chunks, digest: Some([8; 32]) }.into(),
+        Have { transfer, file, ranges: vec![ChunkRange { first: 0, count: 300 }], digest: None }
+            .into(),
+        Stored { transfer, files: ranges }.into(),
+        LeavesWanted { transfer, file, first: 300, count: 1024 }.into(),
+        Leaves { transfer, file, first: 1 << 40, leaves: vec![[1; 32], [2; 32]] }.into(),
+        Message::Text("ge\u{e4}ndert".into()).into(),
+        Message::Binary(vec![0xfb; 300]).into(),
+        KeyUpdate { epoch: 1, encapsulation_key: Box::new([6; 1216]) }.into(),
+        KeyUpdateAnswer { epoch: 1, ciphertext: Box::new([8; 1120]) }.into(),
+        Resumable { id: [6; 16] }.into(),
     ]
 }
 

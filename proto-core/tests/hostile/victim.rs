@@ -6,15 +6,19 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use passel_proto::codec;
 use passel_proto::connection::{Config, Connection, Event};
 use passel_proto::error::{Blame, Error, ErrorCode};
-use passel_proto::frame::EntryRange;
+use passel_proto::frame::{EntryRange, Message};
 use passel_proto::ids::{Channel, FileIndex, Role, TransferId};
 use passel_proto::limits::{
     CONNECTION_CREDIT, MAX_CHUNK, MAX_TRANSFERS_COUNT, TRANSFER_CREDIT, timers,
 };
 use passel_proto::manifest::{EntryKind, Manifest};
-use passel_proto::storage::{StorageError, StorageErrorKind, StorageReply, StorageRequest};
+use passel_proto::storage::{
+    Have, HaveState, StorageError, StorageErrorKind, StorageReply, StorageRequest,
+};
+use passel_proto::tree::leaf_hash;
 
 use super::choices::Choices;
 use super::decoders::{auth, binding};
@@ -67,6 +71,8 @@ pub struct Victim {
     pub sent: Vec<(Channel, Vec<u8>)>,
     /// How many transfers were completed.
     pub completed: usize,
+    /// The last states that went to the journal, of any file.
+    journal: VecDeque<Vec<u8>>,
 }
 
 impl Victim {
@@ -90,6 +96,7 @@ impl Victim {
             left: false,
             sent: Vec::new(),
             completed: 0,
+            journal: VecDeque::new(),
         }
     }
 
@@ -156,26 +163,43 @@ impl Victim {
     /// TR-SELECTION-ONLY: no byte outside of what the caller accepted.
     fn on_request(&mut self, request: StorageRequest) {
         let transfer = match &request {
-            StorageRequest::Write { transfer, file, offset, data } => {
+            StorageRequest::Write { transfer, file, offset, data, .. } => {
                 assert!(!self.closed, "a write after the end");
                 let (is_directory, size) = self.may_touch(*transfer, *file);
                 assert!(!is_directory && !data.is_empty());
                 assert!(offset.checked_add(data.len() as u64).is_some_and(|end| end <= size));
                 *transfer
             }
-            StorageRequest::Commit { transfer, file, size } => {
+            StorageRequest::Commit { transfer, file, size, .. } => {
                 assert_eq!(self.may_touch(*transfer, *file).1, *size);
                 *transfer
             }
-            StorageRequest::Sync { transfer } => {
+            StorageRequest::Check { transfer, file, size, .. } => {
+                assert_eq!(self.may_touch(*transfer, *file), (false, *size));
+                *transfer
+            }
+            StorageRequest::Sync { transfer, journal } => {
                 assert!(self.accepted.contains_key(transfer));
+                for entry in journal {
+                    self.may_touch(*transfer, entry.file);
+                    self.journal.push_front(entry.state.clone());
+                }
+                self.journal.truncate(4);
                 *transfer
             }
-            StorageRequest::Read { transfer, buf, len, .. } => {
+            StorageRequest::Read { transfer, file, offset, len, buf, .. } => {
                 assert!(buf.is_empty() && *len as usize <= MAX_CHUNK);
+                // RS-LEAVES: of what came, only within the file.
+                if self.accepted.contains_key(transfer) {
+                    let (is_directory, size) = self.may_touch(*transfer, *file);
+                    let end = offset.checked_add(u64::from(*len));
+                    assert!(!is_directory && *len > 0 && end.is_some_and(|end| end <= size));
+                }
                 *transfer
             }
-            StorageRequest::Discard { transfer, .. } => *transfer,
+            StorageRequest::Release { transfer, .. } | StorageRequest::Discard { transfer, .. } => {
+                *transfer
+            }
         };
         self.outstanding.entry(transfer).or_default().push_back(request);
     }
@@ -214,7 +238,8 @@ impl Victim {
     fn check_progress(&self) {
         let known = self.known.iter().rev().take(2 * MAX_TRANSFERS_COUNT);
         for progress in known.filter_map(|&id| self.connection.progress(id)) {
-            let moved = progress.bytes_moved.min(progress.bytes_total);
+            let total = if progress.streams == 0 { progress.bytes_total } else { u64::MAX };
+            let moved = progress.bytes_moved.saturating_add(progress.bytes_resumed).min(total);
             assert!(progress.bytes_durable <= moved, "{progress:?}");
         }
     }
@@ -306,13 +331,18 @@ impl Victim {
                     let first = choices.below(3) as u32;
                     vec![EntryRange { first, count: 1 + choices.below(3) as u32 }]
                 });
-                self.accept(id, ranges);
+                let have = if choices.percent(40) { self.have(id, choices) } else { Vec::new() };
+                self.accept_having(id, ranges, &have);
             }
             9 => drop(self.connection.reject(self.now, id, declined())),
             10 => drop(self.connection.cancel(self.now, id, declined())),
             11 if choices.percent(10) => {
                 self.left = true;
                 self.connection.close(self.now, None);
+            }
+            12 => {
+                let message = Message::Binary(vec![7; choices.below(40_000)]);
+                drop(self.connection.send_message(self.now, *choices.pick(&Channel::ALL), message));
             }
             _ => {
                 let manifest = manifest(choices);
@@ -322,15 +352,65 @@ impl Victim {
         self.drain(2 * 1024);
     }
 
+    /// What a journal could hold of an offer: right, damaged, or nonsense.
+    fn have(&self, id: TransferId, choices: &mut Choices<'_>) -> Vec<Have> {
+        let Some(manifest) = self.connection.manifest(id) else { return Vec::new() };
+        let chunk = 1u64 << *choices.pick(&[14, 14, 16]);
+        let mut have = Vec::new();
+        for file in (0..manifest.len()).map(FileIndex) {
+            let size = manifest.entry(file).and_then(|entry| entry.size()).unwrap_or(0);
+            let state = match choices.below(8) {
+                0..3 => continue,
+                3 => HaveState::Stored,
+                4 if !self.journal.is_empty() => {
+                    let place = choices.below(self.journal.len());
+                    HaveState::Partial(self.journal[place].clone())
+                }
+                kind => HaveState::Partial(state(size, chunk, kind == 7, choices)),
+            };
+            have.push(Have { file, state });
+        }
+        have
+    }
+
     /// Accepts an offer, if there is one.
     pub fn accept(&mut self, id: TransferId, ranges: Option<Vec<EntryRange>>) {
+        self.accept_having(id, ranges, &[]);
+    }
+
+    /// The same, with what a journal holds of it.
+    fn accept_having(&mut self, id: TransferId, ranges: Option<Vec<EntryRange>>, have: &[Have]) {
         let manifest = self.connection.manifest(id).cloned();
-        if self.connection.accept(self.now, id, ranges.clone()).is_ok() {
+        if self.connection.accept_having(self.now, id, ranges.clone(), have).is_ok() {
             let manifest = manifest.expect("only a whole manifest can be accepted");
             self.accepted.insert(id, Accepted { manifest, ranges });
         }
         self.drain(0);
     }
+}
+
+/// A state of a file's journal as `storage` has it: some chunks of zeros, with
+/// their hashes or `doubted`; now and then with a hash that is wrong, or spoiled.
+fn state(size: u64, chunk: u64, doubted: bool, choices: &mut Choices<'_>) -> Vec<u8> {
+    let there: Vec<u64> =
+        (0..size.div_ceil(chunk).min(64)).filter(|_| choices.percent(60)).collect();
+    let encoded = if doubted {
+        codec::encode(&(1u32, there.iter().map(|&first| (first, 1u64)).collect::<Vec<_>>()))
+    } else {
+        let is_wrong = choices.percent(30);
+        let leaf = |&first: &u64| {
+            let len = (size - first * chunk).min(chunk);
+            let right = leaf_hash(&vec![0; usize::try_from(len).unwrap_or(0)]);
+            (first, 0u8, if is_wrong { [9; 32] } else { right })
+        };
+        codec::encode(&(0u32, there.iter().map(leaf).collect::<Vec<_>>()))
+    };
+    let mut encoded = encoded.expect("a state encodes");
+    if choices.percent(20) {
+        let other = encoded.clone();
+        choices.spoil(&mut encoded, &other);
+    }
+    encoded
 }
 
 fn declined() -> Error {
@@ -343,6 +423,7 @@ fn failure(choices: &mut Choices<'_>) -> StorageError {
         StorageErrorKind::Unreadable,
         StorageErrorKind::Changed,
         StorageErrorKind::NameConflict,
+        StorageErrorKind::Refused,
         StorageErrorKind::Other,
     ]);
     StorageError { kind, text: "planted".into() }
@@ -354,13 +435,17 @@ fn reply(request: StorageRequest, result: Result<(), StorageError>) -> StorageRe
             buf.resize(len as usize, 0);
             StorageReply::Read { transfer, file, offset, buf, result }
         }
-        StorageRequest::Write { transfer, file, offset, data } => {
+        StorageRequest::Write { transfer, file, offset, data, .. } => {
             StorageReply::Written { transfer, file, offset, buf: data, result }
         }
-        StorageRequest::Sync { transfer } => StorageReply::Synced { transfer, result },
+        StorageRequest::Sync { transfer, .. } => StorageReply::Synced { transfer, result },
         StorageRequest::Commit { transfer, file, .. } => {
             StorageReply::Committed { transfer, file, result }
         }
+        StorageRequest::Check { transfer, file, .. } => {
+            StorageReply::Checked { transfer, file, result }
+        }
+        StorageRequest::Release { transfer, .. } => StorageReply::Released { transfer, result },
         StorageRequest::Discard { transfer, .. } => StorageReply::Discarded { transfer, result },
     }
 }

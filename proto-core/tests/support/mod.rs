@@ -5,7 +5,7 @@
 #![allow(dead_code, unreachable_pub)] // each test uses a part of it
 #![allow(clippy::unwrap_used, clippy::expect_used)] // a test that fails says so
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use passel_proto::connection::{Config, Connection, Event};
@@ -42,20 +42,42 @@ pub struct Disk {
     pub parts: BTreeMap<u32, Vec<u8>>,
     pub committed: BTreeMap<u32, Vec<u8>>,
     pub directories: Vec<u32>,
+    /// What the journal holds, durably, of files under way.
+    pub journal: BTreeMap<u32, Vec<u8>>,
+    /// The leaves of all chunks that were written, by file and offset.
+    pub leaves: BTreeMap<(u32, u64), (u32, [u8; 32])>,
+    /// The size and root of each file that was committed.
+    pub stored: BTreeMap<u32, (u64, [u8; 32])>,
+    /// How the transfer was let go: `true` when it was completed.
+    pub released: Option<bool>,
     pub faults: Vec<Fault>,
     /// Bytes written since the last sync, by file.
     pub unsynced: BTreeMap<u32, u64>,
     pub writes: usize,
     pub reads: usize,
+    /// Where the reads began, in their order.
+    pub read_offsets: Vec<u64>,
     pub commits: usize,
     pub syncs: usize,
     pub discarded: bool,
     /// Requests that are held back until `release` is called.
     pub stalled: bool,
     pub waiting: VecDeque<StorageRequest>,
+    /// Files whose reads are not answered: streams that say nothing.
+    pub silent: BTreeSet<u32>,
 }
 
 impl Disk {
+    /// The next request that is carried out.
+    pub fn next(&mut self) -> Option<StorageRequest> {
+        let answered = |request: &StorageRequest| {
+            !matches!(request,
+            StorageRequest::Read { file, .. } if self.silent.contains(&file.0))
+        };
+        let place = self.waiting.iter().position(answered)?;
+        self.waiting.remove(place)
+    }
+
     fn fault(
         &self,
         of: impl Fn(&Fault) -> Option<(usize, StorageErrorKind)>,
@@ -77,10 +99,17 @@ impl Disk {
                     self.reads,
                 );
                 self.reads += 1;
+                self.read_offsets.push(offset);
                 assert!(buf.is_empty(), "a read's buffer is empty");
-                let source = self.source.get(&file.0).map_or(&[][..], |source| source);
+                // A receiver reads back what it has written.
+                let source = self.source.get(&file.0).or_else(|| self.parts.get(&file.0));
+                let source = source.map_or(&[][..], |source| source);
                 let from = usize::try_from(offset).unwrap();
-                if let Some(bytes) = source.get(from..from + len as usize) {
+                let is_stream = manifest.entry(file).unwrap().size().is_none();
+                if is_stream {
+                    let rest = source.get(from..).unwrap_or_default();
+                    buf.extend_from_slice(rest.get(..len as usize).unwrap_or(rest));
+                } else if let Some(bytes) = source.get(from..from + len as usize) {
                     buf.extend_from_slice(bytes);
                 } else {
                     let text = "the source is short".to_owned();
@@ -88,7 +117,7 @@ impl Disk {
                 }
                 StorageReply::Read { transfer, file, offset, buf, result }
             }
-            StorageRequest::Write { transfer, file, offset, data } => {
+            StorageRequest::Write { transfer, file, offset, data, leaf } => {
                 let result = self.fault(
                     |fault| {
                         if let Fault::Write(nth, kind) = fault { Some((*nth, *kind)) } else { None }
@@ -97,6 +126,8 @@ impl Disk {
                 );
                 self.writes += 1;
                 if result.is_ok() {
+                    let len = u32::try_from(data.len()).unwrap();
+                    self.leaves.insert((file.0, offset), (len, leaf));
                     let part = self.parts.entry(file.0).or_default();
                     let from = usize::try_from(offset).unwrap();
                     part.resize(part.len().max(from + data.len()), 0);
@@ -105,7 +136,7 @@ impl Disk {
                 }
                 StorageReply::Written { transfer, file, offset, buf: data, result }
             }
-            StorageRequest::Sync { transfer } => {
+            StorageRequest::Sync { transfer, journal } => {
                 let result = self.fault(
                     |fault| {
                         if let Fault::Sync(nth, kind) = fault { Some((*nth, *kind)) } else { None }
@@ -114,9 +145,13 @@ impl Disk {
                 );
                 self.syncs += 1;
                 self.unsynced.clear();
+                if result.is_ok() {
+                    let entries = journal.into_iter().map(|entry| (entry.file.0, entry.state));
+                    self.journal.extend(entries);
+                }
                 StorageReply::Synced { transfer, result }
             }
-            StorageRequest::Commit { transfer, file, size } => {
+            StorageRequest::Commit { transfer, file, size, root } => {
                 let result = self.fault(
                     |fault| {
                         if let Fault::Commit(nth, kind) = fault {
@@ -139,15 +174,30 @@ impl Disk {
                             "committed before it was durable"
                         );
                         assert!(self.committed.insert(file.0, part).is_none(), "committed twice");
+                        self.journal.remove(&file.0);
+                        self.stored.insert(file.0, (size, root.expect("a file has a root")));
                     }
                 }
                 StorageReply::Committed { transfer, file, result }
             }
+            StorageRequest::Check { transfer, file, size, root } => {
+                let kind = StorageErrorKind::Changed;
+                let differs = || StorageError { kind, text: "not what was stored".to_owned() };
+                let is_right = self.stored.get(&file.0) == Some(&(size, root));
+                let result = if is_right { Ok(()) } else { Err(differs()) };
+                StorageReply::Checked { transfer, file, result }
+            }
+            StorageRequest::Release { transfer, completed } => {
+                self.released = Some(completed);
+                StorageReply::Released { transfer, result: Ok(()) }
+            }
             StorageRequest::Discard { transfer, file } => {
                 if let Some(file) = file {
                     self.parts.remove(&file.0);
+                    self.journal.remove(&file.0);
                 } else {
                     self.parts.clear();
+                    self.journal.clear();
                     self.discarded = true;
                 }
                 StorageReply::Discarded { transfer, result: Ok(()) }
@@ -253,7 +303,7 @@ impl Pair {
                 busy = true;
             }
             while !from.disk.stalled
-                && let Some(request) = from.disk.waiting.pop_front()
+                && let Some(request) = from.disk.next()
             {
                 let reply =
                     from.disk.carry_out(request, self.manifest.as_ref().expect("a manifest"));
@@ -329,7 +379,7 @@ impl Pair {
     }
 
     /// Offers files, given as paths and contents; a path that ends in `/` is a
-    /// directory. They must be in order.
+    /// directory, and one that ends in `|` a stream. They must be in order.
     pub fn offer(&mut self, files: &[(&str, Vec<u8>)]) -> TransferId {
         let manifest = manifest(files);
         for (place, (_, content)) in files.iter().enumerate() {
@@ -396,13 +446,24 @@ pub fn manifest(files: &[(&str, Vec<u8>)]) -> Manifest {
             EntryKind::Directory
         } else {
             EntryKind::File {
-                size: Some(content.len() as u64),
+                size: (!path.ends_with('|')).then_some(content.len() as u64),
                 executable: false,
                 mime: None,
                 root: None,
             }
         };
-        let path = SafePath::parse(path.trim_end_matches('/')).unwrap();
+        let path = SafePath::parse(path.trim_end_matches(['/', '|'])).unwrap();
+        builder.push(&Entry { path, kind, modified: None }).unwrap();
+    }
+    builder.finish().unwrap()
+}
+
+/// A manifest of so many files of that size, whose content nobody asks for.
+pub fn sized(count: u32, size: u64) -> Manifest {
+    let mut builder = ManifestBuilder::new();
+    for place in 0..count {
+        let path = SafePath::parse(&format!("{place:06}")).unwrap();
+        let kind = EntryKind::File { size: Some(size), executable: false, mime: None, root: None };
         builder.push(&Entry { path, kind, modified: None }).unwrap();
     }
     builder.finish().unwrap()

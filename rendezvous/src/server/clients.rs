@@ -30,6 +30,7 @@ impl ClientKey {
 pub(super) enum Action {
     Create,
     Join,
+    Meet,
     Connect,
     Message,
 }
@@ -86,6 +87,7 @@ impl Clients {
         let rate = match action {
             Action::Create => config.creates,
             Action::Join => config.joins,
+            Action::Meet => config.meets,
             Action::Connect => config.connects,
             Action::Message => config.messages,
         };

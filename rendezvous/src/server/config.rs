@@ -29,6 +29,8 @@ pub struct Config {
     pub ended_memory: Duration,
     /// Time for a socket to say hello; 1 to 60 seconds (`RV-HELLO-TIME`).
     pub hello_timeout: Duration,
+    /// Time to use a token of a meeting; 1 to 60 seconds (`RV-MEETING-CLAIM`).
+    pub claim_timeout: Duration,
     /// Live sessions at once, and ended sessions remembered.
     pub max_sessions: usize,
     /// Sockets at once.
@@ -52,6 +54,8 @@ pub struct Config {
     /// Attempts of a client to join; strict, so that nameplates cannot be
     /// scanned (`RV-RATE-JOIN`).
     pub joins: Rate,
+    /// Meetings that a client asks for.
+    pub meets: Rate,
     /// Sockets that a client opens.
     pub connects: Rate,
     /// Messages that a client sends over all its sockets.
@@ -65,6 +69,7 @@ impl Default for Config {
             joined_life: Duration::from_secs(2 * 60),
             ended_memory: Duration::from_secs(10 * 60),
             hello_timeout: Duration::from_secs(10),
+            claim_timeout: Duration::from_secs(15),
             max_sessions: 10_000,
             max_sockets: 4_096,
             max_sockets_per_client: 64,
@@ -76,6 +81,7 @@ impl Default for Config {
             session_bytes: 1024 * 1024,
             creates: Rate { burst: 20, per_minute: 20 },
             joins: Rate { burst: 5, per_minute: 10 },
+            meets: Rate { burst: 40, per_minute: 60 },
             connects: Rate { burst: 40, per_minute: 60 },
             messages: Rate { burst: 256, per_minute: 1_200 },
         }
@@ -98,6 +104,7 @@ impl Config {
             joined_life: self.joined_life.clamp(Duration::from_secs(10), minutes(10)),
             ended_memory: self.ended_memory.min(minutes(60)),
             hello_timeout: self.hello_timeout.clamp(Duration::from_secs(1), minutes(1)),
+            claim_timeout: self.claim_timeout.clamp(Duration::from_secs(1), minutes(1)),
             max_sessions: self.max_sessions.clamp(1, 1_000_000),
             max_sockets: self.max_sockets.clamp(2, 1_000_000),
             max_sockets_per_client: self.max_sockets_per_client.max(1),
@@ -109,6 +116,7 @@ impl Config {
             session_bytes: self.session_bytes.max(MAX_SIGNAL_BLOB),
             creates: self.creates.clamped(),
             joins: self.joins.clamped(),
+            meets: self.meets.clamped(),
             connects: self.connects.clamped(),
             messages: self.messages.clamped(),
         }
@@ -144,6 +152,7 @@ mod tests {
             ("life after a join, at least", format!("{} min", defaults.joined_life.as_secs() / 60)),
             ("memory of an ended session", format!("{} min", defaults.ended_memory.as_secs() / 60)),
             ("time for the hello", format!("{} s", defaults.hello_timeout.as_secs())),
+            ("time to use a token of a meeting", format!("{} s", defaults.claim_timeout.as_secs())),
             ("live sessions", defaults.max_sessions.to_string()),
             ("sockets", defaults.max_sockets.to_string()),
             ("sockets of one client", defaults.max_sockets_per_client.to_string()),
@@ -155,6 +164,7 @@ mod tests {
             ("bytes that a session carries", defaults.session_bytes.to_string()),
             ("sessions created by one client", rate(defaults.creates)),
             ("joins tried by one client", rate(defaults.joins)),
+            ("meetings asked for by one client", rate(defaults.meets)),
             ("sockets opened by one client", rate(defaults.connects)),
             ("messages of one client", rate(defaults.messages)),
         ] {

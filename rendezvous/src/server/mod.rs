@@ -5,6 +5,7 @@
 
 mod clients;
 mod config;
+mod meet;
 mod session;
 mod socket;
 mod state;
@@ -20,7 +21,7 @@ use self::clients::{Action as ClientAction, ClientKey, Clients};
 pub use self::config::{Config, Rate};
 use self::session::{Peer, Seat, Session, Side};
 pub use self::state::{Event, State, Verdict, next};
-use crate::ids::{Nameplate, SessionId, Token};
+use crate::ids::{MeetingId, Nameplate, SessionId, Token};
 use crate::messages::{
     CreateRequest, CreateResponse, ErrorCode, JoinRequest, JoinResponse, ServerText,
 };
@@ -55,6 +56,8 @@ pub struct Output {
 pub enum TimerKind {
     /// A socket has not said hello.
     Hello,
+    /// A token of a meeting was not used.
+    Claim,
     /// A session expires.
     Life,
     /// An ended session is forgotten.
@@ -80,6 +83,7 @@ impl From<ErrorCode> for Refusal {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Timer {
     Hello(ConnId),
+    Claim(SessionId, Side),
     Life(SessionId),
 }
 
@@ -124,6 +128,8 @@ pub struct Server {
     /// Ended sessions with the time to forget them, oldest first.
     ended: VecDeque<(Instant, SessionId)>,
     nameplates: BTreeMap<Nameplate, SessionId>,
+    /// Live sessions by their meetings.
+    meetings: BTreeMap<MeetingId, SessionId>,
     /// Tokens that were given out and not used.
     tokens: BTreeMap<Token, (SessionId, Side)>,
     conns: BTreeMap<ConnId, Conn>,
@@ -146,6 +152,7 @@ impl Server {
             live: 0,
             ended: VecDeque::new(),
             nameplates: BTreeMap::new(),
+            meetings: BTreeMap::new(),
             tokens: BTreeMap::new(),
             conns: BTreeMap::new(),
             next_conn: 0,
@@ -170,26 +177,14 @@ impl Server {
     ) -> Result<CreateResponse, Refusal> {
         self.handle_timeout(now);
         self.spend(now, ClientKey::of(ip), ClientAction::Create)?;
-        // RV-SESSIONS
-        if self.live >= self.config.max_sessions {
-            return Err(ErrorCode::Full.into());
-        }
+        self.check_room()?;
         // RV-NAMEPLATE-ASKED
         let nameplate = if request.nameplate {
             Some(self.draw_nameplate().ok_or(ErrorCode::Full)?)
         } else {
             None
         };
-        let id = SessionId::from_bits(self.draw_bits());
-        let token = Token::from_bits(self.draw_bits());
-        let deadline = now + self.config.life;
-        self.sessions.insert(id, Session::new(deadline, nameplate, token));
-        self.live += 1;
-        self.tokens.insert(token, (id, Side::Creator));
-        if let Some(nameplate) = nameplate {
-            self.nameplates.insert(nameplate, id);
-        }
-        self.timers.insert((deadline, Timer::Life(id)));
+        let (id, token, deadline) = self.begin(now, nameplate);
         Ok(CreateResponse { session: id, nameplate, token, expires_in: seconds(deadline, now) })
     }
 
@@ -210,7 +205,6 @@ impl Server {
                 *self.nameplates.get(&number).ok_or(ErrorCode::NotFound)?
             }
         };
-        let token = Token::from_bits(self.draw_bits());
         // RV-NOT-FOUND
         let session = self.sessions.get_mut(&id).ok_or(ErrorCode::NotFound)?;
         match next(session.state, Event::Join) {
@@ -218,14 +212,7 @@ impl Server {
             Verdict::Refuse(code) => return Err(code.into()),
             Verdict::Ignore => return Err(ErrorCode::NotFound.into()),
         }
-        session.joiner.seat = Seat::Awaited(token);
-        // RV-LIFE-JOINED
-        let before = session.deadline;
-        let deadline = before.max(now + self.config.joined_life);
-        session.deadline = deadline;
-        self.timers.remove(&(before, Timer::Life(id)));
-        self.timers.insert((deadline, Timer::Life(id)));
-        self.tokens.insert(token, (id, Side::Joiner));
+        let (token, deadline) = self.seat_joiner(now, id);
         Ok(JoinResponse { session: id, token, expires_in: seconds(deadline, now) })
     }
 
@@ -238,6 +225,7 @@ impl Server {
             self.timers.pop_first();
             match timer {
                 Timer::Hello(conn) => self.fail(now, conn, ErrorCode::Timeout),
+                Timer::Claim(id, side) => self.vacate(now, id, side),
                 Timer::Life(id) => self.expire(now, id),
             }
         }
@@ -256,6 +244,7 @@ impl Server {
     pub fn poll_timeout(&self) -> Option<(Instant, TimerKind)> {
         let timer = self.timers.first().map(|&(due, timer)| match timer {
             Timer::Hello(_) => (due, TimerKind::Hello),
+            Timer::Claim(..) => (due, TimerKind::Claim),
             Timer::Life(_) => (due, TimerKind::Life),
         });
         let forget = self.ended.front().map(|&(due, _)| (due, TimerKind::Forget));
@@ -279,6 +268,44 @@ impl Server {
         self.clients
             .take(now, key, what, &self.config)
             .map_err(|wait| Refusal { code: ErrorCode::RateLimited, retry_after: Some(wait) })
+    }
+
+    /// RV-SESSIONS
+    fn check_room(&self) -> Result<(), Refusal> {
+        if self.live >= self.config.max_sessions {
+            return Err(ErrorCode::Full.into());
+        }
+        Ok(())
+    }
+
+    /// A new session with its creator's token and the time of its end.
+    fn begin(&mut self, now: Instant, nameplate: Option<Nameplate>) -> (SessionId, Token, Instant) {
+        let id = SessionId::from_bits(self.draw_bits());
+        let token = Token::from_bits(self.draw_bits());
+        let deadline = now + self.config.life;
+        self.sessions.insert(id, Session::new(deadline, nameplate, token));
+        self.live += 1;
+        self.tokens.insert(token, (id, Side::Creator));
+        if let Some(nameplate) = nameplate {
+            self.nameplates.insert(nameplate, id);
+        }
+        self.timers.insert((deadline, Timer::Life(id)));
+        (id, token, deadline)
+    }
+
+    /// Gives out the joiner's token of a live session; also the time of its end,
+    /// which is put off as far as needed (`RV-LIFE-JOINED`).
+    fn seat_joiner(&mut self, now: Instant, id: SessionId) -> (Token, Instant) {
+        let token = Token::from_bits(self.draw_bits());
+        let Some(session) = self.sessions.get_mut(&id) else { return (token, now) };
+        session.joiner.seat = Seat::Awaited(token);
+        let before = session.deadline;
+        let deadline = before.max(now + self.config.joined_life);
+        session.deadline = deadline;
+        self.timers.remove(&(before, Timer::Life(id)));
+        self.timers.insert((deadline, Timer::Life(id)));
+        self.tokens.insert(token, (id, Side::Joiner));
+        (token, deadline)
     }
 
     /// 128 fresh random bits. That they repeat is as likely as that somebody
@@ -322,7 +349,15 @@ impl Server {
         if let Some(nameplate) = session.nameplate.take() {
             self.nameplates.remove(&nameplate);
         }
+        if let Some(meeting) = session.meeting.take() {
+            self.meetings.remove(&meeting);
+        }
         let peers = [std::mem::take(&mut session.creator), std::mem::take(&mut session.joiner)];
+        for (side, peer) in [Side::Creator, Side::Joiner].into_iter().zip(&peers) {
+            if let Some(until) = peer.claim {
+                self.timers.remove(&(until, Timer::Claim(id, side)));
+            }
+        }
         self.live = self.live.saturating_sub(1);
         let mut open = Vec::new();
         for Peer { seat, queued, .. } in peers {

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use super::ConnId;
 use super::state::State;
-use crate::ids::{Nameplate, Token};
+use crate::ids::{MeetingId, Nameplate, Token};
 
 /// One of the two peers of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -46,6 +46,8 @@ pub(super) struct Peer {
     pub(super) queue: VecDeque<Vec<u8>>,
     /// Bytes in `queue`.
     pub(super) queued: usize,
+    /// Until when its token has to be used, if there is such a time.
+    pub(super) claim: Option<Instant>,
 }
 
 /// One session, live or remembered.
@@ -54,6 +56,8 @@ pub(super) struct Session {
     /// When it expires; without meaning once it has ended.
     pub(super) deadline: Instant,
     pub(super) nameplate: Option<Nameplate>,
+    /// The meeting that finds it, as long as it is live.
+    pub(super) meeting: Option<MeetingId>,
     pub(super) creator: Peer,
     pub(super) joiner: Peer,
     /// Bytes of blobs taken so far, both directions.
@@ -66,6 +70,7 @@ impl Session {
             state: State::Created,
             deadline,
             nameplate,
+            meeting: None,
             creator: Peer { seat: Seat::Awaited(creator), ..Peer::default() },
             joiner: Peer::default(),
             carried: 0,

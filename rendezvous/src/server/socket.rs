@@ -158,6 +158,7 @@ impl Server {
         };
         let own = session.peer_mut(side);
         own.seat = Seat::Open(conn);
+        let claim = own.claim.take();
         let waiting = std::mem::take(&mut own.queue);
         self.queued = self.queued.saturating_sub(std::mem::take(&mut own.queued));
         let other = session.peer(side.other()).seat;
@@ -165,6 +166,9 @@ impl Server {
             entry.place = Place::Member { session: id, side };
         }
         self.timers.remove(&(until, Timer::Hello(conn)));
+        if let Some(claim) = claim {
+            self.timers.remove(&(claim, Timer::Claim(id, side)));
+        }
         // RV-READY, RV-PEER, RV-ATTACH-ORDER: ready, whether the other is there, what it sent, whether it left.
         self.send(conn, ServerText::Ready);
         if let Seat::Open(other) = other {
@@ -192,9 +196,22 @@ impl Server {
 
     fn leave(&mut self, now: Instant, conn: ConnId) {
         let Some(gone) = self.remove_conn(conn) else { return };
-        let Place::Member { session: id, side } = gone.place else { return };
+        if let Place::Member { session, side } = gone.place {
+            self.vacate(now, session, side);
+        }
+    }
+
+    /// A peer is gone for good, or did not come in time.
+    pub(super) fn vacate(&mut self, now: Instant, id: SessionId, side: Side) {
         let Some(session) = self.sessions.get_mut(&id) else { return };
-        session.peer_mut(side).seat = Seat::Gone;
+        let own = session.peer_mut(side);
+        own.claim = None;
+        if let Seat::Awaited(token) = std::mem::replace(&mut own.seat, Seat::Gone) {
+            self.tokens.remove(&token);
+        }
+        // RV-BLOB-GONE
+        own.queue.clear();
+        self.queued = self.queued.saturating_sub(std::mem::take(&mut own.queued));
         let other = session.peer(side.other()).seat;
         let event = match other {
             Seat::Open(_) | Seat::Awaited(_) => Event::Leave,

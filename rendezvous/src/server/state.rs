@@ -22,15 +22,18 @@ pub enum State {
 pub enum Event {
     /// Somebody asks to join.
     Join,
+    /// Somebody asks for its meeting.
+    Meet,
     /// A socket presents one of its tokens.
     Attach,
     /// A member's socket brings a blob.
     Blob,
     /// A member's socket brings a close message.
     Close,
-    /// A member's socket is lost, and the other peer is there or can still come.
+    /// A member's socket is lost, or did not come in time to a meeting; the
+    /// other peer is there or can still come.
     Leave,
-    /// A member's socket is lost, and nobody is left who could speak.
+    /// The same, and nobody is left who could speak.
     LastLeave,
     /// The session's time is over.
     Deadline,
@@ -59,8 +62,9 @@ impl State {
 
 impl Event {
     /// All events, in the spec's order.
-    pub const ALL: [Event; 7] = [
+    pub const ALL: [Event; 8] = [
         Event::Join,
+        Event::Meet,
         Event::Attach,
         Event::Blob,
         Event::Close,
@@ -75,12 +79,14 @@ impl Event {
 pub fn next(state: State, event: Event) -> Verdict {
     use Verdict::{Go, Ignore, Refuse};
     match (state, event) {
-        (State::Created, Event::Join) => Go(State::Joined),
+        (State::Created, Event::Join | Event::Meet) => Go(State::Joined),
         (State::Created, Event::Attach | Event::Blob) => Go(State::Created),
         (State::Created, Event::Leave) => Ignore,
         // RV-ONE-JOIN
         (State::Joined, Event::Join) => Refuse(ErrorCode::AlreadyJoined),
         (State::Joined, Event::Attach | Event::Blob | Event::Leave) => Go(State::Joined),
+        // RV-MEETING-ANEW
+        (State::Joined, Event::Meet) => Go(State::Closed),
         (State::Created | State::Joined, Event::Close | Event::LastLeave) => Go(State::Closed),
         (State::Created | State::Joined, Event::Deadline) => Go(State::Expired),
         (State::Closed, Event::Join) => Refuse(ErrorCode::Closed),

@@ -15,8 +15,8 @@ use serde::de::DeserializeOwned;
 use super::origin::client_ip;
 use super::{Rendezvous, socket};
 use crate::messages::{
-    CreateRequest, ErrorBody, ErrorCode, Health, JoinRequest, MAX_HTTP_BODY, PATH_CREATE,
-    PATH_HEALTH, PATH_JOIN, PATH_SOCKET, PROTOCOL,
+    CreateRequest, ErrorBody, ErrorCode, Health, JoinRequest, MAX_HTTP_BODY, MeetRequest,
+    PATH_CREATE, PATH_HEALTH, PATH_JOIN, PATH_MEET, PATH_SOCKET, PROTOCOL,
 };
 use crate::server::Refusal;
 
@@ -25,6 +25,7 @@ pub(super) fn router(rendezvous: Rendezvous) -> Router {
     Router::new()
         .route(PATH_CREATE, post(create))
         .route(PATH_JOIN, post(join))
+        .route(PATH_MEET, post(meet))
         .route(PATH_HEALTH, get(health))
         .route(PATH_SOCKET, get(open_socket))
         .with_state(rendezvous)
@@ -52,6 +53,19 @@ async fn join(State(rendezvous): State<Rendezvous>, request: Request) -> Respons
     };
     match rendezvous.with(|server, now| server.join(now, ip, request)) {
         Ok(joined) => answer(StatusCode::OK, &joined),
+        Err(refusal) => refuse(refusal),
+    }
+}
+
+async fn meet(State(rendezvous): State<Rendezvous>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let ip = client_ip(&parts, &rendezvous.config().trusted_proxies);
+    let request = match read::<MeetRequest>(body, rendezvous.config().request_timeout).await {
+        Ok(request) => request,
+        Err(code) => return refuse(code.into()),
+    };
+    match rendezvous.with(|server, now| server.meet(now, ip, request)) {
+        Ok(met) => answer(StatusCode::OK, &met),
         Err(refusal) => refuse(refusal),
     }
 }

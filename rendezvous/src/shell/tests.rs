@@ -14,8 +14,8 @@ use super::*;
 use crate::ids::Token;
 use crate::messages::{
     ClientText, CloseReason, CreateRequest, CreateResponse, ErrorBody, ErrorCode, JoinRequest,
-    JoinResponse, MAX_HTTP_BODY, MAX_SIGNAL_BLOB, PATH_CREATE, PATH_HEALTH, PATH_JOIN, PATH_SOCKET,
-    PeerState, ServerText,
+    JoinResponse, MAX_HTTP_BODY, MAX_SIGNAL_BLOB, MeetResponse, MeetRole, PATH_CREATE, PATH_HEALTH,
+    PATH_JOIN, PATH_MEET, PATH_SOCKET, PeerState, ServerText,
 };
 
 type Ws = WebSocketStream<MaybeTlsStream<TcpStream>>;
@@ -123,6 +123,29 @@ async fn requests_are_answered_as_the_spec_says() {
     assert_ne!(joined.token, created.token);
     let health = format!("GET {PATH_HEALTH} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n");
     assert!(site.raw(health.as_bytes()).await.ends_with(r#"{"protocol":"passel.v1"}"#));
+}
+
+#[tokio::test]
+async fn two_peers_meet_by_the_same_request() {
+    // RV-MEET, RV-MEETING-CLAIM, RV-NO-STORE
+    let mut config = ShellConfig::default();
+    config.server.claim_timeout = Duration::from_secs(1);
+    let site = site(config).await;
+    let mut tokens = Vec::new();
+    for role in [MeetRole::Creator, MeetRole::Joiner] {
+        let body = r#"{"meeting":"0024h36h2ncsvrh6daqf6dvvqz"}"#;
+        let (status, head, body) = site.post(PATH_MEET, body).await;
+        assert!(status == 200 && head.contains("cache-control: no-store"), "{head}");
+        let met: MeetResponse = serde_json::from_str(&body).unwrap();
+        assert_eq!(met.role, role);
+        tokens.push(met.token);
+    }
+    let mut first = site.socket(tokens[0]).await;
+    assert_eq!(text(&mut first).await, Some(ServerText::Ready));
+    // The second never comes, and no other input wakes the server.
+    let left = Some(ServerText::Peer { state: PeerState::Left });
+    assert_eq!(text(&mut first).await, left);
+    assert_eq!(site.post(PATH_MEET, r#"{"meeting":"0"}"#).await.0, 400);
 }
 
 #[tokio::test]

@@ -16,16 +16,16 @@ use std::time::{Duration, Instant};
 
 pub use self::config::{CONNECT_TIMEOUT, EndpointConfig, EndpointEvent};
 
-use passel_proto::connection::{self, Connection, Progress, TimerKind, Timers};
+use passel_proto::connection::{self, Connection, MessageQueue, Progress, TimerKind, Timers};
 use passel_proto::error::{Blame, Error, ErrorCode};
 use passel_proto::escape;
-use passel_proto::frame::EntryRange;
-use passel_proto::handshake::TransportBinding;
-use passel_proto::ids::{Channel, Role, TransferId};
+use passel_proto::frame::{EntryRange, Message};
+use passel_proto::handshake::{Resumption, ResumptionId, TransportBinding};
+use passel_proto::ids::{Channel, Role, Token, TransferId};
 use passel_proto::limits::timers::CLOSE_LINGER;
 use passel_proto::manifest::Manifest;
 use passel_proto::signal::SignalSession;
-use passel_proto::storage::{StorageReply, StorageRequest};
+use passel_proto::storage::{Have, StorageReply, StorageRequest};
 
 use crate::datagram::{Datagram, DatagramRef};
 use crate::description::SignalMessage;
@@ -305,6 +305,17 @@ impl Endpoint {
         result
     }
 
+    /// Says whether both screens show the same; see [`Connection::confirm_sas`].
+    ///
+    /// # Errors
+    ///
+    /// Misuse, as there.
+    pub fn confirm_sas(&mut self, now: Instant, matches: bool) -> Result<(), Error> {
+        self.connection_mut()?.confirm_sas(now, matches)?;
+        self.drive(now);
+        Ok(())
+    }
+
     /// Offers files; see [`Connection::offer`].
     ///
     /// # Errors
@@ -335,6 +346,46 @@ impl Endpoint {
         self.connection_mut()?.accept(now, transfer, selection)?;
         self.drive(now);
         Ok(())
+    }
+
+    /// Offers a transfer of an earlier connection again; see [`Connection::offer_again`].
+    ///
+    /// # Errors
+    ///
+    /// Misuse, as there.
+    pub fn offer_again(
+        &mut self,
+        now: Instant,
+        manifest: impl Into<Arc<Manifest>>,
+        note: &str,
+        token: Token,
+    ) -> Result<TransferId, Error> {
+        let id = self.connection_mut()?.offer_again(now, manifest, note, token)?;
+        self.drive(now);
+        Ok(id)
+    }
+
+    /// Accepts an offer of which a part is there already; see
+    /// [`Connection::accept_having`].
+    ///
+    /// # Errors
+    ///
+    /// Misuse, as there.
+    pub fn accept_having(
+        &mut self,
+        now: Instant,
+        transfer: TransferId,
+        selection: Option<Vec<EntryRange>>,
+        have: &[Have],
+    ) -> Result<(), Error> {
+        self.connection_mut()?.accept_having(now, transfer, selection, have)?;
+        self.drive(now);
+        Ok(())
+    }
+
+    /// What names a transfer beyond this connection; see [`Connection::token`].
+    pub fn token(&self, transfer: TransferId) -> Option<Token> {
+        self.connection.as_ref()?.token(transfer)
     }
 
     /// Rejects an offer; see [`Connection::reject`].
@@ -391,6 +442,48 @@ impl Endpoint {
         Ok(())
     }
 
+    /// Limits how fast this side sends; see [`Connection::set_rate_limit`].
+    ///
+    /// # Errors
+    ///
+    /// Misuse, as there.
+    pub fn set_rate_limit(
+        &mut self,
+        now: Instant,
+        transfer: Option<TransferId>,
+        bytes_per_second: Option<u64>,
+    ) -> Result<(), Error> {
+        self.connection_mut()?.set_rate_limit(now, transfer, bytes_per_second)?;
+        self.drive(now);
+        Ok(())
+    }
+
+    /// A limit that is set; see [`Connection::rate_limit`].
+    pub fn rate_limit(&self, transfer: Option<TransferId>) -> Option<u64> {
+        self.connection.as_ref()?.rate_limit(transfer)
+    }
+
+    /// Queues a message for the peer's embedder; see [`Connection::send_message`].
+    ///
+    /// # Errors
+    ///
+    /// Misuse, as there.
+    pub fn send_message(
+        &mut self,
+        now: Instant,
+        channel: Channel,
+        message: Message,
+    ) -> Result<(), Error> {
+        let queued = self.connection_mut()?.send_message(now, channel, message);
+        self.drive(now);
+        queued
+    }
+
+    /// What waits of messages; see [`Connection::queued_messages`].
+    pub fn queued_messages(&self, channel: Channel) -> MessageQueue {
+        self.connection.as_ref().map(|open| open.queued_messages(channel)).unwrap_or_default()
+    }
+
     /// Closes the connection, telling the peer why, and then the transport.
     /// Before there is a connection the peer is told through the signaling.
     pub fn close(&mut self, now: Instant, error: Option<Error>) {
@@ -429,6 +522,34 @@ impl Endpoint {
 
     fn connection_mut(&mut self) -> Result<&mut Connection, Error> {
         self.connection.as_mut().ok_or_else(|| Error::misuse("there is no connection yet"))
+    }
+
+    /// What to keep for a later session; see [`Connection::resumption`].
+    pub fn resumption(&self) -> Option<Resumption> {
+        self.connection.as_ref()?.resumption()
+    }
+
+    /// By which secret this session was resumed; see [`Connection::resumed_from`].
+    pub fn resumed_from(&self) -> Option<ResumptionId> {
+        self.connection.as_ref()?.resumed_from()
+    }
+
+    /// The secret of [`resumption`](Self::resumption) is durable here; see
+    /// [`Connection::confirm_resumption_stored`].
+    ///
+    /// # Errors
+    ///
+    /// Misuse, as there.
+    pub fn confirm_resumption_stored(&mut self, now: Instant) -> Result<(), Error> {
+        self.connection_mut()?.confirm_resumption_stored(now)?;
+        self.drive(now);
+        Ok(())
+    }
+
+    /// Whether older secrets are to be forgotten; see
+    /// [`Connection::is_resumption_settled`].
+    pub fn is_resumption_settled(&self) -> bool {
+        self.connection.as_ref().is_some_and(Connection::is_resumption_settled)
     }
 
     /// The manifest of a transfer; see [`Connection::manifest`].

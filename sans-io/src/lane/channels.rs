@@ -12,7 +12,7 @@ use super::config::{MAX_WINDOW, MIN_WINDOW, ORDERED_WINDOW};
 
 /// The data channels' protocol string (`TB-CHANNELS`).
 const PROTOCOL: &str = "passel.v1";
-/// Queued bytes of `file` at or below which a held-back ordered message has
+/// Queued unordered bytes at or below which a held-back ordered message has
 /// gone ahead: the smallest congestion window is one datagram.
 const HOLD_RELEASE: usize = 2 * 1_024;
 
@@ -36,7 +36,7 @@ struct Entry {
 /// The channels that a lane carries.
 pub(super) struct Channels {
     entries: Vec<Entry>,
-    /// An ordered message waits behind files: see `Lane::write`.
+    /// An ordered message waits behind unordered ones: see `Lane::write`.
     hold: bool,
 }
 
@@ -134,12 +134,12 @@ impl Channels {
         }
     }
 
-    pub(super) fn hold_files(&mut self) {
+    pub(super) fn hold_unordered(&mut self) {
         self.hold = true;
     }
 
     pub(super) fn is_held(&self, channel: Channel) -> bool {
-        self.hold && channel == Channel::File
+        self.hold && !channel.is_ordered()
     }
 
     /// Bytes queued and not acknowledged.
@@ -148,6 +148,11 @@ impl Channels {
             .and_then(|entry| entry.id)
             .and_then(|id| rtc.channel(id))
             .map_or(0, |mut handle| handle.buffered_amount())
+    }
+
+    /// Bytes queued and not acknowledged of what the stack sends first.
+    pub(super) fn unordered(&self, rtc: &mut Rtc) -> usize {
+        self.buffered(rtc, Channel::File) + self.buffered(rtc, Channel::Unreliable)
     }
 
     /// What is free of the window; notes that somebody wanted more.
@@ -173,7 +178,7 @@ impl Channels {
         if self.hold {
             let ordered =
                 self.buffered(rtc, Channel::Control) + self.buffered(rtc, Channel::Reliable);
-            self.hold = ordered > 0 && self.buffered(rtc, Channel::File) > HOLD_RELEASE;
+            self.hold = ordered > 0 && self.unordered(rtc) > HOLD_RELEASE;
         }
         for index in 0..self.entries.len() {
             let Entry { channel, starved, state, .. } = self.entries[index];

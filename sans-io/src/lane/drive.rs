@@ -11,6 +11,11 @@ use super::output::{Dtls, IceState, LaneEvent, LaneOutput, Path};
 use super::{Lane, Phase, is_dtls};
 use crate::datagram::Datagram;
 
+/// Datagrams that a stack may want sent at one moment. Far more than its windows
+/// hold: a stack that goes on beyond this is stuck, and would never say when it is
+/// to be woken.
+const MAX_DATAGRAMS_AT_ONCE: u32 = 4096;
+
 impl Lane {
     /// The next output. To be called until it says [`LaneOutput::Timeout`].
     pub fn poll(&mut self) -> LaneOutput {
@@ -51,10 +56,19 @@ impl Lane {
                 return LaneOutput::Event(LaneEvent::ChannelOpen(channel));
             }
             let output = match self.rtc.poll_output() {
-                Ok(Output::Transmit(transmit)) => return LaneOutput::Transmit(self.sent(transmit)),
+                Ok(Output::Transmit(transmit)) => {
+                    self.at_once += 1;
+                    if self.at_once > MAX_DATAGRAMS_AT_ONCE {
+                        let text = "the transport is stuck and sends without an end";
+                        let error = Error::local(ErrorCode::TransportFailed, text);
+                        return LaneOutput::Event(self.die(error));
+                    }
+                    return LaneOutput::Transmit(self.sent(transmit));
+                }
                 Ok(Output::Event(event)) => self.translate(event),
                 Ok(Output::Timeout(at)) => {
                     self.undrained = 0;
+                    self.at_once = 0;
                     if self.phase == Phase::Closing || !self.rtc.is_alive() {
                         self.phase = Phase::Dead;
                         self.rtc.disconnect();

@@ -99,6 +99,8 @@ pub struct Lane {
     outputs: VecDeque<LaneOutput>,
     queued_bytes: usize,
     undrained: usize,
+    /// Datagrams sent since the stack last said when it is to be woken.
+    at_once: u32,
     dtls_failures: u32,
     metrics: LaneMetrics,
 }
@@ -165,6 +167,7 @@ impl Lane {
             outputs: VecDeque::new(),
             queued_bytes: 0,
             undrained: 0,
+            at_once: 0,
             dtls_failures: 0,
             metrics: LaneMetrics::default(),
         })
@@ -354,8 +357,8 @@ impl Lane {
             self.channels.set_starved(channel);
             return Ok(false);
         }
-        if channel.is_ordered() && self.channels.buffered(&mut self.rtc, Channel::File) > 0 {
-            return Ok(self.write_before_files(channel, data));
+        if channel.is_ordered() && self.channels.unordered(&mut self.rtc) > 0 {
+            return Ok(self.write_before_unordered(channel, data));
         }
         Ok(self.write_now(channel, data))
     }
@@ -377,18 +380,18 @@ impl Lane {
         }
     }
 
-    /// SCTP sends unordered messages before ordered ones. A file channel that is
-    /// filled again as soon as it has room would keep control waiting for ever
-    /// (`TB-PRIORITY`). So if a message did not leave at once, no more of files
-    /// is taken until it did.
-    fn write_before_files(&mut self, channel: Channel, data: &[u8]) -> bool {
+    /// SCTP sends unordered messages before ordered ones. An unordered channel that
+    /// is filled again as soon as it has room would keep control waiting for ever
+    /// (`TB-PRIORITY`). So if a message did not leave at once, nothing more that
+    /// is not ordered is taken until it did.
+    fn write_before_unordered(&mut self, channel: Channel, data: &[u8]) -> bool {
         self.drain();
         let before = self.metrics.bytes_out;
         let written = self.write_now(channel, data);
         if written {
             self.drain();
             if self.metrics.bytes_out - before < data.len() as u64 {
-                self.channels.hold_files();
+                self.channels.hold_unordered();
             }
         }
         written

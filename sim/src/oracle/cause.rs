@@ -27,14 +27,20 @@ pub(super) fn check(plan: &Plan, error: &Error) -> Result<(), Broken> {
         E::StorageFailed => disk(&[DiskError::Write, DiskError::Sync, DiskError::Commit]),
         E::NameConflict => disk(&[DiskError::CommitConflict]),
         E::SourceUnreadable => disk(&[DiskError::ReadUnreadable]),
-        E::SourceChanged => disk(&[DiskError::ReadChanged]),
-        E::OfferExpired => plan.transfers.iter().any(|t| t.answer == Answer::Silence),
-        E::HandshakeTimeout | E::IdleTimeout => {
-            fault(|fault| matches!(fault, Fault::Partition { .. } | Fault::Crash { .. }))
+        E::SourceChanged => {
+            disk(&[DiskError::ReadChanged]) || fault(|fault| matches!(fault, Fault::Change { .. }))
         }
-        E::TransportFailed => fault(|fault| {
-            matches!(fault, Fault::Cut { .. } | Fault::Crash { .. } | Fault::Close { .. })
+        E::OfferExpired => plan.transfers.iter().any(|t| t.answer == Answer::Silence),
+        E::HandshakeTimeout | E::IdleTimeout => fault(|fault| {
+            use Fault as F;
+            matches!(fault, F::Partition { .. } | F::Crash { .. } | F::CrashAt { .. })
         }),
+        E::TransportFailed => fault(|fault| {
+            use Fault as F;
+            let cuts = matches!(fault, F::Cut { .. } | F::CutAgain { .. } | F::Close { .. });
+            cuts || matches!(fault, F::Crash { .. } | F::CrashAt { .. })
+        }),
+        E::ResumptionUnknown => plan.again > 0,
         // Every abort has a code, and no code accuses an honest peer.
         _ => false,
     };
@@ -56,7 +62,7 @@ pub(super) fn is_calm(plan: &Plan, planned: usize) -> bool {
             true
         }
         Fault::SlowDisk { .. } | Fault::Pause { .. } => true,
-        Fault::Cancel { transfer, .. } => *transfer != planned,
+        Fault::Cancel { transfer, .. } | Fault::Change { transfer, .. } => *transfer != planned,
         _ => false,
     });
     harmless && !silence && !reject && partitioned < OUTLIVED_US

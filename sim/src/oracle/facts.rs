@@ -1,7 +1,7 @@
 //! What is true of one transfer: its sources, what was accepted of them, which
 //! chunks are durable since when, and how it ended at each side.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use passel_proto::connection::Completion;
@@ -33,6 +33,12 @@ pub struct Facts {
     pub manifest: Manifest,
     /// Whether the receiver was told of it.
     pub seen: bool,
+    /// Files that had their names before this connection, as they were then.
+    pub taken: BTreeMap<FileIndex, Vec<u8>>,
+    /// Those of them that the transfer failed to send again; they stay.
+    pub lapsed: BTreeSet<FileIndex>,
+    /// Whether the receiver said that it keeps what there is.
+    pub kept: bool,
     /// Credit used so far, as the receiver counts it.
     pub received: u64,
     /// The most that each side has called durable.
@@ -61,6 +67,9 @@ impl Facts {
             from,
             manifest,
             seen: false,
+            taken: BTreeMap::new(),
+            lapsed: BTreeSet::new(),
+            kept: false,
             received: 0,
             durable_bytes: [0; 2],
             paused: None,
@@ -92,7 +101,8 @@ impl Facts {
         self.endings[side.place()].as_ref()
     }
 
-    fn wants(&self, file: FileIndex) -> bool {
+    /// Whether the receiver takes the file.
+    pub fn wants(&self, file: FileIndex) -> bool {
         let wanted = self.accepted.as_ref().and_then(|wanted| wanted.get(file.0 as usize));
         wanted.copied().unwrap_or(false)
     }
@@ -125,13 +135,24 @@ impl Facts {
 
     /// A file under its final name is its source.
     pub(super) fn check_named(&self, file: FileIndex, bytes: &[u8]) -> Result<(), Broken> {
-        if self.source(file).unwrap_or_default() != bytes {
+        let is_as_before = self.taken.get(&file).is_some_and(|before| before == bytes);
+        if self.source(file).unwrap_or_default() != bytes && !is_as_before {
             return broken("what has its name is its source", format!("{file:?}"));
         }
         Ok(())
     }
 
-    pub(super) fn note_durable(&mut self, file: FileIndex, offset: u64, step: u64) {
+    /// A file of an earlier connection was compared, and is done.
+    pub(super) fn check_same(&self, file: FileIndex) -> Result<(), Broken> {
+        let before = self.taken.get(&file).map(Vec::as_slice);
+        if before.unwrap_or_default() != self.source(file).unwrap_or_default() {
+            return broken("what was stored before is its source", format!("{file:?}"));
+        }
+        Ok(())
+    }
+
+    /// A chunk is durable since `step`.
+    pub fn note_durable(&mut self, file: FileIndex, offset: u64, step: u64) {
         self.durable.entry((file, offset / self.chunk_size)).or_insert(step);
     }
 
@@ -168,7 +189,8 @@ impl Facts {
         disk: &Disk,
     ) -> Result<(), Broken> {
         let of = (id, FileIndex(0))..=(id, FileIndex(u32::MAX));
-        let files = disk.finals.range(of).filter(|((_, file), _)| self.source(*file).is_some());
+        let counts = |file| self.source(file).is_some() && !self.lapsed.contains(&file);
+        let files = disk.finals.range(of).filter(|((_, file), _)| counts(*file));
         let (mut delivered, mut lasting) = (0, 0);
         for (_, named) in files {
             delivered += 1;

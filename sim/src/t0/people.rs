@@ -9,11 +9,13 @@ use passel_proto::frame::EntryRange;
 use passel_proto::ids::{FileIndex, TransferId};
 use passel_proto::manifest::{Entry, EntryKind, Manifest, ManifestBuilder, ManifestError};
 use passel_proto::path::SafePath;
+use passel_proto::storage::{Have, HaveState};
 use passel_proto::tree::{TreeBuilder, leaf_hash};
 
 use super::{Happening, Run};
+use crate::model::Story;
 use crate::oracle::{Broken, Facts, broken};
-use crate::plan::{Answer, Fault, Side, TransferPlan};
+use crate::plan::{Answer, Change, Fault, Plan, Side, TransferPlan};
 use crate::rng::Draw;
 use crate::sometimes::Sometimes;
 
@@ -24,6 +26,7 @@ impl Run<'_> {
         let transfer = &self.plan.transfers[planned];
         let (side, chunk_log2) = (transfer.from, self.plan.knobs.chunk_log2);
         let now = self.world.instant();
+        self.due.insert(planned);
         let host = &mut self.hosts[side.place()];
         let Some(connection) = &mut host.connection else { return Ok(()) };
         if !host.established {
@@ -33,14 +36,37 @@ impl Run<'_> {
         if !connection.is_established() {
             return Ok(()); // Over before it was this transfer's turn.
         }
-        let sources = sources(self.plan.seed, planned, transfer);
+        let story = &mut self.stories[planned];
+        if story.over {
+            return Ok(()); // It has ended since this was due.
+        }
+        let sources = match story.versions.last() {
+            Some(sources) => sources.clone(),
+            None => sources(self.plan.seed, planned, transfer),
+        };
+        if story.versions.is_empty() && self.plan.again > 0 {
+            story.versions.push(sources.clone());
+        }
         let Ok(manifest) = manifest(&sources, transfer.roots, 1 << chunk_log2) else {
             return broken("the plan can be run", "its manifest is refused");
         };
-        let id = match connection.offer(now, manifest.clone(), "") {
+        let offered = match story.token {
+            None => connection.offer(now, manifest.clone(), ""),
+            Some(token) => connection.offer_again(now, manifest.clone(), "", token),
+        };
+        let id = match offered {
             Ok(id) => id,
             Err(error) => return broken("an offer can be made", error.to_string()),
         };
+        if let Some(token) = connection.token(id).filter(|_| self.plan.again > 0) {
+            let entries =
+                (0..manifest.len()).filter_map(|place| manifest.entry_digest(FileIndex(place)));
+            let entries: Vec<_> = entries.collect();
+            if !story.entries.is_empty() && story.entries != entries {
+                self.watch.meet(Sometimes::EntryChanged);
+            }
+            story.offer(token, entries, 1 << chunk_log2);
+        }
         for (place, source) in sources.iter().enumerate() {
             if let Some(source) = source {
                 host.disk.sources.insert((id, index(place)), Rc::clone(source));
@@ -66,7 +92,7 @@ impl Run<'_> {
         let transfer = &self.plan.transfers[facts.planned];
         if transfer.answer != Answer::Silence {
             let at = self.world.now() + transfer.answer_after_us;
-            self.world.schedule(at, Happening::Answer { side, transfer: id });
+            self.schedule(at, Happening::Answer { side, transfer: id });
         }
         Ok(())
     }
@@ -74,7 +100,8 @@ impl Run<'_> {
     pub(super) fn answer(&mut self, side: Side, id: TransferId) -> Result<(), Broken> {
         let now = self.world.instant();
         let Some(facts) = self.oracle.transfers.get_mut(&id) else { return Ok(()) };
-        let answer = &self.plan.transfers[facts.planned].answer;
+        let planned = facts.planned;
+        let answer = &self.plan.transfers[planned].answer;
         let host = &mut self.hosts[side.place()];
         let Some(connection) = &mut host.connection else { return Ok(()) };
         if !connection.is_established() || connection.manifest(id).is_none() {
@@ -90,10 +117,17 @@ impl Run<'_> {
             Answer::EverySecond => {
                 facts.accept((0..entries).map(|entry| entry % 2 == 0).collect());
                 let wanted = (0..entries).step_by(2).map(|first| EntryRange { first, count: 1 });
-                connection.accept(now, id, Some(wanted.collect()))
+                let wanted = wanted.collect();
+                if self.plan.again > 0 {
+                    return self.go_on(side, id, planned, Some(wanted));
+                }
+                connection.accept(now, id, Some(wanted))
             }
             Answer::All | Answer::Silence => {
                 facts.accept(vec![true; entries as usize]);
+                if self.plan.again > 0 {
+                    return self.go_on(side, id, planned, None);
+                }
                 connection.accept(now, id, None)
             }
         };
@@ -103,12 +137,79 @@ impl Run<'_> {
         self.drain(side)
     }
 
+    /// Accepts an offer with what there is of the transfer.
+    fn go_on(
+        &mut self,
+        side: Side,
+        id: TransferId,
+        planned: usize,
+        wanted: Option<Vec<EntryRange>>,
+    ) -> Result<(), Broken> {
+        let now = self.world.instant();
+        let story = &mut self.stories[planned];
+        let Some(connection) = &mut self.hosts[side.place()].connection else { return Ok(()) };
+        let token = connection.token(id);
+        let Some(token) = token.filter(|token| Some(*token) == story.token) else {
+            return broken("a transfer has one token", format!("{token:?}"));
+        };
+        let disk = &mut self.hosts[side.place()].disk;
+        let Some(facts) = self.oracle.transfers.get(&id) else { return Ok(()) };
+        let have = disk.begin(id, token, story.entries.clone(), |file| facts.wants(file));
+        let facts = self.oracle.on_taken(side, id, disk)?;
+        let chunk_size = 1 << self.plan.knobs.chunk_log2;
+        for Have { file, state } in &have {
+            let chunks = match state {
+                HaveState::Partial(_) | HaveState::Written { .. } => story.durable(*file).clone(),
+                HaveState::Stored => {
+                    let size = facts.source(*file).unwrap_or_default().len() as u64;
+                    (0..size.div_ceil(chunk_size)).collect()
+                }
+            };
+            for chunk in chunks {
+                facts.note_durable(*file, chunk * chunk_size, 0);
+            }
+        }
+        if !have.is_empty() {
+            self.watch.met().append(&mut self.after);
+        }
+        let Some(connection) = &mut self.hosts[side.place()].connection else { return Ok(()) };
+        if let Err(error) = connection.accept_having(now, id, wanted, &have) {
+            return broken("an offer can be answered", error.to_string());
+        }
+        self.drain(side)
+    }
+
+    /// What a file holds is another thing from now on.
+    pub(super) fn change_source(&mut self, planned: usize, entry: usize, how: Change) {
+        let Some(story) = self.stories.get_mut(planned).filter(|story| !story.over) else { return };
+        let Some(mut sources) = story.versions.last().cloned() else { return };
+        let Some(Some(source)) = sources.get_mut(entry) else { return };
+        let purpose = format!("change {planned} {entry} {}", story.versions.len());
+        let mut draw = Draw::new(self.plan.seed, &purpose);
+        let mut bytes = source.to_vec();
+        if how == Change::Entry {
+            bytes.push(0);
+        }
+        let last = bytes.len().saturating_sub(1) as u64;
+        for _ in 0..draw.pick(&[1, 3, 20]) {
+            let place = usize::try_from(draw.between(0, last)).unwrap_or(0);
+            if let Some(byte) = bytes.get_mut(place) {
+                *byte ^= 0x55;
+            }
+        }
+        *source = bytes.into();
+        story.versions.push(sources);
+    }
+
     pub(super) fn fault(&mut self, place: usize) -> Result<(), Broken> {
         let plan = self.plan;
+        if self.healed {
+            return Ok(());
+        }
         let now = self.world.instant();
         self.watch.on_fault(self.world.now(), &plan.faults[place], &self.oracle);
         match plan.faults[place] {
-            Fault::Cut { .. } => {
+            Fault::Cut { .. } | Fault::CutAgain { .. } => {
                 self.cut = true;
                 self.transport_closed(Side::Inviter)?;
                 self.transport_closed(Side::Joiner)
@@ -135,6 +236,8 @@ impl Run<'_> {
                 self.drain(side)
             }
             Fault::Partition { .. }
+            | Fault::CrashAt { .. }
+            | Fault::Change { .. }
             | Fault::DiskFull { .. }
             | Fault::DiskError { .. }
             | Fault::SlowDisk { .. } => Ok(()),
@@ -154,7 +257,7 @@ impl Run<'_> {
         }
         self.watch.meet(Sometimes::Paused);
         let at = self.world.now() + for_us;
-        self.world.schedule(at, Happening::Resume { side, transfer: id });
+        self.schedule(at, Happening::Resume { side, transfer: id });
         self.drain(side)
     }
 
@@ -173,17 +276,28 @@ impl Run<'_> {
         self.drain(side)
     }
 
-    fn crash(&mut self, side: Side, notice_us: Option<u64>) -> Result<(), Broken> {
+    pub(super) fn crash(&mut self, side: Side, notice_us: Option<u64>) -> Result<(), Broken> {
         let host = &mut self.hosts[side.place()];
         if host.connection.take().is_none() {
             return Ok(());
         }
+        if side == Side::Joiner {
+            self.joiner_named = 0;
+        }
         self.watch.on_crash(&host.disk);
-        host.disk.crash(&mut Draw::new(self.plan.seed, "crash"));
+        let purpose = match self.connection {
+            0 => "crash".to_owned(),
+            nth => format!("crash {nth}"),
+        };
+        host.disk.crash(&mut Draw::new(self.plan.seed, &purpose));
         self.oracle.on_crash(side, &host.disk)?;
+        if self.plan.again > 0 {
+            host.disk.park();
+            self.check_kept(side)?;
+        }
         if let Some(after) = notice_us {
             let at = self.world.now() + after;
-            self.world.schedule(at, Happening::Noticed { side: side.peer() });
+            self.schedule(at, Happening::Noticed { side: side.peer() });
         }
         Ok(())
     }
@@ -194,6 +308,11 @@ impl Run<'_> {
         }
         self.drain(side)
     }
+}
+
+/// A story for each transfer of a plan.
+pub(super) fn stories(plan: &Plan) -> Vec<Story> {
+    plan.transfers.iter().map(|_| Story::default()).collect()
 }
 
 fn index(place: usize) -> FileIndex {

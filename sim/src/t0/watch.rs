@@ -62,6 +62,15 @@ impl Watch {
         self.met.insert(condition);
     }
 
+    pub(super) fn met(&mut self) -> &mut Met {
+        &mut self.met
+    }
+
+    /// Another connection begins.
+    pub(super) fn on_connect(&mut self) {
+        self.newest.clear();
+    }
+
     fn note(&mut self, now: u64, what: &str) {
         self.semantic.number(now);
         self.semantic.bytes(what.as_bytes());
@@ -125,7 +134,9 @@ impl Watch {
         self.note(now, &format!("{fault:?}"));
         let active = |side| oracle.active(side).count() > 0;
         match fault {
-            Fault::Cut { .. } if active(Side::Inviter) => self.meet(Sometimes::CutInTransfer),
+            Fault::Cut { .. } | Fault::CutAgain { .. } if active(Side::Inviter) => {
+                self.meet(Sometimes::CutInTransfer);
+            }
             Fault::Close { side, .. } if active(*side) => self.meet(Sometimes::ClosedInTransfer),
             Fault::Crash { side, .. } => {
                 for facts in oracle.active(*side) {
@@ -185,7 +196,7 @@ impl Watch {
                 }
             }
             Event::FileFailed { error, .. } if !error.from_peer => self.on_file_failed(error.code),
-            Event::Ended { transfer, error } => match error.code {
+            Event::Ended { transfer, error, .. } => match error.code {
                 ErrorCode::NoSpace if from(transfer) != Some(side) => {
                     self.meet(Sometimes::DiskFull);
                 }

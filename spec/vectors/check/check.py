@@ -13,14 +13,18 @@ import json
 import sys
 import traceback
 
+import epochs
 import examples
 import frames
 import handshake
+import have
 import manifest
 import names
 import receipts
 import records
+import sas
 import schema
+import session
 import signaling
 import tree
 import xwing
@@ -28,13 +32,18 @@ from registry import VECTORS, Wrong
 
 CHECKS = {
     "codec.json": frames.check,
+    "epochs.json": epochs.check,
+    "have.json": have.check,
     "key-schedule.json": handshake.check,
     "manifest.json": manifest.check,
     "names.json": names.check,
     "receipt.json": receipts.check,
     "records.json": records.check,
+    "sas.json": sas.check,
+    "session.json": session.check,
     "signaling.json": signaling.check,
     "tree.json": tree.check,
+    "words.json": sas.check_words,
     "xwing.json": xwing.check,
 }
 ML_KEM = "by mlkem.py alone" if xwing.SECOND is None else "by mlkem.py and by `cryptography`"

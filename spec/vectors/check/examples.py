@@ -6,7 +6,8 @@ import re
 import frames
 from registry import FRAMES, VECTORS, Refused, Wrong, equal
 
-HEX = re.compile(r"[0-9a-f]{2}(?: *[0-9a-f]{2})+")
+HEX = re.compile(r"[0-9a-f]{2}(?: *[0-9a-f]{2})+(?:\{\d+\})?")
+RUN = re.compile(r"([0-9a-f]{2})\{(\d+)\}")
 
 
 def examples():
@@ -18,14 +19,14 @@ def examples():
         yield " ".join(block.replace("payload\u2026", "").split())
     for inline in re.findall(r"`([^`\n]+)`", re.sub(r"^```\n.*?^```$", "", text, flags=re.M | re.S)):
         if HEX.fullmatch(inline) and " " in inline:
-            yield inline
+            yield RUN.sub(lambda run: run[1] * int(run[2]), inline)
 
 
 def check():
     channels = {number: entry["channel"] for number, entry in FRAMES.items()}
     seen = set()
     for example in examples():
-        yield example
+        yield example[:80]
         data = bytes.fromhex(example)
         try:
             found, _, payload = frames.read_plaintext(data, channels[data[0]])

@@ -7,6 +7,7 @@ from registry import CHANNELS, FRAMES, LIMITS, Refused, Wrong, equal, refusal
 
 LIST = {
     "entry ranges": [("first", "u32"), ("count", "u32")],
+    "runs": [("first", "u64"), ("count", "u64")],
     "chunk ranges": [("file", "u32"), ("first", "u64"), ("count", "u64")],
     "failures": [("file", "u32"), ("code", "u16")],
 }
@@ -16,7 +17,8 @@ TOKEN = [("token", "u64")]
 BODIES = {
     "OFFER": [
         ("transfer", "u32"), ("entries", "u32"), ("bytes", "u64"), ("digest", "32"),
-        ("chunk_log2", "u8"), ("piece_log2", "u8"), ("hash", "u8"), ("note", "string"),
+        ("chunk_log2", "u8"), ("piece_log2", "u8"), ("hash", "u8"),
+        ("token", "16"), ("note", "string"),
     ],
     "MANIFEST": [("transfer", "u32"), ("first", "u32"), ("count", "u32"), ("entries", "bytes")],
     "ACCEPT": [("transfer", "u32"), ("more", "bool"), ("selection", "choice")],
@@ -38,6 +40,22 @@ BODIES = {
     "CLOSE": [("code", "u16"), ("text", "string")],
     "PAUSE": ONE,
     "RESUME": ONE,
+    "HAVE": [
+        ("transfer", "u32"), ("file", "u32"), ("ranges", "runs"), ("digest", "optional 32"),
+    ],
+    "STORED": [("transfer", "u32"), ("files", "entry ranges")],
+    "LEAVES_WANTED": [
+        ("transfer", "u32"), ("file", "u32"), ("first", "u64"), ("count", "u32"),
+    ],
+    "LEAVES": [("transfer", "u32"), ("file", "u32"), ("first", "u64"), ("leaves", "hashes")],
+    "RESUMABLE": [("id", "16")],
+    "KEY_UPDATE": [("epoch", "u16"), ("encapsulation_key", "1216")],
+    "KEY_UPDATE_ANSWER": [("epoch", "u16"), ("ciphertext", "1120")],
+    "MESSAGE": [("content", "choice")],
+}
+CHOICES = {
+    "ACCEPT": [[], [("ranges", "entry ranges")]],
+    "MESSAGE": [[("text", "string")], [("payload", "bytes")]],
 }
 HEAD_RULES = Rules("WF-FRAME", "WF-FRAME", "WF-CANONICAL", "WF-FRAME", "WF-FRAME-LENGTH")
 NUMBERS = {entry["name"]: number for number, entry in FRAMES.items()}
@@ -61,10 +79,12 @@ def read_value(reader, kind):
             return reader.varint(kind)
         case "bool":
             return reader.flag()
-        case "32":
-            return reader.take(32).hex()
+        case "16" | "32" | "1120" | "1216":
+            return reader.take(int(kind)).hex()
         case "bytes":
             return reader.bytes().hex()
+        case "hashes":
+            return b"".join([reader.take(32) for _ in range(reader.length())]).hex()
         case "string":
             return reader.text()
     raise ValueError(kind)
@@ -83,8 +103,10 @@ def write_value(value, kind):
             return bytes([value])
         case "u16" | "u32" | "u64":
             return varint(int(value))
-        case "32":
+        case "16" | "32" | "1120" | "1216":
             return bytes.fromhex(value)
+        case "hashes":
+            return varint(len(value) // 64) + bytes.fromhex(value)
         case "bytes":
             return sized(bytes.fromhex(value))
         case "string":
@@ -100,8 +122,8 @@ def read_body(name, data):
             fields[field] = reader.varint("u32")
             if fields[field] > 1:
                 raise Refused("WF-LAYOUT", "MALFORMED")
-            if fields[field] == 1:
-                fields["ranges"] = read_value(reader, "entry ranges")
+            for inner, of in CHOICES[name][fields[field]]:
+                fields[inner] = read_value(reader, of)
         else:
             fields[field] = read_value(reader, kind)
     reader.end()
@@ -120,8 +142,8 @@ def write_body(fields):
     for field, kind in BODIES[fields["type"]]:
         if kind == "choice":
             body += varint(fields[field])
-            if fields[field] == 1:
-                body += write_value(fields["ranges"], "entry ranges")
+            for inner, of in CHOICES[fields["type"]][fields[field]]:
+                body += write_value(fields[inner], of)
         else:
             body += write_value(fields[field], kind)
     return body
@@ -146,10 +168,24 @@ def is_allowed(name, fields):
             if fields["selection"] == 0:
                 return not fields["more"]
             return len(fields["ranges"]) <= 2048 and ascend(fields["ranges"])
+        case "MESSAGE":
+            length = len(fields.get("text", "").encode()) + len(fields.get("payload", "")) // 2
+            return length <= LIMITS["MAX_MESSAGE"]
         case "ACK":
             ranges = [(int(range["first"]), int(range["count"])) for range in fields["ranges"]]
             whole = all(count >= 1 and first + count < 2**64 for first, count in ranges)
             return 1 <= len(ranges) <= 1024 and whole
+        case "HAVE":
+            return 1 <= len(fields["ranges"]) <= LIMITS["MAX_HAVE_RANGES_COUNT"] and ascend(
+                fields["ranges"], 2**64
+            )
+        case "STORED":
+            return 1 <= len(fields["files"]) <= 2048 and ascend(fields["files"])
+        case "LEAVES_WANTED":
+            whole = int(fields["first"]) + fields["count"] < 2**64
+            return 1 <= fields["count"] <= LIMITS["MAX_LEAVES_COUNT"] and whole
+        case "LEAVES":
+            return 1 <= len(fields["leaves"]) // 64 <= LIMITS["MAX_LEAVES_COUNT"]
         case "RECEIPT":
             places = [failure["file"] for failure in fields["listed"]]
             strictly = all(one < other for one, other in zip(places, places[1:]))
@@ -157,13 +193,14 @@ def is_allowed(name, fields):
     return text
 
 
-def ascend(ranges):
+def ascend(ranges, bound=2**32):
     end = -1
     for range in ranges:
-        if range["count"] < 1 or range["first"] <= end:
+        first, count = int(range["first"]), int(range["count"])
+        if count < 1 or first <= end:
             return False
-        end = range["first"] + range["count"]
-        if end >= 2**32:
+        end = first + count
+        if end >= bound:
             return False
     return True
 
@@ -184,7 +221,7 @@ def read_plaintext(plaintext, channel):
                 raise Refused("WF-FRAME-UNKNOWN", "UNKNOWN_CRITICAL_FRAME")
             passed_over.append(number)
             continue
-        if known["channel"] != channel:
+        if channel not in [known["channel"], *known.get("also", [])]:
             raise Refused("WF-FRAME-CHANNEL", "PROTOCOL_VIOLATION")
         frames.append(read_body(known["name"], body))
         if known["name"] == "DATA":

@@ -2,14 +2,16 @@
 tags, and `key-schedule.json`. X-Wing is in `xwing.py`, the schedule in
 `keyschedule.py`."""
 
+import sas
 import xwing
 from codec import Reader, Rules, sized, varint
-from keyschedule import expand_label, items, label_info, mac, schedule
-from registry import LIMITS, SUITES, VERSIONS, Refused, Wrong, equal, refusal
+from keyschedule import expand_label, items, label_info, mac, resumption, schedule
+from registry import EXTENSIONS, LIMITS, SUITES, VERSIONS, Refused, Wrong, equal, refusal
 
 RULES = Rules("HS-ENCODING", "HS-ENCODING", "HS-ENCODING", "HS-ENCODING", "HS-ENCODING")
 HELLO_I, HELLO_R, CONFIRM, ALERT = 1, 2, 3, 4
 TAG = 32
+SAS, RESUME = 3, 5
 
 
 def open_message(message, wanted):
@@ -93,8 +95,9 @@ def read_hello_r(message):
     return hello
 
 
-def respond(message, auth):
-    """What a responder that waits checks of a first message, in order."""
+def respond(message, auth, held=()):
+    """What a responder that waits checks of a first message, in order. `held` are
+    the ids of the sessions that it can resume."""
     hello = read_hello_i(message)
     if not VERSIONS & set(hello["versions"]):
         raise Refused("HS-CHOICE", "UNSUPPORTED_VERSION")
@@ -103,8 +106,36 @@ def respond(message, auth):
     if hello["auth"] != auth:
         raise Refused("HS-AUTH-MODE", "UNSUPPORTED_AUTH")
     check_once(hello["extensions"])
+    if auth == RESUME:
+        check_resumption(dict(hello["extensions"]), held)
+    if auth == SAS:
+        check_commitment(dict(hello["extensions"]))
     xwing.check_public(hello["key"])
     return hello
+
+
+def check_resumption(found, held):
+    named = found.get(EXTENSIONS["RESUMPTION"])
+    if named is None:
+        raise Refused("HS-RESUME-PICK", "PROTOCOL_VIOLATION")
+    if len(named) != 16:
+        raise Refused("HS-RESUME-PICK", "MALFORMED")
+    if named not in held:
+        raise Refused("HS-RESUME-PICK", "RESUMPTION_UNKNOWN")
+
+
+def check_commitment(found):
+    commit = found.get(EXTENSIONS["SAS_COMMIT"])
+    if commit is None:
+        raise Refused("HS-SAS-COMMIT", "PROTOCOL_VIOLATION")
+    if len(commit) != 32:
+        raise Refused("HS-SAS-COMMIT", "MALFORMED")
+    return commit
+
+
+def held_by(case):
+    """The ids that the responder of a case can resume: in mode RESUME, the context."""
+    return [bytes.fromhex(case["auth_context"])] if case["auth_mode"] == RESUME else []
 
 
 def transcript(case, hello_i, hello_r):
@@ -120,7 +151,7 @@ def transcript(case, hello_i, hello_r):
 
 def check_case(case):
     hello_i, hello_r = bytes.fromhex(case["hello_i"]), bytes.fromhex(case["hello_r"])
-    first = respond(hello_i, case["auth_mode"])
+    first = respond(hello_i, case["auth_mode"], held_by(case))
     equal("HELLO_I encoded again", write_hello_i(first), hello_i)
     second = read_hello_r(hello_r)
     equal("auth of HELLO_R", second["auth"], case["auth_mode"])
@@ -139,11 +170,13 @@ def check_case(case):
     equal("transcript", digest, case["transcript"])
     keys = schedule(bytes.fromhex(case["psk"]), kem_secret, digest)
     renamed = {"confirm initiator": "confirm_initiator_key", "confirm responder": "confirm_responder_key"}
-    for name, key in keys.items():
+    for name, key in {**keys, **resumption(keys["resumption"])}.items():
         equal(name, key, case[renamed.get(name, name.replace(" ", "_"))])
     equal("tag of HELLO_R", second["tag"], mac(keys["confirm responder"], digest))
     reader = open_message(bytes.fromhex(case["confirm"]), CONFIRM)
     equal("tag of CONFIRM", reader.take(TAG), mac(keys["confirm initiator"], digest))
+    if case["auth_mode"] == SAS:
+        sas.check_nonce(check_commitment(dict(first["extensions"])), reader.take(32))
     reader.end()
     exported = expand_label(keys["exporter"], "exporter app", b"ctx", 32)
     equal("exported secret", exported, case["export_app_ctx"])
@@ -162,10 +195,9 @@ def check(vectors):
     for case in vectors["cases"]:
         yield case["why"]
         check_case(case)
-    auth = vectors["cases"][0]["auth_mode"]
     for case in vectors["refused"]:
         yield case["why"]
-        message = bytes.fromhex(case["hello_i"])
-        refused = refusal(case["why"], lambda: respond(message, auth))
+        message, by = bytes.fromhex(case["hello_i"]), vectors["cases"][case["case"]]
+        refused = refusal(case["why"], lambda: respond(message, by["auth_mode"], held_by(by)))
         equal("rule", refused.rule, case["rule"])
         equal("code", refused.code, case["code"])

@@ -53,7 +53,19 @@ def schedule(psk, kem_secret, transcript):
     root = extract(derived, kem_secret)
     names = [
         "confirm initiator", "confirm responder", "epoch", "receipt", "resumption", "exporter",
-        "lane signaling",
+        "lane signaling", "sas",
     ]
     keys = {name: expand_label(root, name, transcript, 32) for name in names}
     return {"early": early, "derived": derived, "root": root, **keys}
+
+
+def resumption(secret):
+    """What is kept of a session whose secret `resumption` this is, section 4.7."""
+    meeting = expand_label(secret, "meeting", b"", 32)
+    return {
+        "resumption id": expand_label(secret, "resumption id", b"", 16),
+        "resumption psk": expand_label(secret, "resumption psk", b"", 32),
+        "meeting": meeting,
+        "meeting id": expand_label(meeting, "meeting id", b"", 16),
+        "meeting link": expand_label(meeting, "meeting link", b"", 32),
+    }

@@ -12,6 +12,7 @@ with open(VECTORS.parent / "registry.toml", "rb") as file:
 LIMITS = REGISTRY["limits"]
 ERRORS = {entry["name"]: entry["id"] for entry in REGISTRY["error"]}
 CHANNELS = {entry["name"]: entry["id"] for entry in REGISTRY["channel"]}
+EXTENSIONS = {entry["name"]: entry["id"] for entry in REGISTRY["extension"]}
 FRAMES = {entry["id"]: entry for entry in REGISTRY["frame"]}
 VERSIONS = {REGISTRY["version"]}
 SUITES = {entry["id"] for entry in REGISTRY["suite"]}

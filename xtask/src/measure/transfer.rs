@@ -42,7 +42,7 @@ pub(super) fn run(binary: &Path, path: &Path, out: &Path) -> Result<Run, String>
 
     let begin = Instant::now();
     let mut command = program(binary, "recv");
-    command.env("PASSEL_CODE", link).args(["--yes", "--out"]).arg(out);
+    command.env("PASSEL_CODE", link).args(["--yes", "--max-file", "none", "--out"]).arg(out);
     let receiver = Side::start(command)?;
     let completed = receiver.event("completed", end)?;
     let (receiver, sender) = (receiver.end(end)?, sender.end(end)?);

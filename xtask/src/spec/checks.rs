@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::statements::{self, PREFIXES, Statement};
 use super::trace::Trace;
-use super::{citations, tables};
+use super::{citations, states, tables};
 use crate::repo;
 
 fn all_statements() -> (Vec<Statement>, Vec<String>) {
@@ -81,6 +81,11 @@ fn every_must_has_code_and_a_test_or_a_reason() {
 #[test]
 fn the_tables_of_the_spec_are_those_of_the_registry() {
     tables::check().unwrap();
+}
+
+#[test]
+fn the_graphs_of_states_are_those_of_the_tables() {
+    states::check().unwrap();
 }
 
 #[test]

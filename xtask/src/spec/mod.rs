@@ -7,5 +7,6 @@ mod citations;
 mod page;
 pub(crate) mod report;
 mod statements;
+pub(crate) mod states;
 pub(crate) mod tables;
 mod trace;

@@ -17,6 +17,7 @@ pub(crate) const PREFIXES: &[(&str, &str)] = &[
     ("FC", "flow control"),
     ("RV", "rendezvous"),
     ("SC", "security"),
+    ("RS", "resume"),
 ];
 
 /// One normative statement.

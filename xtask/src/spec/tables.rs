@@ -16,7 +16,7 @@ const MARK_END: &str = "<!-- /registry -->";
 
 /// Columns of a table of entries, in their order, as far as an entry has them.
 /// Others follow in the order in which they first occur.
-const COLUMNS: &[&str] = &["id", "name", "channel", "ordered", "reliable", "text"];
+const COLUMNS: &[&str] = &["id", "name", "channel", "also", "ordered", "reliable", "text"];
 
 /// Tables whose ids are shown in hexadecimal.
 const HEXADECIMAL: &[&str] = &["frame", "error", "extension"];

@@ -14,10 +14,12 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("rendezvous", &[]),
     ("sans-io", &["proto-core"]),
     ("cli", &["sans-io", "rendezvous", "proto-core"]),
-    ("sim", &["sans-io", "rendezvous", "proto-core"]),
+    ("sim", &["sans-io", "rendezvous", "proto-core", "sim/entropy"]),
+    // It replaces the system's random numbers, and nobody else may link it.
+    ("sim/entropy", &[]),
     // It starts `passel` as a process and does not link it.
     ("interop", &["proto-core"]),
-    ("benches", &["proto-core", "sans-io"]),
+    ("benches", &["proto-core"]),
     ("fuzz", &["proto-core", "sans-io"]),
     ("xtask", &[]),
 ];

@@ -142,7 +142,7 @@ fn pipes_and_sockets_are_left_out_without_blocking() {
     let sources = walk(&[dir.path().to_owned()]).unwrap();
     assert_eq!(sources.manifest().files(), 1);
     assert_eq!(sources.warnings().len(), 2);
-    let argument = walk(&[dir.path().join("pipe")]).unwrap_err();
+    let argument = walk(&[dir.path().join("socket")]).unwrap_err();
     assert!(argument.to_string().contains("neither a file nor a directory"), "{argument}");
 }
 
@@ -205,4 +205,47 @@ fn ten_thousand_files_take_a_few_seconds_at_most() {
     let sources = walk(&[dir.path().to_owned()]).unwrap();
     assert_eq!(sources.manifest().files(), 10_000);
     assert!(start.elapsed().as_secs() < 5, "{:?}", start.elapsed());
+}
+
+#[cfg(unix)]
+#[test]
+fn pipes_are_streams_where_they_are_named_and_left_out_further_down() {
+    let dir = tempfile::tempdir().unwrap();
+    let top = dir.path().join("top");
+    fs::create_dir(&top).unwrap();
+    let make = |path: &Path| {
+        let mode = rustix::fs::Mode::from_raw_mode(0o600);
+        rustix::fs::mknodat(rustix::fs::CWD, path, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+    };
+    make(&top.join("inner"));
+    make(&dir.path().join("log.txt"));
+    std::os::unix::fs::symlink("log.txt", dir.path().join("link")).unwrap();
+    let named = ["top", "log.txt", "link"].map(|name| dir.path().join(name));
+    let sources = walk(&named).unwrap();
+    assert_eq!(paths(&sources), ["link", "log.txt", "top"]);
+    assert_eq!(sources.warnings().len(), 1, "{:?}", sources.warnings());
+    for (index, name) in [(0, "link"), (1, "log.txt")] {
+        let path = dir.path().join(name);
+        assert_eq!(sources.stream(FileIndex(index)), Some(&Stream::Pipe(path)));
+        assert_eq!(sources.manifest().entry(FileIndex(index)).unwrap().size(), None);
+    }
+    assert!(!sources.take_standard_input());
+}
+
+#[test]
+fn a_dash_is_standard_input_under_the_name_that_was_given() {
+    let dir = tempfile::tempdir().unwrap();
+    touch(&dir.path().join("-"));
+    let dash = PathBuf::from(STANDARD_INPUT);
+    let sources = walk_named(&[dash.clone(), dir.path().join("-")], "dump.sql").unwrap();
+    assert_eq!(paths(&sources), ["-", "dump.sql"]);
+    let entry = sources.manifest().entry(FileIndex(1)).unwrap();
+    assert_eq!((entry.size(), entry.modified), (None, None));
+    assert_eq!(sources.stream(FileIndex(0)), None);
+    assert!(sources.take_standard_input());
+    assert!(matches!(walk(&[dash.clone(), dash.clone()]), Err(WalkError::Same { .. })));
+    for name in ["", "..", "a\u{202e}b", "a:b"] {
+        let refused = walk_named(std::slice::from_ref(&dash), name);
+        assert!(matches!(refused, Err(WalkError::Name { .. })), "{name:?}");
+    }
 }

@@ -124,6 +124,13 @@ impl OpenChunks {
         Ok(Some(WholeChunk { data, leaf }))
     }
 
+    /// An empty buffer.
+    pub(super) fn spare_buffer(&mut self) -> Vec<u8> {
+        let mut buf = self.spare.pop().unwrap_or_default();
+        buf.clear();
+        buf
+    }
+
     /// Takes a buffer back for a later chunk.
     pub(super) fn recycle(&mut self, buf: Vec<u8>) {
         if self.spare.len() < SPARE_BUFFERS && buf.capacity() >= self.chunk_size {

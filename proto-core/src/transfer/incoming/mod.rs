@@ -7,6 +7,8 @@
 
 mod chunk;
 mod file;
+mod journal;
+mod repair;
 mod storing;
 
 use std::collections::BTreeMap;
@@ -15,6 +17,7 @@ use std::time::Instant;
 
 use self::chunk::OpenChunks;
 use self::file::ReceiveFile;
+use self::repair::Rereads;
 use self::storing::Storing;
 use super::outgoing::totals;
 use super::pause::Pauses;
@@ -32,8 +35,9 @@ use crate::frame::{
 };
 use crate::ids::{FileIndex, TransferId};
 use crate::limits::TRANSFER_CREDIT;
-use crate::manifest::{EntryKind, Manifest, ManifestBuilder};
-use crate::storage::StorageRequest;
+use crate::manifest::{Manifest, ManifestBuilder};
+use crate::ranges::RangeSet;
+use crate::storage::{Have, StorageRequest};
 
 #[derive(Debug)]
 pub(crate) struct Incoming {
@@ -53,13 +57,18 @@ pub(crate) struct Incoming {
     /// Entries that failed, with their codes; bounded by the manifest.
     failed: BTreeMap<FileIndex, ErrorCode>,
     storing: Storing,
+    /// Most bytes that are taken of a stream.
+    max_stream: u64,
+    rereads: Rereads,
+    /// Files that have their final names since an earlier connection (`RS-STORED`).
+    stored: RangeSet,
     progress: Progress,
 }
 
 impl Incoming {
-    /// Takes an OFFER. `now` starts nothing yet: the offer's expiry is kept by
-    /// the connection.
-    pub(crate) fn new(offer: Offer) -> Result<Self, Error> {
+    /// Takes an OFFER. `max_stream` bounds files whose length is not known, in
+    /// bytes. The offer's expiry is kept by the connection.
+    pub(crate) fn new(offer: Offer, max_stream: u64) -> Result<Self, Error> {
         if offer.hash != 1 {
             return Err(Error::new(
                 crate::error::Blame::Incompatible,
@@ -81,6 +90,9 @@ impl Incoming {
             files: BTreeMap::new(),
             failed: BTreeMap::new(),
             storing: Storing::default(),
+            max_stream,
+            rereads: Rereads::default(),
+            stored: RangeSet::new(),
             progress: Progress::default(),
             offer,
         })
@@ -135,20 +147,17 @@ impl Incoming {
         if manifest.digest() != self.offer.digest || manifest.total_bytes() != self.offer.bytes {
             return Err(invalid("the manifest is not the one that was offered"));
         }
-        // TR-SIZE-KNOWN
-        let unknown = |kind: &EntryKind| matches!(kind, EntryKind::File { size: None, .. });
-        if manifest.iter().any(|(_, entry)| unknown(&entry.kind)) {
-            return Err(invalid("a file's size is not known"));
-        }
         self.manifest = Some(Arc::new(manifest));
         out.events.push_back(Event::Offered { transfer: self.id });
         Ok(())
     }
 
-    /// The caller wants all entries, or those in `ranges`.
+    /// The caller wants all entries, or those in `ranges`, and has some of them
+    /// since an earlier connection.
     pub(crate) fn accept(
         &mut self,
         ranges: Option<Vec<EntryRange>>,
+        have: &[Have],
         out: &mut Outbox,
     ) -> Result<(), Error> {
         let Some(manifest) = &self.manifest else {
@@ -177,10 +186,12 @@ impl Incoming {
             accept.check().map_err(|_| Error::misuse(misuse))?;
             answers.push(accept.into());
         }
-        (self.progress.files_total, self.progress.bytes_total) = totals(manifest, &selected);
+        self.progress = totals(manifest, &selected);
         self.statements = Some(Statements::new(manifest, &selected));
         self.selected = selected;
+        let there = self.take_up(have)?;
         self.state.step(TransferEvent::Accept)?;
+        out.control.extend(there);
         out.control.extend(answers);
         out.events.push_back(Event::Accepted {
             transfer: self.id,
@@ -204,7 +215,7 @@ impl Incoming {
             Reject { transfer: self.id, code: error.code.to_wire(), text: wire_text(&error) }
                 .into(),
         );
-        out.events.push_back(Event::Ended { transfer: self.id, error });
+        out.events.push_back(Event::Ended { transfer: self.id, error, kept: false });
         Ok(())
     }
 
@@ -243,10 +254,17 @@ impl Incoming {
 
     /// Gives one file up: what there is of it is removed, others go on.
     fn give_up(&mut self, file: FileIndex, error: Error, out: &mut Outbox) {
+        let length = self.files.get(&file).and_then(ReceiveFile::size);
         self.forget_file(file, out);
         self.failed.insert(file, error.code);
         let entry = self.manifest.as_ref().and_then(|manifest| manifest.entry(file));
-        self.progress.fail(entry.and_then(|entry| entry.size()));
+        let is_file = entry.as_ref().is_some_and(|entry| !entry.is_directory());
+        let size = entry.and_then(|entry| entry.size());
+        if is_file && size.is_none() {
+            self.progress.fail_stream(length);
+        } else {
+            self.progress.fail(size);
+        }
         out.events.push_back(Event::FileFailed { transfer: self.id, file, error });
     }
 
@@ -316,7 +334,7 @@ impl Incoming {
             completion: Completion::of(&receipt, self.progress),
         });
         out.control.push_back(receipt.into());
-        self.let_go(out);
+        self.let_go(Ending::Completed, out);
         Ok(())
     }
 
@@ -336,42 +354,76 @@ impl Incoming {
 
     /// The peer ended the transfer.
     pub(crate) fn on_cancel(&mut self, cancel: &Cancel, out: &mut Outbox) -> Result<(), Error> {
-        self.end(TransferEvent::Cancel, told_by_peer(cancel.code, &cancel.text), out)
+        let error = told_by_peer(cancel.code, &cancel.text);
+        self.end(TransferEvent::Cancel, error, Ending::Discarded, out)
     }
 
     /// This side ends the transfer.
     pub(crate) fn cancel(&mut self, error: Error, out: &mut Outbox) -> Result<(), Error> {
-        self.end_and_tell(TransferEvent::Cancel, error, out)
+        self.end_and_tell(TransferEvent::Cancel, error, Ending::Discarded, out)
     }
 
-    /// Storage failed for the transfer as a whole.
+    /// Storage failed for the transfer as a whole. What is durable may be of use
+    /// once it works again (`RS-KEEP-FULL`).
     pub(crate) fn fail(&mut self, error: Error, out: &mut Outbox) -> Result<(), Error> {
-        self.end_and_tell(TransferEvent::Fail, error, out)
+        self.end_and_tell(TransferEvent::Fail, error, Ending::Kept, out)
     }
 
     fn end_and_tell(
         &mut self,
         event: TransferEvent,
         error: Error,
+        ending: Ending,
         out: &mut Outbox,
     ) -> Result<(), Error> {
         let frame = cancel_frame(self.id, &error);
-        self.end(event, error, out)?;
+        self.end(event, error, ending, out)?;
         out.control.push_back(frame.into());
         Ok(())
     }
 
-    fn end(&mut self, event: TransferEvent, error: Error, out: &mut Outbox) -> Result<(), Error> {
+    fn end(
+        &mut self,
+        event: TransferEvent,
+        error: Error,
+        ending: Ending,
+        out: &mut Outbox,
+    ) -> Result<(), Error> {
+        let kept = ending == Ending::Kept && self.state.is_open();
         self.state.step(event)?;
-        out.events.push_back(Event::Ended { transfer: self.id, error });
-        self.let_go(out);
+        out.events.push_back(Event::Ended { transfer: self.id, error, kept });
+        self.let_go(if kept { Ending::Kept } else { Ending::Discarded }, out);
         Ok(())
     }
 
-    fn let_go(&mut self, out: &mut Outbox) {
+    /// The connection is over, and with it this end of the transfer.
+    pub(crate) fn abandon(&mut self, error: Error, keep: bool, out: &mut Outbox) {
+        let kept = keep && self.state.is_open();
+        out.events.push_back(Event::Ended { transfer: self.id, error, kept });
+        self.let_go(if kept { Ending::Kept } else { Ending::Discarded }, out);
+    }
+
+    fn let_go(&mut self, ending: Ending, out: &mut Outbox) {
         self.files.clear();
         self.open.clear();
         self.storing = Storing::default();
-        out.storage.push_back(StorageRequest::Discard { transfer: self.id, file: None });
+        self.rereads = Rereads::default();
+        let transfer = self.id;
+        out.storage.push_back(match ending {
+            Ending::Completed => StorageRequest::Release { transfer, completed: true },
+            Ending::Kept => StorageRequest::Release { transfer, completed: false },
+            Ending::Discarded => StorageRequest::Discard { transfer, file: None },
+        });
     }
+}
+
+/// What becomes of what was stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ending {
+    /// All of it was asked for, and has its final name.
+    Completed,
+    /// It stays for a later connection.
+    Kept,
+    /// What has no final name is removed.
+    Discarded,
 }

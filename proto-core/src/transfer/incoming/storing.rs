@@ -7,22 +7,22 @@
 //! sync is under way at most. When every file is settled and COMPLETE is there, directories are
 //! committed, deepest first, and after one more sync the receipt is due.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use super::super::statement::{Statement, Statements};
 use super::super::storage_failure;
-use super::file::{ReceiveFile, Stage};
+use super::file::{Chunks, ReceiveFile, Stage, Trust};
 use super::{Incoming, Outbox};
 use crate::connection::Event;
-use crate::error::{Error, ErrorCode};
+use crate::error::{Blame, Error, ErrorCode};
 use crate::frame::{Ack, AckRange, Data, FileEnd, MAX_ACK_RANGES, Nack};
 use crate::ids::FileIndex;
 use crate::limits::{FILE_END_COST, MAX_CHUNK_SENDS_COUNT, MAX_OPEN_FILES_COUNT, timers};
 use crate::manifest::{Entry, EntryKind};
 use crate::ranges::RangeSet;
 use crate::storage::{StorageError, StorageErrorKind, StorageReply, StorageRequest};
-use crate::tree::leaf_hash;
+use crate::tree::{Hash, leaf_hash};
 
 /// Written bytes after which a sync does not wait for its timer.
 const SYNC_BYTES: u64 = 32 << 20;
@@ -34,19 +34,33 @@ const COMMITS_AT_ONCE: usize = 64;
 /// What is on its way to the disk.
 #[derive(Debug, Default)]
 pub(super) struct Storing {
-    /// Writes that storage has not answered.
-    writes: usize,
+    /// Chunks whose write storage has not answered, with their leaves.
+    writing: BTreeMap<(FileIndex, u64), Hash>,
     /// Chunks written, and not part of a sync yet.
-    written: BTreeMap<FileIndex, RangeSet>,
+    written: BTreeMap<FileIndex, Chunks>,
     written_bytes: u64,
     written_since: Option<Instant>,
-    /// Chunks that the sync under way will make durable.
-    syncing: Option<BTreeMap<FileIndex, RangeSet>>,
+    /// Chunks of an earlier connection that may not be durable, and are not part
+    /// of a sync yet (`RS-WRITTEN`).
+    pub(super) found: BTreeMap<FileIndex, Chunks>,
+    /// The sync under way.
+    syncing: Option<Syncing>,
     /// Files that have their final names; more data for them is a violation.
     settled: RangeSet,
     end: EndStage,
     /// Directories whose commit storage has not answered.
     directories: usize,
+}
+
+/// What a sync under way will make durable.
+#[derive(Debug)]
+struct Syncing {
+    /// Chunks.
+    written: BTreeMap<FileIndex, Chunks>,
+    /// Chunks that were named in HAVE, and so are not acknowledged.
+    found: BTreeMap<FileIndex, Chunks>,
+    /// Files whose hashes are in doubt, for the journal.
+    doubted: Vec<FileIndex>,
 }
 
 /// The steps between the last file and the receipt.
@@ -99,7 +113,14 @@ impl Incoming {
             return Ok(()); // TR-FAILED-DATA: was under way when the file was given up.
         }
         let chunk_size = u64::from(self.offer.chunk_size());
+        let max_stream = self.max_stream;
         let file = self.open_file(data.file)?;
+        let until = data.offset.saturating_add(payload.len() as u64);
+        if file.size().is_none() && until > max_stream {
+            self.stream_too_long(data.file, out);
+            self.settle(now, out);
+            return Ok(());
+        }
         file.check_piece(data.offset, payload.len() as u64, data.leaf.is_some())?;
         let chunk_len = file.chunk_len(data.offset / chunk_size);
         let held = self.open.held();
@@ -117,18 +138,18 @@ impl Incoming {
             return Ok(());
         }
         let Some(file) = self.files.get_mut(&data.file) else { return Ok(()) };
-        file.verify(chunk, whole.leaf)?;
+        file.verify(chunk)?;
         let bytes = whole.data.len() as u64;
         self.progress.bytes_moved += bytes;
-        self.storing.writes += 1;
+        self.storing.writing.insert((data.file, chunk), whole.leaf);
         self.credit.hold(bytes);
         out.storage.push_back(StorageRequest::Write {
             transfer: self.id,
             file: data.file,
             offset: chunk * chunk_size,
             data: whole.data,
+            leaf: whole.leaf,
         });
-        self.check_root(data.file, out);
         self.settle(now, out);
         Ok(())
     }
@@ -149,24 +170,55 @@ impl Incoming {
         // FC-COST: held until the file is settled, so that files that bring no
         // data cannot pile up either.
         self.credit.hold(Self::end_cost());
-        self.open_file(end.file)?.state_end(end.size, end.root)?;
-        self.check_root(end.file, out);
-        self.commit_if_durable(end.file, out);
+        let max_stream = self.max_stream;
+        let stored = self.stored.contains(end.file.0.into());
+        let file = self.begin_file(end.file)?;
+        let is_stream = file.size().is_none();
+        file.state_end(end.size, end.root)?;
+        if file.is_in_repair() && !file.is_acknowledged() {
+            // RS-REPAIR-END
+            let text = "a file that is repaired ends before all of it was acknowledged";
+            return Err(Error::peer(ErrorCode::ProtocolViolation, text));
+        }
+        if stored {
+            // RS-STORED-CHECK
+            file.stage = Stage::Checking;
+            let (transfer, file, size, root) = (self.id, end.file, end.size, end.root);
+            out.storage.push_back(StorageRequest::Check { transfer, file, size, root });
+        } else if file.breaks_promise() {
+            self.fail_root(end.file, out);
+        } else if is_stream && end.size > max_stream {
+            self.progress.end_stream(end.size);
+            self.stream_too_long(end.file, out);
+        } else {
+            if is_stream {
+                self.progress.end_stream(end.size);
+            }
+            self.commit_if_durable(end.file, out);
+        }
         self.settle(now, out);
         Ok(())
     }
 
     /// The state of a file that data came for, begun if need be.
     fn open_file(&mut self, file: FileIndex) -> Result<&mut ReceiveFile, Error> {
+        if self.stored.contains(file.0.into()) {
+            // RS-NOT-SENT
+            let text = "data came for a file that was stored before";
+            return Err(Error::peer(ErrorCode::ProtocolViolation, text));
+        }
+        self.begin_file(file)
+    }
+
+    /// The state of a file that something came for, begun if need be.
+    fn begin_file(&mut self, file: FileIndex) -> Result<&mut ReceiveFile, Error> {
         let violation = |text: &'static str| Error::peer(ErrorCode::ProtocolViolation, text);
         if !self.state.is_open() {
             return Err(violation("data came for a transfer that is not active"));
         }
         if !self.files.contains_key(&file) {
             let entry = self.entry(file).filter(|_| self.selected.contains(file));
-            let Some(EntryKind::File { size: Some(size), root, .. }) =
-                entry.map(|entry| entry.kind)
-            else {
+            let Some(EntryKind::File { size, root, .. }) = entry.map(|entry| entry.kind) else {
                 return Err(violation("data came for an entry that was not accepted"));
             };
             if self.storing.settled.contains(file.0.into()) {
@@ -182,7 +234,13 @@ impl Incoming {
         self.files.get_mut(&file).ok_or_else(|| violation("data came for an unknown file"))
     }
 
-    fn entry(&self, file: FileIndex) -> Option<Entry> {
+    /// Gives up a file that promised no length and grew too long (`TR-STREAM-LIMIT`).
+    fn stream_too_long(&mut self, file: FileIndex, out: &mut Outbox) {
+        let text = "a file without a stated size is longer than is taken";
+        self.fail_file(file, Error::new(Blame::Circumstance, ErrorCode::TooLarge, text), out);
+    }
+
+    pub(super) fn entry(&self, file: FileIndex) -> Option<Entry> {
         self.manifest.as_ref()?.entry(file)
     }
 
@@ -203,11 +261,9 @@ impl Incoming {
     }
 
     /// Gives a file up whose chunks do not add up to its root (`TR-ROOT`).
-    fn check_root(&mut self, file: FileIndex, out: &mut Outbox) {
-        if self.files.get(&file).and_then(ReceiveFile::root_matches) == Some(false) {
-            let error = Error::peer(ErrorCode::HashMismatch, "the file does not match its hash");
-            self.fail_file(file, error, out);
-        }
+    fn fail_root(&mut self, file: FileIndex, out: &mut Outbox) {
+        let error = Error::peer(ErrorCode::HashMismatch, "the file does not match its hash");
+        self.fail_file(file, error, out);
     }
 
     /// Forgets a file that is given up, and has storage remove what there is.
@@ -216,14 +272,18 @@ impl Incoming {
         self.open.forget(file);
         self.credit.release(held - self.open.held());
         self.storing.written.remove(&file);
+        self.storing.found.remove(&file);
         if self.storing.written.is_empty() {
             // Nothing is left for the sync that was due, and its timer ends.
             self.storing.written_since = None;
             self.storing.written_bytes = 0;
         }
         if let Some(syncing) = &mut self.storing.syncing {
-            syncing.remove(&file);
+            syncing.written.remove(&file);
+            syncing.found.remove(&file);
         }
+        self.storing.writing.retain(|(of, _), _| *of != file);
+        self.rereads.forget(file);
         if let Some(forgotten) = self.files.remove(&file) {
             if forgotten.has_ended() {
                 self.credit.release(Self::end_cost());
@@ -248,9 +308,10 @@ impl Incoming {
             }
             StorageReply::Synced { result, .. } => self.on_synced(result, now, out)?,
             StorageReply::Committed { file, result, .. } => self.on_committed(file, result, out)?,
-            StorageReply::Discarded { .. } => {}
-            StorageReply::Read { .. } => {
-                return Err(Error::misuse("storage answered a read that was not asked for"));
+            StorageReply::Discarded { .. } | StorageReply::Released { .. } => {}
+            StorageReply::Checked { file, result, .. } => self.on_checked(file, result, out)?,
+            StorageReply::Read { file, offset, buf, result, .. } => {
+                self.on_reread(file, offset, buf, result, out)?;
             }
         }
         self.settle(now, out);
@@ -268,15 +329,16 @@ impl Incoming {
     ) -> Result<(), Error> {
         let chunk_size = u64::from(self.offer.chunk_size());
         let bytes = buf.len() as u64;
-        self.storing.writes = self.storing.writes.saturating_sub(1);
+        let chunk = offset / chunk_size;
+        let leaf = self.storing.writing.remove(&(file, chunk));
         self.credit.release(bytes);
         self.open.recycle(buf);
         if let Err(error) = result {
             return self.on_storage_error(file, &error, out);
         }
-        if self.files.contains_key(&file) {
-            let chunk = offset / chunk_size;
-            self.storing.written.entry(file).or_default().insert(chunk..chunk + 1);
+        // Without a leaf the file was given up meanwhile.
+        if let Some(leaf) = leaf {
+            self.storing.written.entry(file).or_default().insert(chunk, leaf);
             self.storing.written_bytes += bytes;
             self.storing.written_since.get_or_insert(now);
         }
@@ -315,18 +377,28 @@ impl Incoming {
             return Err(Error::misuse("storage answered a sync that was not asked for"));
         };
         let (mut ranges, mut durable) = (Vec::new(), Vec::new());
-        for (index, chunks) in synced {
-            let Some(file) = self.files.get_mut(&index) else { continue };
-            for range in chunks.iter() {
-                file.durable.insert(range.clone());
-                let bytes: u64 = range.clone().map(|chunk| file.chunk_len(chunk)).sum();
-                self.progress.bytes_durable += bytes;
-                ranges.push(AckRange {
-                    file: index,
-                    first: range.start,
-                    count: range.end - range.start,
-                });
+        for index in synced.doubted {
+            if let Some(file) = self.files.get_mut(&index) {
+                file.trust = Trust::DoubtNoted;
             }
+        }
+        // RS-WRITTEN: only now do they count for a commit.
+        for (index, chunks) in synced.found {
+            if self.absorb(index, &chunks) {
+                durable.push(index);
+            }
+        }
+        for (index, chunks) in synced.written {
+            if !self.absorb(index, &chunks) {
+                continue;
+            }
+            let Some(file) = self.files.get_mut(&index) else { continue };
+            file.acknowledge_again(&chunks.ranges);
+            ranges.extend(chunks.ranges.iter().map(|range| AckRange {
+                file: index,
+                first: range.start,
+                count: range.end.saturating_sub(range.start),
+            }));
             durable.push(index);
         }
         for index in durable {
@@ -339,6 +411,16 @@ impl Incoming {
             self.storing.written_since = Some(now);
         }
         Ok(())
+    }
+
+    /// Chunks became durable; `false` if their file was given up.
+    fn absorb(&mut self, index: FileIndex, chunks: &Chunks) -> bool {
+        let Some(file) = self.files.get_mut(&index) else { return false };
+        let before = file.chunks_len(&file.durable.ranges);
+        file.durable.absorb(chunks);
+        let bytes = file.chunks_len(&file.durable.ranges).saturating_sub(before);
+        self.progress.bytes_durable = self.progress.bytes_durable.saturating_add(bytes);
+        true
     }
 
     fn on_committed(
@@ -356,12 +438,7 @@ impl Incoming {
         }
         match result {
             Ok(()) => {
-                if self.files.remove(&entry).is_some() {
-                    self.storing.settled.insert(entry.0.into()..u64::from(entry.0) + 1);
-                    self.credit.release(Self::end_cost());
-                    self.progress.files_done += 1;
-                    out.events.push_back(Event::FileDone { transfer: self.id, file: entry });
-                }
+                self.settle_file(entry, out);
                 Ok(())
             }
             Err(error) => self.on_storage_error(entry, &error, out),
@@ -373,38 +450,109 @@ impl Incoming {
         if !self.state.is_open() {
             return;
         }
-        let idle = self.complete.is_some() && self.storing.writes == 0;
+        let idle = self.complete.is_some() && self.storing.writing.is_empty();
         self.sync_if(now, idle, out);
+        self.reread(out);
         self.finish(out);
     }
 
-    /// Asks for a file's final name once all of it is durable.
+    /// Sees to a file's end once all of it is durable.
     fn commit_if_durable(&mut self, index: FileIndex, out: &mut Outbox) {
-        if let Some(file) = self.files.get_mut(&index)
-            && file.stage == Stage::Receiving
-            && file.is_durable()
-        {
-            file.stage = Stage::Committing;
-            let size = file.size();
-            out.storage.push_back(StorageRequest::Commit { transfer: self.id, file: index, size });
+        let Some(file) = self.files.get(&index) else { return };
+        if file.stage != Stage::Receiving || !file.is_durable() {
+            return;
+        }
+        if file.trust == Trust::Sure {
+            let root = file.durable_root();
+            self.commit_if_right(index, root, out);
+        } else {
+            self.reread_for_root(index);
+        }
+    }
+
+    /// Asks for a file's final name if `root`, which is that of what is durable,
+    /// is the one that the sender stated; gives the file up otherwise (`TR-ROOT`).
+    pub(super) fn commit_if_right(
+        &mut self,
+        index: FileIndex,
+        root: Option<Hash>,
+        out: &mut Outbox,
+    ) {
+        let Some(file) = self.files.get_mut(&index) else { return };
+        if root.is_none() || root != file.root() {
+            return self.fail_root(index, out);
+        }
+        let Some(size) = file.size() else { return };
+        file.stage = Stage::Committing;
+        out.storage.push_back(StorageRequest::Commit {
+            transfer: self.id,
+            file: index,
+            size,
+            root,
+        });
+    }
+
+    /// The journal knows a file that was stored in an earlier connection, or not.
+    fn on_checked(
+        &mut self,
+        file: FileIndex,
+        result: Result<(), StorageError>,
+        out: &mut Outbox,
+    ) -> Result<(), Error> {
+        if self.files.get(&file).is_none_or(|file| file.stage != Stage::Checking) {
+            return Err(Error::misuse("storage answered a check that was not asked for"));
+        }
+        match result {
+            Ok(()) => self.settle_file(file, out),
+            Err(error) => self.fail_file(file, storage_failure(&error), out),
+        }
+        Ok(())
+    }
+
+    /// A file has its final name.
+    fn settle_file(&mut self, file: FileIndex, out: &mut Outbox) {
+        if self.files.remove(&file).is_some() {
+            self.storing.settled.insert(file.0.into()..u64::from(file.0) + 1);
+            self.credit.release(Self::end_cost());
+            self.progress.files_done += 1;
+            out.events.push_back(Event::FileDone { transfer: self.id, file });
         }
     }
 
     fn sync_if(&mut self, now: Instant, idle: bool, out: &mut Outbox) {
-        let storing = &mut self.storing;
-        if storing.syncing.is_some() || storing.written.is_empty() {
+        let of_doubt = |(&index, file): (&FileIndex, &ReceiveFile)| {
+            (file.trust == Trust::Doubted).then_some(index)
+        };
+        if self.storing.syncing.is_some() {
             return;
         }
+        let doubted: Vec<FileIndex> = if self.rereads.is_idle() {
+            Vec::new()
+        } else {
+            self.files.iter().filter_map(of_doubt).collect()
+        };
+        let storing = &self.storing;
         let waited = storing
             .written_since
             .is_some_and(|since| now.saturating_duration_since(since) >= timers::SYNC_DELAY);
         let much = storing.written_bytes >= SYNC_BYTES || storing.written.len() >= SYNC_FILES;
-        if waited || much || idle {
-            storing.syncing = Some(std::mem::take(&mut storing.written));
-            storing.written_bytes = 0;
-            storing.written_since = None;
-            out.storage.push_back(StorageRequest::Sync { transfer: self.id });
+        let of_data = !storing.written.is_empty() && (waited || much || idle);
+        if !of_data && doubted.is_empty() && storing.found.is_empty() {
+            return;
         }
+        let written = std::mem::take(&mut self.storing.written);
+        let found = std::mem::take(&mut self.storing.found);
+        // RS-JOURNAL: what is noted is durable by then, or is made so before.
+        let told: BTreeSet<FileIndex> =
+            written.keys().chain(found.keys()).chain(&doubted).copied().collect();
+        let journal = told
+            .into_iter()
+            .filter_map(|file| self.journal_entry(file, [written.get(&file), found.get(&file)]));
+        let journal = journal.collect();
+        self.storing.syncing = Some(Syncing { written, found, doubted });
+        self.storing.written_bytes = 0;
+        self.storing.written_since = None;
+        out.storage.push_back(StorageRequest::Sync { transfer: self.id, journal });
     }
 
     /// Walks the last steps once all files are settled.
@@ -424,7 +572,8 @@ impl Incoming {
             let Some(place) = self.selected.last_before(end) else {
                 if self.storing.directories == 0 {
                     self.storing.end = EndStage::LastSync;
-                    out.storage.push_back(StorageRequest::Sync { transfer: self.id });
+                    let (transfer, journal) = (self.id, Vec::new());
+                    out.storage.push_back(StorageRequest::Sync { transfer, journal });
                 }
                 return;
             };
@@ -432,7 +581,8 @@ impl Incoming {
             let file = FileIndex(place);
             if self.entry(file).is_some_and(|entry| entry.is_directory()) {
                 self.storing.directories += 1;
-                out.storage.push_back(StorageRequest::Commit { transfer: self.id, file, size: 0 });
+                let (transfer, size, root) = (self.id, 0, None);
+                out.storage.push_back(StorageRequest::Commit { transfer, file, size, root });
             }
         }
     }

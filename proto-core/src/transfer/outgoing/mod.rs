@@ -2,16 +2,22 @@
 //!
 //! Files are read in the order of the manifest, a bounded way ahead
 //! (`reading`), and sent piece by piece while credit and room last (`sending`).
-//! A file is let go when all its chunks are acknowledged. What lives here: the
-//! offer, the frames that answer it, and the end.
+//! A file is let go when all its chunks are acknowledged. Of a stream, which
+//! cannot be read twice, what was sent is kept meanwhile (`stream`). What the
+//! receiver has since an earlier connection is not sent, but compared (`resume`).
+//! What lives here: the offer, the frames that answer it, and the end.
 
 mod reading;
+mod resume;
 mod sending;
+mod stream;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use self::reading::{ReadAhead, Reading};
+use self::reading::{Purpose, ReadAhead, Reading};
+use self::resume::{Claimed, Claims};
+use self::stream::Kept;
 use super::pause::Pauses;
 use super::selection::Selected;
 use super::statement::{Statement, Statements, next_file};
@@ -20,18 +26,19 @@ use super::{
     cancel_frame, receipt, told_by_peer, wire_text,
 };
 use crate::connection::Event;
-use crate::error::{Error, ErrorCode};
+use crate::error::{Blame, Error, ErrorCode};
 use crate::frame::{
     Accept, Ack, Cancel, Complete, FileFailed, Frame, ManifestPage, Nack, Offer, Receipt,
 };
-use crate::ids::{FileIndex, TransferId};
+use crate::ids::{FileIndex, Token, TransferId};
 use crate::limits::{
     MAX_ACK_GAPS_COUNT, MAX_CHUNK_SENDS_COUNT, MAX_NACKED_CHUNKS_COUNT, TRANSFER_CREDIT,
 };
-use crate::manifest::{EntryKind, Manifest};
+use crate::manifest::Manifest;
 use crate::ranges::RangeSet;
 use crate::storage::StorageRequest;
-use crate::tree::TreeBuilder;
+use crate::subtrees::Subtrees;
+use crate::tree::{Hash, leaf_hash};
 
 /// Bytes of entries in one page: small enough not to delay other control frames.
 const PAGE_BYTES: usize = 16 * 1024;
@@ -48,11 +55,14 @@ pub(crate) struct Outgoing {
     id: TransferId,
     manifest: Arc<Manifest>,
     sizes: Sizes,
+    token: Token,
     state: TransferState,
     pauses: Pauses,
     /// The first entry of the next page; `None` when all pages are out.
     next_page: Option<u32>,
     selected: Selected,
+    /// What the receiver says it has, of files that are not begun yet.
+    claims: Claims,
     statements: Option<Statements>,
     complete_sent: bool,
     credit: SendCredit,
@@ -63,6 +73,8 @@ pub(crate) struct Outgoing {
     files: BTreeMap<FileIndex, SendFile>,
     /// Files that were given up, by either side.
     failed: RangeSet,
+    /// Lengths of the streams that were sent in full.
+    streamed: BTreeMap<FileIndex, u64>,
     progress: Progress,
 }
 
@@ -82,11 +94,17 @@ struct LoadedChunk {
 /// A file under way.
 #[derive(Debug)]
 struct SendFile {
-    size: u64,
-    chunks: u64,
-    tree: TreeBuilder,
-    /// Chunks whose last piece has been sent, counted from the first.
-    sent: u64,
+    /// Its length; `None` while the end of a stream was not read.
+    size: Option<u64>,
+    /// What was sent of it, if it is a stream.
+    kept: Option<Kept>,
+    /// Whether FILE_END was sent.
+    ended: bool,
+    tree: Subtrees,
+    /// What the receiver has of it since an earlier connection.
+    claimed: Claimed,
+    /// Chunks whose last piece has been sent, or that the receiver has.
+    sent: RangeSet,
     acked: RangeSet,
     /// How often chunks were sent that had to be sent again.
     sends: BTreeMap<u64, usize>,
@@ -95,10 +113,25 @@ struct SendFile {
 impl SendFile {
     fn acked_bytes(&self, chunk_size: u64) -> u64 {
         let bytes = self.acked.len().saturating_mul(chunk_size);
-        // The last chunk may be short.
-        let last_acked = self.chunks > 0 && self.acked.contains(self.chunks - 1);
-        let short = if last_acked { self.chunks * chunk_size - self.size } else { 0 };
+        // The last chunk may be short. It is sent when the length is known.
+        let Some(size) = self.size else { return bytes };
+        let chunks = size.div_ceil(chunk_size);
+        let last_acked = chunks > 0 && self.acked.contains(chunks - 1);
+        let short =
+            if last_acked { chunks.saturating_mul(chunk_size).saturating_sub(size) } else { 0 };
         bytes.saturating_sub(short)
+    }
+
+    /// Whether all of it, and FILE_END, was sent and acknowledged.
+    fn is_done(&self, chunk_size: u64) -> bool {
+        let chunks = self.size.map(|size| size.div_ceil(chunk_size));
+        self.ended && chunks == Some(self.acked.len()) && !self.claimed.is_in_repair()
+    }
+
+    /// The length and root, once all of it has been read.
+    fn end(&self, chunk_size: u64) -> Option<(u64, Hash)> {
+        let size = self.size?;
+        Some((size, self.tree.root(size.div_ceil(chunk_size))?))
     }
 }
 
@@ -109,6 +142,7 @@ impl Outgoing {
         manifest: Arc<Manifest>,
         sizes: Sizes,
         note: String,
+        token: Token,
         out: &mut Outbox,
     ) -> Self {
         out.control.push_back(
@@ -120,6 +154,7 @@ impl Outgoing {
                 chunk_log2: sizes.chunk_log2,
                 piece_log2: sizes.piece_log2,
                 hash: 1,
+                token,
                 note,
             }
             .into(),
@@ -128,10 +163,12 @@ impl Outgoing {
             id,
             manifest,
             sizes,
+            token,
             state: TransferState::Pending,
             pauses: Pauses::default(),
             next_page: Some(0),
             selected: Selected::default(),
+            claims: Claims::default(),
             statements: None,
             complete_sent: false,
             // FC-CREDIT-INITIAL
@@ -140,6 +177,7 @@ impl Outgoing {
             loaded: VecDeque::new(),
             files: BTreeMap::new(),
             failed: RangeSet::new(),
+            streamed: BTreeMap::new(),
             progress: Progress::default(),
         }
     }
@@ -150,6 +188,10 @@ impl Outgoing {
 
     pub(crate) fn manifest(&self) -> &Arc<Manifest> {
         &self.manifest
+    }
+
+    pub(crate) fn token(&self) -> Token {
+        self.token
     }
 
     pub(crate) fn progress(&self) -> Progress {
@@ -167,7 +209,7 @@ impl Outgoing {
             transfer: self.id,
             first: page.first,
             count: page.count,
-            entries: page.bytes.to_vec(),
+            entries: page.bytes,
         };
         self.next_page = (!page.last).then_some(page.first + page.count);
         Some(frame.into())
@@ -186,8 +228,8 @@ impl Outgoing {
             return Err(Error::peer(ErrorCode::ProtocolViolation, "an ACCEPT selects nothing"));
         }
         self.state.step(TransferEvent::Accept)?;
-        (self.progress.files_total, self.progress.bytes_total) =
-            totals(&self.manifest, &self.selected);
+        self.progress = totals(&self.manifest, &self.selected);
+        self.check_claims()?;
         self.read_ahead.next_file = next_file(&self.manifest, &self.selected, 0);
         let statements = Statements::new(&self.manifest, &self.selected);
         self.statements = Some(statements);
@@ -208,7 +250,7 @@ impl Outgoing {
         out: &mut Outbox,
     ) -> Result<(), Error> {
         self.state.step(if expired { TransferEvent::Expire } else { TransferEvent::Reject })?;
-        out.events.push_back(Event::Ended { transfer: self.id, error });
+        out.events.push_back(Event::Ended { transfer: self.id, error, kept: false });
         self.let_go(out);
         Ok(())
     }
@@ -222,8 +264,8 @@ impl Outgoing {
             let chunk_size = self.chunk_size();
             // An ACK of a file that is wholly acknowledged says nothing new.
             let Some(file) = self.files.get_mut(&range.file) else { continue };
-            let end = range.first + range.count;
-            if end > file.sent {
+            let chunks = range.first..range.first + range.count;
+            if !file.sent.contains_all(&chunks) {
                 // TR-ACK-SENT
                 return Err(Error::peer(
                     ErrorCode::ProtocolViolation,
@@ -231,17 +273,21 @@ impl Outgoing {
                 ));
             }
             let before = file.acked_bytes(chunk_size);
-            file.acked.insert(range.first..end);
+            file.claimed.acknowledged(&chunks);
+            file.acked.insert(chunks.clone());
             if file.acked.runs() > MAX_ACK_GAPS_COUNT {
                 // TR-ACK-GAPS
                 return Err(Error::peer(ErrorCode::LimitExceeded, "the ACKs have too many gaps"));
             }
             let bytes = file.acked_bytes(chunk_size).saturating_sub(before);
             self.progress.bytes_durable = self.progress.bytes_durable.saturating_add(bytes);
-            if file.acked.len() == file.chunks {
-                self.files.remove(&range.file);
-                self.finish_file(range.file, out);
+            while let Some(free) = file.kept.as_mut().and_then(|kept| kept.release(&chunks)) {
+                self.read_ahead.spare(free);
             }
+            if self.files.get(&range.file).is_some_and(|file| file.claimed.is_in_repair()) {
+                self.repair(range.file, out);
+            }
+            self.finish_if_done(range.file, out);
         }
         self.advance(out);
         Ok(())
@@ -249,7 +295,8 @@ impl Outgoing {
 
     pub(crate) fn on_nack(&mut self, nack: &Nack, out: &mut Outbox) -> Result<(), Error> {
         let Some(file) = self.files.get_mut(&nack.file) else { return Ok(()) };
-        if nack.chunk >= file.sent || file.acked.contains(nack.chunk) {
+        let is_acked = file.acked.contains(nack.chunk) && !file.claimed.sends_again(nack.chunk);
+        if !file.sent.contains(nack.chunk) || is_acked {
             // TR-NACK-SENT
             return Err(Error::peer(
                 ErrorCode::ProtocolViolation,
@@ -267,10 +314,51 @@ impl Outgoing {
             return Ok(());
         }
         self.progress.chunks_resent += 1;
-        let offset = nack.chunk * (1 << self.sizes.chunk_log2);
-        let len = (file.size - offset).min(1 << self.sizes.chunk_log2);
-        self.read_ahead.again.push_back(Reading { file: nack.file, offset, len, first: false });
+        if let Some(kept) = &mut file.kept {
+            let data = kept.take(nack.chunk);
+            return self.send_kept(nack.file, nack.chunk, data, out);
+        }
+        let chunk_size = 1 << self.sizes.chunk_log2;
+        let offset = nack.chunk * chunk_size;
+        let len = file.size.unwrap_or(0).saturating_sub(offset).min(chunk_size);
+        let again = Reading::again(nack.file, offset, len, Purpose::Again);
+        self.read_ahead.again.push_back(again);
         self.advance(out);
+        Ok(())
+    }
+
+    /// Sends a chunk of a stream again, if it was kept (`TR-STREAM-KEEP`).
+    fn send_kept(
+        &mut self,
+        file: FileIndex,
+        chunk: u64,
+        data: Option<Vec<u8>>,
+        out: &mut Outbox,
+    ) -> Result<(), Error> {
+        if let Some(data) = data {
+            self.read_ahead.loaded_bytes += data.len() as u64;
+            let leaf = leaf_hash(&data);
+            self.loaded.push_back(LoadedChunk { file, chunk, data, sent: 0, leaf, end: None });
+        } else if !self.loaded.iter().any(|loaded| (loaded.file, loaded.chunk) == (file, chunk)) {
+            let text = "a part of a stream is asked for again that is no longer there";
+            let error = Error::new(Blame::Local, ErrorCode::SourceUnreadable, text);
+            return self.fail_reading(file, error, out);
+        }
+        Ok(())
+    }
+
+    /// Gives up a file that cannot be read, or not again.
+    fn fail_reading(
+        &mut self,
+        file: FileIndex,
+        error: Error,
+        out: &mut Outbox,
+    ) -> Result<(), Error> {
+        if self.statements.as_ref().is_some_and(|statements| statements.is_made(file)) {
+            // TR-RESEND-FAILED: FILE_FAILED can no longer be said, and the receiver waits.
+            return self.cancel(error, out);
+        }
+        self.fail_file(file, &error, out);
         Ok(())
     }
 
@@ -304,7 +392,12 @@ impl Outgoing {
         self.failed.insert(file.0.into()..u64::from(file.0) + 1);
         let entry = self.manifest.entry(file);
         let is_file = entry.as_ref().is_some_and(|entry| !entry.is_directory());
-        self.progress.fail(entry.and_then(|entry| entry.size()));
+        let size = entry.and_then(|entry| entry.size());
+        if is_file && size.is_none() {
+            self.progress.fail_stream(self.streamed.get(&file).copied());
+        } else {
+            self.progress.fail(size);
+        }
         if let Some(statements) = &mut self.statements
             && is_file
             && !statements.is_made(file)
@@ -324,9 +417,13 @@ impl Outgoing {
         out.events.push_back(Event::FileFailed { transfer: self.id, file, error: error.clone() });
     }
 
-    fn finish_file(&mut self, file: FileIndex, out: &mut Outbox) {
-        self.progress.files_done += 1;
-        out.events.push_back(Event::FileDone { transfer: self.id, file });
+    /// Lets a file go of which all was sent and acknowledged.
+    fn finish_if_done(&mut self, file: FileIndex, out: &mut Outbox) {
+        if self.files.get(&file).is_some_and(|state| state.is_done(self.chunk_size())) {
+            self.files.remove(&file);
+            self.progress.files_done += 1;
+            out.events.push_back(Event::FileDone { transfer: self.id, file });
+        }
     }
 
     pub(crate) fn on_receipt(
@@ -381,22 +478,38 @@ impl Outgoing {
 
     /// The peer ended the transfer.
     pub(crate) fn on_cancel(&mut self, cancel: &Cancel, out: &mut Outbox) -> Result<(), Error> {
-        self.end(TransferEvent::Cancel, told_by_peer(cancel.code, &cancel.text), out)
+        let error = told_by_peer(cancel.code, &cancel.text);
+        // RS-KEEP-FULL: the receiver may go on once its storage works again.
+        let kept = matches!(error.code, ErrorCode::NoSpace | ErrorCode::StorageFailed);
+        self.end(TransferEvent::Cancel, error, kept && self.state.is_open(), out)
     }
 
     /// This side ends the transfer, for the reason that `error` gives.
     pub(crate) fn cancel(&mut self, error: Error, out: &mut Outbox) -> Result<(), Error> {
         let frame = cancel_frame(self.id, &error);
-        self.end(TransferEvent::Cancel, error, out)?;
+        self.end(TransferEvent::Cancel, error, false, out)?;
         out.control.push_back(frame.into());
         Ok(())
     }
 
-    fn end(&mut self, event: TransferEvent, error: Error, out: &mut Outbox) -> Result<(), Error> {
+    fn end(
+        &mut self,
+        event: TransferEvent,
+        error: Error,
+        kept: bool,
+        out: &mut Outbox,
+    ) -> Result<(), Error> {
         self.state.step(event)?;
-        out.events.push_back(Event::Ended { transfer: self.id, error });
+        out.events.push_back(Event::Ended { transfer: self.id, error, kept });
         self.let_go(out);
         Ok(())
+    }
+
+    /// The connection is over, and with it this end of the transfer.
+    pub(crate) fn abandon(&mut self, error: Error, keep: bool, out: &mut Outbox) {
+        let kept = keep && self.state.is_open();
+        out.events.push_back(Event::Ended { transfer: self.id, error, kept });
+        self.let_go(out);
     }
 
     /// Frees what the transfer holds, here and in the caller's storage.
@@ -425,27 +538,25 @@ impl Outgoing {
     }
 }
 
-/// How many files, and how many bytes of them, are selected.
-pub(super) fn totals(manifest: &Manifest, selected: &Selected) -> (u32, u64) {
-    let (mut files, mut bytes) = (0u32, 0u64);
+/// What is selected, before any of it moved.
+pub(super) fn totals(manifest: &Manifest, selected: &Selected) -> Progress {
+    let mut progress = Progress::default();
     let mut from = 0;
     while let Some(place) = next_file(manifest, selected, from) {
-        if let Some(entry) = manifest.entry(FileIndex(place))
-            && let EntryKind::File { size, .. } = entry.kind
-        {
-            files += 1;
-            bytes = bytes.saturating_add(size.unwrap_or(0));
-        }
+        let size = manifest.entry(FileIndex(place)).and_then(|entry| entry.size());
+        progress.files_total += 1;
+        progress.streams += u32::from(size.is_none());
+        progress.bytes_total = progress.bytes_total.saturating_add(size.unwrap_or(0));
         from = place.saturating_add(1);
     }
-    (files, bytes)
+    progress
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::frame::{AckRange, Selection};
-    use crate::manifest::{Entry, ManifestBuilder};
+    use crate::manifest::{Entry, EntryKind, ManifestBuilder};
     use crate::path::SafePath;
 
     /// TR-ACK-GAPS: what acknowledged chunks take in memory is bounded, however
@@ -461,11 +572,12 @@ mod tests {
         let (id, file) = (TransferId(0), FileIndex(0));
         let mut out = Outbox::default();
         let sizes = Sizes { chunk_log2: 14, piece_log2: 14 };
-        let mut outgoing = Outgoing::offer(id, manifest, sizes, String::new(), &mut out);
+        let token = Token([0; 16]);
+        let mut outgoing = Outgoing::offer(id, manifest, sizes, String::new(), token, &mut out);
         while outgoing.next_page().is_some() {}
         let all = Accept { transfer: id, more: false, selection: Selection::All };
         outgoing.on_accept(&all, &mut out).unwrap();
-        outgoing.files.get_mut(&file).unwrap().sent = u64::MAX;
+        outgoing.files.get_mut(&file).unwrap().sent.insert(0..u64::MAX);
         let result = (0..=MAX_ACK_GAPS_COUNT as u64).try_for_each(|n| {
             let ranges = vec![AckRange { file, first: n * 2, count: 1 }];
             outgoing.on_ack(&Ack { transfer: id, ranges }, &mut out)

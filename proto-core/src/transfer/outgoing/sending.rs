@@ -1,6 +1,6 @@
 //! Pieces of loaded chunks, as credit and room allow.
 
-use super::Outgoing;
+use super::{LoadedChunk, Outgoing};
 use crate::error::Error;
 use crate::frame::{Data, FileEnd, Frame, FrameWriter};
 use crate::limits::FILE_END_COST;
@@ -24,6 +24,20 @@ impl Outgoing {
                 .is_some_and(|cost| cost <= self.credit.available().min(connection.available()))
     }
 
+    /// Takes note that all of a chunk has left.
+    fn sent_chunk(&mut self, chunk: LoadedChunk) {
+        let bytes = chunk.data.len() as u64;
+        let Some(file) = self.files.get_mut(&chunk.file).filter(|_| bytes > 0) else {
+            return self.read_ahead.recycle(chunk.data);
+        };
+        file.sent.insert(chunk.chunk..chunk.chunk + 1);
+        let Some(kept) = &mut file.kept else { return self.read_ahead.recycle(chunk.data) };
+        self.read_ahead.loaded_bytes = self.read_ahead.loaded_bytes.saturating_sub(bytes);
+        if let Some(free) = kept.keep(chunk.chunk, chunk.data) {
+            self.read_ahead.spare(free);
+        }
+    }
+
     /// Fills one record with the next piece. Returns `false`, with the record
     /// untouched, if there is nothing to send or no credit for it.
     pub(crate) fn fill(
@@ -42,16 +56,16 @@ impl Outgoing {
         connection.spend(cost);
         let encoding = |_| Error::misuse("a frame cannot be encoded");
 
+        let file = chunk.file;
         let from = chunk.sent;
         let until = (from + (1 << self.sizes.piece_log2)).min(chunk.data.len());
         let finishes = until == chunk.data.len();
-        let mut settled = false;
         if finishes && let Some((size, root)) = chunk.end {
-            // TR-FILE-END-FIRST: in the same record, before the last piece.
+            // TR-FILE-END-FIRST: in the same record, before the last piece. The end
+            // of a stream may be found when that has left.
             let end = FileEnd { transfer: self.id, file: chunk.file, size, root };
             writer.frame(&Frame::FileEnd(end)).map_err(encoding)?;
             self.state_sent(chunk.file, size, root);
-            settled = size == 0;
         }
         if until > from {
             let header = Data {
@@ -65,16 +79,9 @@ impl Outgoing {
             self.progress.bytes_moved += payload.len() as u64;
         }
         chunk.sent = until;
-        if settled {
-            // An empty file has no chunk that could be acknowledged.
-            self.files.remove(&chunk.file);
-            self.finish_file(chunk.file, out);
-        }
         if finishes {
-            if let Some(file) = self.files.get_mut(&chunk.file) {
-                file.sent = file.sent.max(chunk.chunk + 1);
-            }
-            self.read_ahead.recycle(chunk.data);
+            self.sent_chunk(chunk);
+            self.finish_if_done(file, out);
             self.advance(out);
         } else {
             self.loaded.push_front(chunk); // TR-PIECE-ORDER

@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 
 use super::*;
+use crate::messages::MeetRequest;
 
 /// Small limits, so that random runs meet all of them.
 fn tight() -> Config {
@@ -18,6 +19,7 @@ fn tight() -> Config {
         queue_bytes: 20_000,
         queue_bytes_total: 40_000,
         session_bytes: 60_000,
+        meets: rate,
         creates: rate,
         joins: rate,
         connects: rate,
@@ -36,6 +38,7 @@ enum Op {
     Create(u8, bool),
     JoinId(u8, usize),
     JoinNumber(u8, u16),
+    Meet(u8, u8),
     Connect(u8),
     Hello(usize, usize),
     Close(usize),
@@ -52,6 +55,7 @@ fn op() -> impl Strategy<Value = Op> {
         2 => (any::<u8>(), any::<bool>()).prop_map(|(ip, plate)| Op::Create(ip, plate)),
         2 => (any::<u8>(), n.clone()).prop_map(|(ip, n)| Op::JoinId(ip, n)),
         1 => (any::<u8>(), 1..20_u16).prop_map(|(ip, n)| Op::JoinNumber(ip, n)),
+        3 => (any::<u8>(), 0..4_u8).prop_map(|(ip, n)| Op::Meet(ip, n)),
         4 => any::<u8>().prop_map(Op::Connect),
         6 => (n.clone(), n.clone()).prop_map(|(conn, token)| Op::Hello(conn, token)),
         1 => n.clone().prop_map(Op::Close),
@@ -108,6 +112,13 @@ fn run(world: &mut World, seen: &mut Seen, op: Op) {
                 seen.tokens.push(joined.token);
             }
         }
+        Op::Meet(client, n) => {
+            let meeting = MeetingId::from_bytes([n; 16]);
+            if let Ok(met) = world.server.meet(now, ip(client), MeetRequest { meeting }) {
+                seen.sessions.push(met.session);
+                seen.tokens.push(met.token);
+            }
+        }
         Op::Connect(client) => seen.conns.extend(world.server.connect(now, ip(client))),
         Op::Hello(conn, token) => {
             let found = pick(&seen.conns, conn).zip(pick(&seen.tokens, token));
@@ -150,7 +161,16 @@ fn check(world: &World) {
     assert!(server.conns.len() <= config.max_sockets);
     assert!(server.clients.known.len() <= config.max_clients);
     let silent = server.conns.values().filter(|c| matches!(c.place, Place::Silent { .. })).count();
-    assert_eq!(server.timers.len(), live + silent);
+    let peers = || server.sessions.values().flat_map(|s| [&s.creator, &s.joiner]);
+    let claims = peers().filter(|peer| peer.claim.is_some());
+    assert!(claims.clone().all(|peer| matches!(peer.seat, Seat::Awaited(_))));
+    assert_eq!(server.timers.len(), live + silent + claims.count());
+    for (meeting, id) in &server.meetings {
+        let session = &server.sessions[id];
+        assert!(session.state.is_live() && session.meeting == Some(*meeting));
+    }
+    let met = server.sessions.values().filter(|session| session.meeting.is_some());
+    assert_eq!(met.count(), server.meetings.len());
     let queues = || server.sessions.values().flat_map(|s| [&s.creator, &s.joiner]);
     for queue in queues() {
         assert_eq!(queue.queue.iter().map(Vec::len).sum::<usize>(), queue.queued);

@@ -3,6 +3,7 @@
 
 mod hostile;
 mod limits;
+mod meetings;
 mod sockets;
 
 use std::net::IpAddr;

@@ -1,0 +1,94 @@
+//! `passel-benches compare`: the release program beside others, on this machine.
+
+mod compare;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Debug, Parser)]
+#[command(name = "passel-benches", about = "What is measured of passel as a whole")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Sends a file of random bytes with passel and with other programs
+    Compare(Compare),
+}
+
+/// What is compared, and how often.
+#[derive(Debug, clap::Args)]
+struct Compare {
+    /// How much is sent: bytes, or with KiB, MiB, GiB
+    #[arg(long, default_value = "512MiB", value_parser = bytes)]
+    size: u64,
+    /// Runs of each program; the table has their medians
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
+    runs: u32,
+    /// Print one JSON object and no table
+    #[arg(long)]
+    json: bool,
+    /// Measure this program, and build none
+    #[arg(long, value_name = "FILE")]
+    passel: Option<PathBuf>,
+    /// Measure passel alone
+    #[arg(long)]
+    alone: bool,
+}
+
+fn main() -> ExitCode {
+    let Command::Compare(options) = Arguments::parse().command;
+    match compare::run(&options) {
+        Ok(report) => {
+            #[allow(clippy::print_stdout, reason = "the result")]
+            {
+                print!("{report}");
+            }
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            compare::say(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// A number of bytes with an optional binary unit; at least 1 MiB, so that there
+/// is something to measure.
+fn bytes(text: &str) -> Result<u64, String> {
+    let units = [("KiB", 10), ("MiB", 20), ("GiB", 30)];
+    let unit = units.into_iter().find_map(|(unit, log2)| Some((text.strip_suffix(unit)?, log2)));
+    let (digits, log2) = unit.unwrap_or((text, 0));
+    let number: u64 = digits.trim().parse().map_err(|_| "not a number of bytes".to_owned())?;
+    let bytes = number.checked_mul(1 << log2).ok_or("too large")?;
+    if (1 << 20..=1 << 40).contains(&bytes) {
+        Ok(bytes)
+    } else {
+        Err("from 1MiB to 1024GiB".to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_have_binary_units_and_bounds() {
+        assert_eq!(bytes("512MiB"), Ok(512 << 20));
+        assert_eq!(bytes("2GiB"), Ok(2 << 30));
+        assert_eq!(bytes("2097152"), Ok(2 << 20));
+        for wrong in ["", "x", "1KiB", "512MB", "99999999999GiB", "-1MiB"] {
+            assert!(bytes(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn the_command_line_holds_together() {
+        use clap::CommandFactory;
+        Arguments::command().debug_assert();
+    }
+}

@@ -1,0 +1,113 @@
+//! A simulated network: hosts with addresses, each on a line of its own, and
+//! what happens to a datagram between two of them. It says when a datagram
+//! arrives, or why it never does; datagrams wait in the run's queue, not here.
+//! All draws come from the plan's seed, a stream for each line and direction.
+
+mod line;
+
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+
+pub use self::line::{Carried, Fate, Line, LinePlan, Loss};
+
+/// A host: its addresses and its line, seen from the host.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostPlan {
+    /// Its addresses, of either family.
+    pub addresses: Vec<IpAddr>,
+    /// Towards the others.
+    pub up: LinePlan,
+    /// From the others.
+    pub down: LinePlan,
+}
+
+/// A time in which a host's line carries nothing, in either direction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outage {
+    /// Place of the host.
+    pub host: usize,
+    /// When it begins.
+    pub at_us: u64,
+    /// How long it lasts.
+    pub for_us: u64,
+}
+
+/// All hosts and their lines.
+#[derive(Debug)]
+pub struct Network {
+    hosts: Vec<Host>,
+    outages: Vec<Outage>,
+}
+
+#[derive(Debug)]
+struct Host {
+    addresses: Vec<IpAddr>,
+    up: Line,
+    down: Line,
+}
+
+impl Network {
+    /// The network of a plan.
+    pub fn new(seed: u64, hosts: &[HostPlan], outages: &[Outage]) -> Self {
+        let host = |(place, plan): (usize, &HostPlan)| Host {
+            addresses: plan.addresses.clone(),
+            up: Line::new(&plan.up, seed, &format!("line up {place}")),
+            down: Line::new(&plan.down, seed, &format!("line down {place}")),
+        };
+        Self { hosts: hosts.iter().enumerate().map(host).collect(), outages: outages.to_vec() }
+    }
+
+    /// The place of the host with this address.
+    pub fn find(&self, address: IpAddr) -> Option<usize> {
+        self.hosts.iter().position(|host| host.addresses.contains(&address))
+    }
+
+    /// Sends `contents` at `now` over the line of host `from`: what comes out at
+    /// its other end, and when.
+    pub fn up(&mut self, now: u64, from: usize, contents: &[u8], v6: bool) -> Carried {
+        let out = self.is_out(now, from);
+        match self.hosts.get_mut(from) {
+            Some(host) if !out => host.up.carry(now, contents, v6),
+            _ => Carried::lost(Fate::Outage),
+        }
+    }
+
+    /// As [`up`](Self::up), over the line to host `to`.
+    pub fn down(&mut self, now: u64, to: usize, contents: &[u8], v6: bool) -> Carried {
+        let out = self.is_out(now, to);
+        match self.hosts.get_mut(to) {
+            Some(host) if !out => host.down.carry(now, contents, v6),
+            _ => Carried::lost(Fate::Outage),
+        }
+    }
+
+    fn is_out(&self, now: u64, host: usize) -> bool {
+        self.outages.iter().any(|outage| {
+            let end = outage.at_us.saturating_add(outage.for_us);
+            outage.host == host && (outage.at_us..end).contains(&now)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_outage_is_of_one_host_and_ends() {
+        let host = |address: &str| HostPlan {
+            addresses: vec![address.parse().unwrap()],
+            up: LinePlan::ideal(1000),
+            down: LinePlan::ideal(1000),
+        };
+        let outage = Outage { host: 1, at_us: 10, for_us: 5 };
+        let mut network = Network::new(1, &[host("192.0.2.1"), host("2001:db8::1")], &[outage]);
+        assert_eq!(network.find("2001:db8::1".parse().unwrap()), Some(1));
+        assert_eq!(network.find("192.0.2.2".parse().unwrap()), None);
+        assert_eq!(network.up(12, 0, b"x", false).copies.len(), 1);
+        assert!(network.up(12, 1, b"x", true).copies.is_empty());
+        assert!(network.down(10, 1, b"x", true).copies.is_empty());
+        assert_eq!(network.down(15, 1, b"x", true).copies.len(), 1);
+    }
+}

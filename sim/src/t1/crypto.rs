@@ -1,0 +1,122 @@
+//! Cryptography of the transport that draws from the thread's seed: DTLS over
+//! `dimpl` with portable ciphers, and fixed certificates. The ciphers of the
+//! default keep a random generator of their own that nobody can seed. The keys
+//! here are known to everybody and of no worth.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use passel_sans_io::lane::{CryptoProvider, DtlsCert, DtlsVersion};
+use str0m::crypto::CryptoError;
+use str0m::crypto::dtls::{DtlsImplError, DtlsInstance, DtlsOutput, DtlsProvider, ProtocolVersion};
+
+use crate::plan::Side;
+
+/// The default's hashes and ours of DTLS.
+pub(super) fn provider() -> Arc<CryptoProvider> {
+    Arc::new(CryptoProvider { dtls_provider: &SeededDtls, ..str0m::crypto::from_feature_flags() })
+}
+
+/// The certificate of a side.
+pub(super) fn certificate(side: Side) -> DtlsCert {
+    let (certificate, private_key): (&[u8], &[u8]) = match side {
+        Side::Inviter => (
+            include_bytes!("certificates/inviter.cert.der"),
+            include_bytes!("certificates/inviter.key.der"),
+        ),
+        Side::Joiner => (
+            include_bytes!("certificates/joiner.cert.der"),
+            include_bytes!("certificates/joiner.key.der"),
+        ),
+    };
+    DtlsCert { certificate: certificate.to_vec(), private_key: private_key.to_vec() }
+}
+
+#[derive(Debug)]
+struct SeededDtls;
+
+impl DtlsProvider for SeededDtls {
+    fn generate_certificate(&self) -> Option<DtlsCert> {
+        None
+    }
+
+    fn new_dtls(
+        &self,
+        certificate: &DtlsCert,
+        now: Instant,
+        version: DtlsVersion,
+        mtu: Option<usize>,
+    ) -> Result<Box<dyn DtlsInstance>, CryptoError> {
+        let Some(seed) = passel_sim_entropy::bits() else {
+            return Err(CryptoError::Other("this thread has no seed".to_owned()));
+        };
+        // As the default does it: ICE has shown that the peer is reachable.
+        let mut config = dimpl::Config::builder()
+            .use_server_cookie(false)
+            .with_crypto_provider(dimpl::crypto::rust_crypto::default_provider())
+            .dangerously_set_rng_seed(seed);
+        if let Some(mtu) = mtu {
+            config = config.mtu(mtu);
+        }
+        let config = config.build().map_err(|error| CryptoError::Other(error.to_string()))?;
+        // Older versions put the wall clock into their randoms.
+        if version == DtlsVersion::Dtls12 {
+            return Err(CryptoError::Other("only DTLS 1.3 is repeatable".to_owned()));
+        }
+        let dtls = dimpl::Dtls::new_13(Arc::new(config), certificate.clone(), now);
+        Ok(Box::new(Instance { dtls }))
+    }
+}
+
+/// Hands everything on.
+struct Instance {
+    dtls: dimpl::Dtls,
+}
+
+impl std::fmt::Debug for Instance {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Instance").finish_non_exhaustive()
+    }
+}
+
+impl DtlsInstance for Instance {
+    fn set_active(&mut self, active: bool) {
+        self.dtls.set_active(active);
+    }
+
+    fn handle_packet(&mut self, packet: &[u8]) -> Result<(), DtlsImplError> {
+        self.dtls.handle_packet(packet)
+    }
+
+    fn poll_output<'a>(&mut self, buf: &'a mut [u8]) -> DtlsOutput<'a> {
+        self.dtls.poll_output(buf)
+    }
+
+    fn handle_timeout(&mut self, now: Instant) -> Result<(), DtlsImplError> {
+        self.dtls.handle_timeout(now)
+    }
+
+    fn send_application_data(&mut self, data: &[u8]) -> Result<usize, DtlsImplError> {
+        self.dtls.send_application_data(data)
+    }
+
+    fn is_active(&self) -> bool {
+        self.dtls.is_active()
+    }
+
+    fn protocol_version(&self) -> Option<ProtocolVersion> {
+        self.dtls.protocol_version()
+    }
+
+    fn is_closing(&self) -> bool {
+        self.dtls.is_closing()
+    }
+
+    fn is_closed(&self) -> bool {
+        self.dtls.is_closed()
+    }
+
+    fn close(&mut self) -> Result<(), DtlsImplError> {
+        self.dtls.close()
+    }
+}

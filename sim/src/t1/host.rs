@@ -1,0 +1,94 @@
+//! One host of T1: an endpoint with its sockets and its storage.
+
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use passel_proto::crypto::{Entropy, Secret32};
+use passel_proto::error::Error;
+use passel_proto::ids::Role;
+use passel_proto::signal::SignalSession;
+use passel_sans_io::endpoint::{Endpoint, EndpointConfig};
+use passel_sans_io::lane::{DtlsVersion, IceCredentials, LaneConfig};
+
+use super::crypto;
+use super::disk::Disk;
+use super::plan::Plan;
+use crate::oracle::{Broken, broken};
+use crate::plan::Side;
+
+/// Where the rendezvous would keep the blobs; both sides must name the same.
+const ROUTE: &[u8] = b"route of the simulation";
+
+#[derive(Debug)]
+pub(super) struct Host {
+    pub(super) endpoint: Box<Endpoint>,
+    pub(super) disk: Disk,
+    /// One for each address.
+    sockets: Vec<SocketAddr>,
+    /// When the endpoint wants to be woken.
+    pub(super) timer: Option<u64>,
+    /// Counts the timers that were set.
+    pub(super) generation: u64,
+    /// Wake-ups at the moment of the last one.
+    pub(super) wakes_at_now: (u64, u32),
+    /// The endpoint has said that it is done.
+    pub(super) done: bool,
+}
+
+impl Host {
+    /// Whether one of its sockets has this address.
+    pub(super) fn owns(&self, address: SocketAddr) -> bool {
+        self.sockets.contains(&address)
+    }
+}
+
+/// Both hosts of a plan, which know the same link.
+pub(super) fn both(plan: &Plan, now: Instant) -> Result<[Host; 2], Broken> {
+    let mut seed = [0; 32];
+    seed[..8].copy_from_slice(&plan.seed.to_le_bytes());
+    let mut entropy = Entropy::from_seed(seed);
+    let secret = Secret32::new(entropy.array());
+    let mut made = |side| match host(plan, side, &secret, &mut entropy, now) {
+        Ok(host) => Ok(host),
+        Err(error) => broken("the plan can be run", format!("{side:?}: {error}")),
+    };
+    Ok([made(Side::Inviter)?, made(Side::Joiner)?])
+}
+
+fn host(
+    plan: &Plan,
+    side: Side,
+    secret: &Secret32,
+    entropy: &mut Entropy,
+    now: Instant,
+) -> Result<Host, Error> {
+    let (role, signal) = match side {
+        Side::Inviter => {
+            let signal = SignalSession::creator(Some(secret.clone()), None, ROUTE, entropy)?;
+            (Role::Responder, signal)
+        }
+        Side::Joiner => (Role::Initiator, SignalSession::joiner_link(secret, ROUTE, entropy)?),
+    };
+    let mut lane = LaneConfig::new(role, 0, IceCredentials::from_seed(&entropy.array()));
+    lane.dtls = DtlsVersion::Dtls13;
+    lane.certificate = Some(crypto::certificate(side));
+    lane.crypto = Some(crypto::provider());
+    let mut endpoint =
+        Endpoint::new(EndpointConfig::new(role, signal, lane, entropy.array()), now)?;
+    let mut sockets = Vec::new();
+    for address in &plan.hosts[side.place()].addresses {
+        let port = if side == Side::Inviter { 40_000 } else { 50_000 };
+        let socket = SocketAddr::new(*address, port);
+        endpoint.add_local_candidate(socket);
+        sockets.push(socket);
+    }
+    Ok(Host {
+        endpoint: Box::new(endpoint),
+        disk: Disk::default(),
+        sockets,
+        timer: None,
+        generation: 0,
+        wakes_at_now: (0, 0),
+        done: false,
+    })
+}

@@ -1,0 +1,386 @@
+//! Tier T1: two whole endpoints (ICE, DTLS, SCTP, handshake, transfers) over a
+//! simulated network. What lives here is the run: it lets things happen, drains
+//! both endpoints after each, hands what it sees to the oracle, and stops at the
+//! first invariant that does not hold. Virtual time is the only clock, and a
+//! thread with a seed for the system's random numbers the only world.
+
+mod crypto;
+mod disk;
+mod draw;
+mod host;
+mod oracle;
+mod outcome;
+mod plan;
+mod sometimes;
+mod swarm;
+mod watch;
+
+use std::rc::Rc;
+
+use passel_proto::connection::Event;
+use passel_proto::ids::{FileIndex, TransferId};
+use passel_sans_io::datagram::Datagram;
+use passel_sans_io::endpoint::EndpointEvent;
+
+pub use self::outcome::Outcome;
+pub use self::plan::{Plan, Tier, TransferPlan};
+pub use self::sometimes::{Condition, Met, missed};
+pub use self::swarm::{SEEDS_TO_MEET_ALL, SwarmOutcome, swarm};
+
+use self::host::Host;
+use self::oracle::{Facts, IN_NOTE, Oracle};
+use self::watch::Watch;
+use crate::net::{Fate, Network};
+use crate::oracle::{Broken, broken};
+use crate::outcome::Violation;
+use crate::plan::Side;
+use crate::world::World;
+
+/// Wake-ups of one endpoint at one moment before that counts as spinning.
+const WAKES_AT_ONCE: u32 = 100;
+/// How long endpoints that are done are listened to.
+const QUIET_US: u64 = 10_000_000;
+
+/// Something that will happen.
+#[derive(Debug)]
+enum Happening {
+    /// A datagram has left its host's line and enters that of host `to`.
+    Crosses { to: usize, datagram: Datagram },
+    /// A datagram reaches `to`.
+    Arrives { to: Side, datagram: Datagram },
+    /// The signaling delivers a blob.
+    Signal { to: Side, blob: Vec<u8> },
+    /// A timer is due, unless another was set since.
+    Timer { side: Side, generation: u64 },
+    /// A transfer of the plan is offered.
+    Offer { planned: usize },
+    /// Both endpoints have been done for a while.
+    Quiet,
+}
+
+/// A run in progress.
+#[derive(Debug)]
+struct Run<'p> {
+    plan: &'p Plan,
+    world: World<Happening>,
+    network: Network,
+    hosts: [Host; 2],
+    oracle: Oracle,
+    watch: Watch,
+    step: u64,
+    /// Offers that wait for the handshake.
+    waiting: Vec<usize>,
+    /// When both endpoints were done.
+    done_at: Option<u64>,
+}
+
+/// Runs a plan, on a thread of its own. With `traced`, the outcome holds a line
+/// for every event and datagram.
+pub fn run(plan: &Plan, traced: bool) -> Outcome {
+    std::thread::scope(|scope| {
+        let seeded = || {
+            passel_sim_entropy::with_seed(plan.seed, || {
+                // Whoever draws from here took its first seed from the system.
+                fastrand::seed(plan.seed);
+                on_this_thread(plan, traced)
+            })
+        };
+        match scope.spawn(seeded).join() {
+            Ok(outcome) => outcome,
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+    })
+}
+
+fn on_this_thread(plan: &Plan, traced: bool) -> Outcome {
+    let mut run = match Run::new(plan, traced) {
+        Ok(run) => run,
+        Err(broken) => {
+            let violation = Some(Violation { broken, at_us: 0 });
+            return Outcome { seed: plan.seed, violation, ..Outcome::default() };
+        }
+    };
+    let result = run.complete();
+    let at_us = run.world.now();
+    let violation = result.err().map(|broken| Violation { broken, at_us });
+    let ended = run.done_at.filter(|_| violation.is_none()).unwrap_or(at_us);
+    run.watch.outcome(plan.seed, violation, ended, run.step)
+}
+
+impl<'p> Run<'p> {
+    fn new(plan: &'p Plan, traced: bool) -> Result<Self, Broken> {
+        let world = World::new();
+        let hosts = host::both(plan, world.instant())?;
+        let mut watch = Watch::new(traced);
+        let both = |host: &crate::net::HostPlan| {
+            [true, false].iter().all(|v4| host.addresses.iter().any(|one| one.is_ipv4() == *v4))
+        };
+        if plan.hosts.iter().all(both) {
+            watch.meet(Condition::BothFamilies);
+        }
+        if Side::BOTH.iter().all(|side| plan.transfers.iter().any(|one| one.from == *side)) {
+            watch.meet(Condition::BothDirections);
+        }
+        Ok(Self {
+            plan,
+            world,
+            network: Network::new(plan.seed, &plan.hosts, &plan.outages),
+            hosts,
+            oracle: Oracle::default(),
+            watch,
+            step: 0,
+            waiting: Vec::new(),
+            done_at: None,
+        })
+    }
+
+    fn complete(&mut self) -> Result<(), Broken> {
+        for (planned, transfer) in self.plan.transfers.iter().enumerate() {
+            self.world.schedule(transfer.at_us, Happening::Offer { planned });
+        }
+        for side in Side::BOTH {
+            let now = self.world.instant();
+            self.hosts[side.place()].endpoint.start(now);
+            self.drain(side)?;
+        }
+        let bound = self.plan.bound_us();
+        loop {
+            let Some(happening) = self.world.advance() else {
+                return broken("everything ends", "nothing will happen any more");
+            };
+            if self.world.now() > bound {
+                // Liveness: all has healed long ago.
+                let detail = format!("not within {} s of virtual time", bound / 1_000_000);
+                return broken("everything ends", detail);
+            }
+            self.step += 1;
+            if matches!(happening, Happening::Quiet) {
+                break;
+            }
+            self.happen(happening)?;
+            self.close_if_completed()?;
+            self.listen_if_done();
+        }
+        for side in Side::BOTH {
+            let now = self.world.instant();
+            self.hosts[side.place()].endpoint.handle_timeout(now);
+            self.drain(side)?;
+            self.oracle.check_end(side, &self.hosts[side.place()].disk)?;
+        }
+        Ok(())
+    }
+
+    /// Has the connection closed once all that was planned is completed.
+    fn close_if_completed(&mut self) -> Result<(), Broken> {
+        let completed = self.oracle.all_completed(self.plan.transfers.len());
+        if self.oracle.closing || !completed {
+            return Ok(());
+        }
+        self.oracle.closing = true;
+        self.watch.in_transfer = false;
+        let (now, closer) = (self.world.instant(), self.plan.closer);
+        self.hosts[closer.place()].endpoint.close(now, None);
+        self.drain(closer)
+    }
+
+    fn listen_if_done(&mut self) {
+        if self.done_at.is_none() && self.hosts.iter().all(|host| host.done) {
+            self.done_at = Some(self.world.now());
+            self.world.schedule(self.world.now() + QUIET_US, Happening::Quiet);
+        }
+    }
+
+    fn happen(&mut self, happening: Happening) -> Result<(), Broken> {
+        let now = self.world.instant();
+        match happening {
+            Happening::Crosses { to, datagram } => {
+                self.crosses(to, &datagram);
+                Ok(())
+            }
+            Happening::Arrives { to, datagram } => {
+                self.hosts[to.place()].endpoint.handle_datagram(now, datagram.as_ref());
+                self.drain(to)
+            }
+            Happening::Signal { to, blob } => {
+                self.hosts[to.place()].endpoint.handle_signal(now, &blob);
+                self.drain(to)
+            }
+            Happening::Timer { side, generation } => self.wake(side, generation),
+            Happening::Offer { planned } if !self.oracle.established.contains(&false) => {
+                self.offer(planned)
+            }
+            Happening::Offer { planned } => {
+                self.waiting.push(planned);
+                Ok(())
+            }
+            Happening::Quiet => Ok(()),
+        }
+    }
+
+    fn wake(&mut self, side: Side, generation: u64) -> Result<(), Broken> {
+        let (at, now) = (self.world.now(), self.world.instant());
+        let host = &mut self.hosts[side.place()];
+        if host.generation != generation {
+            return Ok(());
+        }
+        host.timer = None;
+        host.wakes_at_now = match host.wakes_at_now {
+            (before, count) if before == at => (at, count + 1),
+            _ => (at, 1),
+        };
+        if host.wakes_at_now.1 > WAKES_AT_ONCE {
+            let timer = host.endpoint.poll_timeout().map(|(_, timer)| timer);
+            return broken("a timer does not spin", format!("{side:?}: {timer:?}"));
+        }
+        host.endpoint.handle_timeout(now);
+        self.drain(side)
+    }
+
+    /// Drains an endpoint in the order that its contract names, and plans its
+    /// next wake-up.
+    fn drain(&mut self, side: Side) -> Result<(), Broken> {
+        let now = self.world.instant();
+        let was_done = self.hosts[side.place()].done;
+        let mut busy = true;
+        let mut said = false;
+        while busy {
+            busy = false;
+            while let Some(event) = self.hosts[side.place()].endpoint.poll_event() {
+                busy = true;
+                self.on_event(side, &event)?;
+            }
+            while let Some(request) = self.hosts[side.place()].endpoint.poll_storage() {
+                busy = true;
+                let host = &mut self.hosts[side.place()];
+                let (reply, named) = host.disk.carry_out(request);
+                if let Some(place) = named {
+                    let size = host.disk.finals.get(&place).map_or(0, Vec::len);
+                    self.watch.on_named(self.world.now(), side, place, size);
+                    self.oracle.on_named(side, place, &host.disk)?;
+                }
+                if let Err(error) = host.endpoint.handle_storage(now, reply) {
+                    return broken("answers are to what was asked", format!("{side:?}: {error}"));
+                }
+            }
+            while let Some(blob) = self.hosts[side.place()].endpoint.poll_signal() {
+                busy = true;
+                self.watch.on_signal(self.world.now(), side, &blob);
+                oracle::check_unreadable(side, &blob)?;
+                let (at, to) = (self.world.now() + self.plan.signaling_us, side.peer());
+                self.world.schedule(at, Happening::Signal { to, blob });
+            }
+            while let Some(datagram) = self.hosts[side.place()].endpoint.poll_datagram() {
+                busy = true;
+                self.send(side, &datagram)?;
+            }
+            said |= busy;
+        }
+        if was_done && said {
+            return broken("what is done is silent", format!("{side:?}"));
+        }
+        let host = &mut self.hosts[side.place()];
+        host.done |= host.endpoint.is_done();
+        let due = host.endpoint.poll_timeout().map(|(at, _)| self.world.micros(at));
+        if due != host.timer {
+            host.timer = due;
+            host.generation += 1;
+            if let Some(at) = due {
+                let generation = host.generation;
+                self.world.schedule(at, Happening::Timer { side, generation });
+            }
+        }
+        Ok(())
+    }
+
+    fn on_event(&mut self, side: Side, event: &EndpointEvent) -> Result<(), Broken> {
+        self.watch.on_event(self.world.now(), side, event);
+        if self.oracle.on_event(side, event)? {
+            self.watch.meet(Condition::CloseLost);
+        }
+        match event {
+            EndpointEvent::Connection(Event::Established { .. })
+                if !self.oracle.established.contains(&false) =>
+            {
+                self.watch.in_transfer = true;
+                for planned in std::mem::take(&mut self.waiting) {
+                    self.world.schedule(self.world.now(), Happening::Offer { planned });
+                }
+                Ok(())
+            }
+            EndpointEvent::Connection(Event::Offered { transfer }) => self.accept(side, *transfer),
+            _ => Ok(()),
+        }
+    }
+
+    fn offer(&mut self, planned: usize) -> Result<(), Broken> {
+        let transfer = &self.plan.transfers[planned];
+        let side = transfer.from;
+        let Ok(facts) = Facts::new(self.plan.seed, planned, transfer) else {
+            return broken("the plan can be run", "its manifest is refused");
+        };
+        let now = self.world.instant();
+        let host = &mut self.hosts[side.place()];
+        let id = match host.endpoint.offer(now, facts.manifest.clone(), IN_NOTE) {
+            Ok(id) => id,
+            Err(error) => return broken("an offer can be made", error.to_string()),
+        };
+        for (file, source) in (0..).zip(&facts.sources) {
+            host.disk.sources.insert((id, FileIndex(file)), Rc::clone(source));
+        }
+        self.oracle.transfers.insert(id, facts);
+        self.drain(side)
+    }
+
+    /// The receiver takes everything, at once.
+    fn accept(&mut self, side: Side, id: TransferId) -> Result<(), Broken> {
+        let now = self.world.instant();
+        let endpoint = &mut self.hosts[side.place()].endpoint;
+        let manifest = endpoint.manifest(id).map(AsRef::as_ref);
+        self.oracle.on_offered(side, id, manifest, endpoint.note(id))?;
+        match endpoint.accept(now, id, None) {
+            Ok(()) => Ok(()),
+            Err(error) => broken("an offer can be answered", error.to_string()),
+        }
+    }
+
+    /// Puts a datagram on its host's line.
+    fn send(&mut self, side: Side, datagram: &Datagram) -> Result<(), Broken> {
+        let (now, place) = (self.world.now(), side.place());
+        self.watch.on_datagram(now, side, datagram);
+        oracle::check_unreadable(side, &datagram.contents)?;
+        let v6 = datagram.source.is_ipv6();
+        if !self.hosts[place].owns(datagram.source) || v6 != datagram.destination.is_ipv6() {
+            let (from, to) = (datagram.source, datagram.destination);
+            return broken("datagrams leave from where they may", format!("{from} to {to}"));
+        }
+        let carried = self.network.up(now, place, &datagram.contents, v6);
+        self.befell(side, &carried.fates);
+        let Some(to) = self.network.find(datagram.destination.ip()) else { return Ok(()) };
+        for (at, contents) in carried.copies {
+            let datagram = Datagram { contents, ..*datagram };
+            self.world.schedule(at, Happening::Crosses { to, datagram });
+        }
+        Ok(())
+    }
+
+    /// Puts a datagram on the line of the host that it is for.
+    fn crosses(&mut self, to: usize, datagram: &Datagram) {
+        let Some(side) = Side::BOTH.into_iter().find(|side| side.place() == to) else { return };
+        let (now, v6) = (self.world.now(), datagram.source.is_ipv6());
+        let carried = self.network.down(now, to, &datagram.contents, v6);
+        self.befell(side, &carried.fates);
+        for (at, contents) in carried.copies {
+            let datagram = Datagram { contents, ..*datagram };
+            if self.hosts[to].owns(datagram.destination) {
+                self.world.schedule(at, Happening::Arrives { to: side, datagram });
+            }
+        }
+    }
+
+    fn befell(&mut self, side: Side, fates: &[Fate]) {
+        self.watch.on_fates(self.world.now(), side, fates);
+        let harmless = [Fate::Queued, Fate::Duplicated, Fate::Reordered];
+        self.oracle.lost_in_closing |=
+            self.oracle.closing && fates.iter().any(|fate| !harmless.contains(fate));
+    }
+}

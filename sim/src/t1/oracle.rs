@@ -1,0 +1,201 @@
+//! What is true of a run of T1, known from its plan alone, and the invariants
+//! that both endpoints are held against.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use passel_proto::connection::{Completion, Event};
+use passel_proto::error::{Error, ErrorCode};
+use passel_proto::ids::{FileIndex, TransferId};
+use passel_proto::manifest::{Entry, EntryKind, Manifest, ManifestBuilder, ManifestError};
+use passel_proto::path::SafePath;
+use passel_sans_io::endpoint::EndpointEvent;
+
+use super::disk::{Disk, Place};
+use super::plan::TransferPlan;
+use crate::oracle::{Broken, broken};
+use crate::plan::Side;
+use crate::rng::Draw;
+
+/// Stands in every file that is long enough for it, every so many bytes.
+const IN_CONTENT: &[u8] = b"readable-content";
+const IN_CONTENT_EVERY: usize = 256;
+/// Begins every file's name.
+const IN_NAME: &str = "readable-name";
+/// Stands in the note of every offer.
+pub(super) const IN_NOTE: &str = "readable-note";
+
+/// A transfer that was offered.
+#[derive(Debug)]
+pub(super) struct Facts {
+    pub(super) from: Side,
+    pub(super) manifest: Manifest,
+    pub(super) sources: Vec<Rc<[u8]>>,
+    seen: bool,
+    /// How it ended for each side.
+    completed: [Option<Completion>; 2],
+}
+
+impl Facts {
+    /// The files of a plan's transfer, which depend on the seed and its place.
+    pub(super) fn new(
+        seed: u64,
+        planned: usize,
+        plan: &TransferPlan,
+    ) -> Result<Self, ManifestError> {
+        let mut builder = ManifestBuilder::new();
+        let mut sources: Vec<Rc<[u8]>> = Vec::new();
+        for (place, size) in plan.files.iter().enumerate() {
+            let mut bytes = vec![0; usize::try_from(*size).unwrap_or(0)];
+            Draw::new(seed, &format!("content of t1 {planned} {place}")).fill(&mut bytes);
+            for part in bytes.chunks_mut(IN_CONTENT_EVERY) {
+                if let Some(room) = part.get_mut(..IN_CONTENT.len()) {
+                    room.copy_from_slice(IN_CONTENT);
+                }
+            }
+            let path = SafePath::parse(&format!("{IN_NAME}-{place:04}"))?;
+            let (executable, mime, root) = (false, None, None);
+            let kind = EntryKind::File { size: Some(*size), executable, mime, root };
+            builder.push(&Entry { path, kind, modified: None })?;
+            sources.push(bytes.into());
+        }
+        let manifest = builder.finish()?;
+        Ok(Self { from: plan.from, manifest, sources, seen: false, completed: [None, None] })
+    }
+}
+
+/// Nothing that goes out can be read by whoever carries it.
+pub(super) fn check_unreadable(side: Side, bytes: &[u8]) -> Result<(), Broken> {
+    for needle in [IN_CONTENT, IN_NAME.as_bytes(), IN_NOTE.as_bytes()] {
+        if bytes.windows(needle.len()).any(|window| window == needle) {
+            let text = String::from_utf8_lossy(needle);
+            return broken("nothing on the wire is readable", format!("{side:?}: {text}"));
+        }
+    }
+    Ok(())
+}
+
+/// The truth about one run.
+#[derive(Debug, Default)]
+pub(super) struct Oracle {
+    pub(super) transfers: BTreeMap<TransferId, Facts>,
+    pub(super) established: [bool; 2],
+    closed: [bool; 2],
+    /// Somebody was told to close.
+    pub(super) closing: bool,
+    /// Something was lost on the way since then.
+    pub(super) lost_in_closing: bool,
+}
+
+impl Oracle {
+    /// Whether `planned` transfers have been completed on both sides.
+    pub(super) fn all_completed(&self, planned: usize) -> bool {
+        let ended = |facts: &Facts| facts.completed.iter().all(Option::is_some);
+        self.transfers.len() == planned && self.transfers.values().all(ended)
+    }
+
+    /// Returns whether the end of the connection came without its last word.
+    pub(super) fn on_event(&mut self, side: Side, event: &EndpointEvent) -> Result<bool, Broken> {
+        let EndpointEvent::Connection(event) = event else { return Ok(false) };
+        if self.closed[side.place()] {
+            return broken("nothing comes after the end", format!("{side:?}: {event:?}"));
+        }
+        match event {
+            Event::Established { .. } => self.established[side.place()] = true,
+            Event::Completed { transfer, completion } => {
+                self.completed(side, *transfer, *completion)?;
+            }
+            Event::Ended { error, .. } | Event::FileFailed { error, .. } => {
+                return broken("nothing fails without a cause", format!("{side:?}: {error}"));
+            }
+            Event::Closed { error } => {
+                self.closed[side.place()] = true;
+                return self.on_closed(side, error.as_ref());
+            }
+            _ => {}
+        }
+        Ok(false)
+    }
+
+    /// A side that never heard the last word may find that the other is gone,
+    /// if something was lost since it was said.
+    fn on_closed(&self, side: Side, error: Option<&Error>) -> Result<bool, Broken> {
+        let gone = |error: &Error| {
+            matches!(error.code, ErrorCode::IdleTimeout | ErrorCode::TransportFailed)
+        };
+        match error {
+            None if self.closing => Ok(false),
+            Some(error) if self.closing && self.lost_in_closing && gone(error) => Ok(true),
+            None => broken("nothing fails without a cause", format!("{side:?}: closed early")),
+            Some(error) => broken("nothing fails without a cause", format!("{side:?}: {error}")),
+        }
+    }
+
+    fn completed(
+        &mut self,
+        side: Side,
+        id: TransferId,
+        completion: Completion,
+    ) -> Result<(), Broken> {
+        let Some(facts) = self.transfers.get_mut(&id) else {
+            return broken("transfers are offered first", format!("{id:?} is not known"));
+        };
+        let bytes: usize = facts.sources.iter().map(|source| source.len()).sum();
+        let all = (facts.sources.len(), bytes as u64, 0);
+        if (completion.delivered as usize, completion.bytes, completion.failed) != all {
+            return broken("all that was accepted arrives", format!("{side:?}: {completion:?}"));
+        }
+        if facts.completed[side.place()].replace(completion).is_some() {
+            return broken("a transfer ends once", format!("{side:?}: {id:?}"));
+        }
+        let other = &facts.completed[side.peer().place()];
+        if other.is_some_and(|other| other != completion) {
+            return broken("both sides agree", format!("{completion:?} and {other:?}"));
+        }
+        Ok(())
+    }
+
+    /// An offer has come to `side`.
+    pub(super) fn on_offered(
+        &mut self,
+        side: Side,
+        id: TransferId,
+        manifest: Option<&Manifest>,
+        note: Option<&str>,
+    ) -> Result<(), Broken> {
+        let Some(facts) = self.transfers.get_mut(&id).filter(|facts| facts.from != side) else {
+            return broken("transfers are offered first", format!("{id:?} is not known"));
+        };
+        if manifest != Some(&facts.manifest) || note != Some(IN_NOTE) {
+            return broken("the manifest is the one that was offered", format!("{id:?}"));
+        }
+        if std::mem::replace(&mut facts.seen, true) {
+            return broken("an offer comes once", format!("{id:?}"));
+        }
+        Ok(())
+    }
+
+    /// A file got its name.
+    pub(super) fn on_named(&self, side: Side, place: Place, disk: &Disk) -> Result<(), Broken> {
+        let facts = self.transfers.get(&place.0).filter(|facts| facts.from != side);
+        let source = facts.and_then(|facts| facts.sources.get(place.1.0 as usize));
+        if disk.finals.get(&place).map(|bytes| &bytes[..]) != source.map(|source| &source[..]) {
+            return broken("what has its name is its source", format!("{side:?}: {place:?}"));
+        }
+        Ok(())
+    }
+
+    /// Every file is where it belongs, and nothing else is.
+    pub(super) fn check_end(&self, side: Side, disk: &Disk) -> Result<(), Broken> {
+        if disk.parts_left() > 0 {
+            return broken("no part is left behind", format!("{side:?}"));
+        }
+        let incoming = self.transfers.iter().filter(|(_, facts)| facts.from != side);
+        let wanted = incoming
+            .flat_map(|(id, facts)| (0..facts.manifest.len()).map(|file| (*id, FileIndex(file))));
+        if !wanted.eq(disk.finals.keys().copied()) {
+            return broken("all that was accepted arrives", format!("{side:?} lacks some"));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,99 @@
+//! A run of T1 as data: the hosts and their lines, the signaling between them,
+//! what is sent, who closes, and when lines are out. How one is drawn from a
+//! seed is in `draw`. All times are microseconds of virtual time.
+
+use serde::{Deserialize, Serialize};
+
+use crate::net::{HostPlan, LinePlan, Outage};
+use crate::plan::{PlanError, Side};
+
+/// Says of a saved plan that it is one of this tier.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Tier {
+    /// Whole endpoints over a simulated network.
+    #[default]
+    T1,
+}
+
+/// Files that go from one side to the other.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TransferPlan {
+    /// Who offers.
+    pub from: Side,
+    /// When; once the handshake is done if that is later.
+    pub at_us: u64,
+    /// The sizes of the files, in bytes.
+    pub files: Vec<u64>,
+}
+
+/// A whole run as data. Equal plans give equal runs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    /// The tier.
+    pub tier: Tier,
+    /// Seeds keys, contents of files and every draw of the run.
+    pub seed: u64,
+    /// How long the signaling takes for a blob; they arrive in order.
+    pub signaling_us: u64,
+    /// The inviter's host and the joiner's.
+    pub hosts: [HostPlan; 2],
+    /// What is sent.
+    pub transfers: Vec<TransferPlan>,
+    /// Who closes the connection once all is done.
+    pub closer: Side,
+    /// When lines carry nothing.
+    pub outages: Vec<Outage>,
+}
+
+impl Plan {
+    /// Reads a plan from JSON.
+    ///
+    /// # Errors
+    ///
+    /// The text is no plan of this tier.
+    pub fn parse(text: &str) -> Result<Self, PlanError> {
+        Ok(serde_json::from_str(text)?)
+    }
+
+    /// The plan as JSON, over several lines.
+    ///
+    /// # Errors
+    ///
+    /// None is known; the encoder's are handed on.
+    pub fn to_json(&self) -> Result<String, PlanError> {
+        Ok(serde_json::to_string_pretty(self)?)
+    }
+
+    /// Bytes of all files together.
+    pub fn bytes(&self) -> u64 {
+        self.transfers.iter().flat_map(|transfer| &transfer.files).sum()
+    }
+
+    /// Both directions of both lines.
+    fn lines(&self) -> impl Iterator<Item = &LinePlan> {
+        self.hosts.iter().flat_map(|host| [&host.up, &host.down])
+    }
+
+    /// The virtual time by which the run must be over: generous for everything
+    /// that may make it slow, and never without a bound.
+    pub fn bound_us(&self) -> u64 {
+        const SECOND: u64 = 1_000_000;
+        let out = |outage: &Outage| outage.at_us.saturating_add(outage.for_us);
+        let healed = self.outages.iter().map(out).max().unwrap_or(0);
+        let offered = self.transfers.iter().map(|transfer| transfer.at_us).max().unwrap_or(0);
+        let slow = |line: &LinePlan| line.delay_us + line.jitter_us + line.reorder_us;
+        let round_trip = self.lines().map(slow).sum::<u64>() + 1000;
+        let (files, bytes) = (
+            self.transfers.iter().map(|transfer| transfer.files.len() as u64).sum::<u64>(),
+            self.bytes(),
+        );
+        let rate = self.lines().map(|line| line.rate).filter(|rate| *rate > 0).min();
+        let on_wire = rate.map_or(0, |rate| (bytes + 64 * 1024).saturating_mul(8 * SECOND) / rate);
+        // A lossy line may take its time for each window of 10 KB.
+        let turns = (bytes / 10_000 + 8 * files + 60).saturating_mul(8 * round_trip);
+        [healed, offered, on_wire, turns, 40 * self.signaling_us]
+            .into_iter()
+            .fold(150 * SECOND, u64::saturating_add)
+    }
+}
