@@ -22,7 +22,7 @@ const LAST: u64 = 1200;
 /// the journal's entry and its tree, the set of what is written next, and the
 /// ACK's ranges, once when they are sent and once when they are read. There is
 /// one for each 32 MiB or 200 ms.
-const FOR_A_SYNC: usize = 14;
+const FOR_A_SYNC: usize = 16;
 
 #[test]
 fn a_chunk_in_the_steady_state_allocates_nothing() {

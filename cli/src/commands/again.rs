@@ -27,6 +27,8 @@ const FIRST_WAIT: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 /// How long an attempt waits at the meeting place for the other side.
 const MEETING: Duration = Duration::from_secs(30);
+/// The same for the only attempt where the other side is not needed any more.
+const SHORT_MEETING: Duration = Duration::from_secs(5);
 
 /// How long to go on trying.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +37,8 @@ enum Patience {
     Few(u32),
     /// Until then, in seconds since 1970.
     Until(u64),
+    /// No attempt but the first, and a short one.
+    Once,
 }
 
 /// The waits between attempts.
@@ -52,6 +56,7 @@ impl Backoff {
         let goes_on = match self.patience {
             Patience::Few(most) => self.attempts < most,
             Patience::Until(end) => now < end,
+            Patience::Once => false,
         };
         if !goes_on {
             return None;
@@ -97,6 +102,13 @@ impl Again {
         self
     }
 
+    /// There is one attempt, and a short one: the other side is not needed, it only
+    /// may have a use for this one.
+    pub(super) fn briefly(mut self) -> Self {
+        self.backoff.patience = Patience::Once;
+        self
+    }
+
     /// The other side is there and goes on: whatever comes next is a new loss.
     pub(super) fn succeeded(&mut self) {
         self.backoff.attempts = 0;
@@ -109,6 +121,7 @@ impl Again {
         match self.backoff.patience {
             Patience::Few(_) => Some(Instant::now() + MEETING),
             Patience::Until(_) => None,
+            Patience::Once => Some(Instant::now() + SHORT_MEETING),
         }
     }
 
@@ -175,7 +188,7 @@ impl Again {
     fn say(&self, report: &mut Report, attempt: u32, wait: Duration) {
         let of = match self.backoff.patience {
             Patience::Few(most) => Some(most),
-            Patience::Until(_) => None,
+            Patience::Until(_) | Patience::Once => None,
         };
         let in_s = wait.as_secs();
         report.event(&Event::Reconnecting { attempt, of, in_s });

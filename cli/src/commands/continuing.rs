@@ -133,7 +133,16 @@ fn list(known: &[Transfer]) -> String {
 }
 
 /// The failure of a transfer of which something is kept.
-pub(super) fn kept(failure: Failure) -> Failure {
+pub(super) fn kept(transfer: &Transfer, failure: Failure) -> Failure {
+    // The sender was looked for because it may not know (`RS-COMPLETE-AGAIN`).
+    if transfer.completed.is_some() && failure.exit != Exit::Cancelled {
+        let title = for_terminal(&transfer.title);
+        return Failure::new(
+            Exit::Authentication,
+            format!("this code or link was used before: '{title}' was received completely"),
+            "For something else, ask the sender for a new code or link.",
+        );
+    }
     let exit = match failure.exit {
         Exit::Lost | Exit::Server | Exit::Cancelled => Exit::Interrupted,
         other => other,

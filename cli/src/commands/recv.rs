@@ -79,10 +79,16 @@ async fn take_up(
 ) -> ExitCode {
     report.event(&Event::Waiting);
     let title = for_terminal(&book.transfer.title);
-    report.say(&format!("Continuing with {title}. Waiting for the sender …"));
+    let is_over = book.transfer.completed.is_some();
+    report.say(&if is_over {
+        format!("{title} was received completely. Looking whether the sender knows …")
+    } else {
+        format!("Continuing with {title}. Waiting for the sender …")
+    });
     let begun = match book.again(&args) {
         Ok(again) => {
-            let mut again = again.at_once();
+            let again = again.at_once();
+            let mut again = if is_over { again.briefly() } else { again };
             let why = Failure::new(Exit::Lost, "the sender did not come", "");
             let kept = &book.transfer.kept;
             let node = Box::pin(again.node(kept, why, &mut report, &interrupt)).await;
@@ -96,7 +102,7 @@ async fn take_up(
             let drive = Drive::new(node, report, interrupt, Side::Receiver).taking_up(waits_until);
             Box::pin(Receiving::new(drive, args, state, None, Some(book)).run(Some(again))).await
         }
-        Err(failure) => report.fail(&continuing::kept(failure)),
+        Err(failure) => report.fail(&continuing::kept(&book.transfer, failure)),
     }
 }
 
@@ -279,7 +285,10 @@ impl Receiving {
                     self.offer = None;
                     self.sink = None;
                 }
-                Err(failure) => return self.drive.report.fail(&continuing::kept(failure)),
+                Err(failure) => {
+                    let failure = continuing::kept(&book.transfer, failure);
+                    return self.drive.report.fail(&failure);
+                }
             }
         }
     }

@@ -77,8 +77,7 @@ fn a_receiver_that_is_killed_continues_without_a_code() {
     let (mut sender, link) = plain_send(&path);
     let mut receiver = first_recv(&room, &link);
     progress(&mut receiver, 8 << 20);
-    receiver.signal(Signal::KILL);
-    drop(receiver);
+    receiver.kill();
     sender.event("lost");
     sender.event("reconnecting");
     let received = Process::start("receiver", again_recv(&room)).end().expect(0);
@@ -101,8 +100,7 @@ fn a_sender_that_is_killed_continues_when_it_is_run_again() {
     let (sender, link) = with_link(Process::start("sender", kept_send(&room, &path, &limit)));
     let mut receiver = first_recv(&room, &link);
     progress(&mut receiver, 8 << 20);
-    sender.signal(Signal::KILL);
-    drop(sender);
+    sender.kill();
     let sender = Process::start("sender", kept_send(&room, &path, &limit));
     let received = receiver.end().expect(0);
     let sent = sender.end().expect(0);
@@ -183,11 +181,11 @@ fn slow_twenty_kills_of_either_side_cost_little_and_spoil_nothing() {
         let part = SIZE / (KILLS + 1);
         reached(&room, (kill * part + dice.below(part)).max(there + 1));
         let survivor = if dice.below(2) == 0 {
-            sender.signal(Signal::KILL);
+            sender.kill();
             sender = start_sender();
             &mut receiver
         } else {
-            receiver.signal(Signal::KILL);
+            receiver.kill();
             receiver = Process::start("receiver", again_recv(&room));
             &mut sender
         };
@@ -239,8 +237,7 @@ fn the_same_code_continues_and_a_cancel_leaves_nothing_to_continue() {
     let (mut sender, link) = plain_send(&path);
     let mut receiver = first_recv(&room, &link);
     progress(&mut receiver, 4 << 20);
-    receiver.signal(Signal::KILL);
-    drop(receiver);
+    receiver.kill();
     sender.event("lost");
     let mut receiver = first_recv(&room, &link);
     receiver.event("continued");

@@ -92,8 +92,7 @@ fn a_receipt_that_was_not_heard_is_given_again() {
     receiver.event_where("progress", |event| event["bytes"].as_u64() == Some(200_000));
     sender.signal(Signal::STOP);
     receiver.event("completed");
-    sender.signal(Signal::KILL);
-    drop(sender);
+    sender.kill();
     receiver.end().expect(0);
     let sender = Process::start("sender", kept_send(&room, &path, &[]));
     let received = Process::start("receiver", recv_command(&link, &room.out())).end().expect(0);

@@ -42,7 +42,12 @@ fn the_right_code_works_and_only_once() {
     let auth = |event: &serde_json::Value| event["auth"] == "CODE";
     assert!(sent.events().iter().any(auth) && received.events().iter().any(auth));
     assert_eq!(std::fs::read(room.out().join("f")).unwrap(), b"content");
-    recv(&url, &code, &room.out()).end().expect(5);
+    let failure = recv(&url, &code, &room.out()).end().expect(5).failure();
+    assert!(failure.contains("'f' was received completely"), "{failure}");
+    // Somebody else is not told as much.
+    let other = Room::new();
+    let failure = recv(&url, &code, &other.out()).end().expect(5).failure();
+    assert!(!failure.contains("received completely"), "{failure}");
     assert_eq!(room.arrived(), ["f"]);
 }
 

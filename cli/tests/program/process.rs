@@ -102,6 +102,13 @@ impl Process {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
+    /// Ends it as a lost power supply would, and waits until it is gone with all that
+    /// it held open.
+    pub(crate) fn kill(mut self) {
+        self.signal(Signal::KILL);
+        self.child.wait().unwrap();
+    }
+
     /// Writes to its standard input, which must be a pipe and stays open.
     pub(crate) fn type_in(&mut self, text: &str) {
         self.input.as_mut().unwrap().write_all(text.as_bytes()).unwrap();
@@ -176,6 +183,9 @@ impl Process {
     fn give_up(&mut self, why: &str) -> ! {
         let _ = self.child.kill();
         let _ = self.child.wait();
+        while let Ok(line) = self.lines.recv_timeout(Duration::from_secs(1)) {
+            self.seen.push(line);
+        }
         let errors = self.errors.take().and_then(|errors| errors.join().ok()).unwrap_or_default();
         panic!("{}: {why}\n{}\n{errors}", self.name, self.seen.join("\n"));
     }
