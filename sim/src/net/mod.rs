@@ -1,21 +1,32 @@
-//! A simulated network: hosts with addresses, each on a line of its own, and
-//! what happens to a datagram between two of them. It says when a datagram
-//! arrives, or why it never does; datagrams wait in the run's queue, not here.
-//! All draws come from the plan's seed, a stream for each line and direction.
+//! A simulated network: hosts with addresses, each on a line of its own, behind
+//! gateways or in the open, and what happens to a datagram between two of them.
+//! It says when a datagram arrives, or why it never does; datagrams wait in the
+//! run's queue, not here. All draws come from the plan's seed, a stream for each
+//! line and direction and for each translator.
 
 mod line;
+pub mod nat;
+pub mod reach;
+pub mod routes;
 
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
 pub use self::line::{Carried, Fate, Line, LinePlan, Loss};
+pub use self::nat::{Blocked, Header};
+pub use self::routes::{GatewayPlan, Upset};
+
+use self::routes::Routes;
 
 /// A host: its addresses and its line, seen from the host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HostPlan {
     /// Its addresses, of either family.
     pub addresses: Vec<IpAddr>,
+    /// Place of the gateway that it is behind; without one it is in the open.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub behind: Option<usize>,
     /// Towards the others.
     pub up: LinePlan,
     /// From the others.
@@ -38,29 +49,53 @@ pub struct Outage {
 pub struct Network {
     hosts: Vec<Host>,
     outages: Vec<Outage>,
+    routes: Routes,
 }
 
 #[derive(Debug)]
 struct Host {
-    addresses: Vec<IpAddr>,
     up: Line,
     down: Line,
 }
 
 impl Network {
     /// The network of a plan.
-    pub fn new(seed: u64, hosts: &[HostPlan], outages: &[Outage]) -> Self {
+    pub fn new(
+        seed: u64,
+        hosts: &[HostPlan],
+        gateways: &[GatewayPlan],
+        outages: &[Outage],
+    ) -> Self {
+        let mut routes = Routes::new(seed, gateways);
+        for host in hosts {
+            routes.add_host(&host.addresses, host.behind);
+        }
         let host = |(place, plan): (usize, &HostPlan)| Host {
-            addresses: plan.addresses.clone(),
             up: Line::new(&plan.up, seed, &format!("line up {place}")),
             down: Line::new(&plan.down, seed, &format!("line down {place}")),
         };
-        Self { hosts: hosts.iter().enumerate().map(host).collect(), outages: outages.to_vec() }
+        let hosts = hosts.iter().enumerate().map(host).collect();
+        Self { hosts, outages: outages.to_vec(), routes }
     }
 
-    /// The place of the host with this address.
-    pub fn find(&self, address: IpAddr) -> Option<usize> {
-        self.hosts.iter().position(|host| host.addresses.contains(&address))
+    /// Takes a datagram from the end of one host's line to that of another's; see
+    /// [`Routes::cross`].
+    ///
+    /// # Errors
+    ///
+    /// Why it gets to nobody.
+    pub fn cross(
+        &mut self,
+        now: u64,
+        from: usize,
+        header: Header,
+    ) -> Result<(usize, Header), Blocked> {
+        self.routes.cross(now, from, header)
+    }
+
+    /// Lets something happen to the gateway at `place`.
+    pub fn upset(&mut self, place: usize, upset: Upset) {
+        self.routes.upset(place, upset);
     }
 
     /// Sends `contents` at `now` over the line of host `from`: what comes out at
@@ -98,13 +133,13 @@ mod tests {
     fn an_outage_is_of_one_host_and_ends() {
         let host = |address: &str| HostPlan {
             addresses: vec![address.parse().unwrap()],
+            behind: None,
             up: LinePlan::ideal(1000),
             down: LinePlan::ideal(1000),
         };
         let outage = Outage { host: 1, at_us: 10, for_us: 5 };
-        let mut network = Network::new(1, &[host("192.0.2.1"), host("2001:db8::1")], &[outage]);
-        assert_eq!(network.find("2001:db8::1".parse().unwrap()), Some(1));
-        assert_eq!(network.find("192.0.2.2".parse().unwrap()), None);
+        let hosts = [host("192.0.2.1"), host("2001:db8::1")];
+        let mut network = Network::new(1, &hosts, &[], &[outage]);
         assert_eq!(network.up(12, 0, b"x", false).copies.len(), 1);
         assert!(network.up(12, 1, b"x", true).copies.is_empty());
         assert!(network.down(10, 1, b"x", true).copies.is_empty());

@@ -20,6 +20,7 @@ impl Plan {
         let families = draw.pick(&[(true, false), (true, false), (false, true), (true, true)]);
         let mut host = |place| HostPlan {
             addresses: addresses(place, families),
+            behind: None,
             up: line(&mut draw),
             down: line(&mut draw),
         };
@@ -40,6 +41,7 @@ impl Plan {
             transfers,
             closer: draw.pick(&Side::BOTH),
             outages: (0..outages).map(|_| outage(&mut draw)).collect(),
+            gateways: Vec::new(),
         }
     }
 
@@ -47,6 +49,7 @@ impl Plan {
     pub fn smallest(seed: u64) -> Self {
         let host = |place| HostPlan {
             addresses: addresses(place, (true, false)),
+            behind: None,
             up: LinePlan::ideal(10 * MS),
             down: LinePlan::ideal(10 * MS),
         };
@@ -58,6 +61,7 @@ impl Plan {
             transfers: vec![TransferPlan { from: Side::Inviter, at_us: 0, files: vec![1000] }],
             closer: Side::Inviter,
             outages: Vec::new(),
+            gateways: Vec::new(),
         }
     }
 }

@@ -30,7 +30,7 @@ pub use self::swarm::{SEEDS_TO_MEET_ALL, SwarmOutcome, swarm};
 use self::host::Host;
 use self::oracle::{Facts, IN_NOTE, Oracle};
 use self::watch::Watch;
-use crate::net::{Fate, Network};
+use crate::net::{Fate, Header, Network};
 use crate::oracle::{Broken, broken};
 use crate::outcome::Violation;
 use crate::plan::Side;
@@ -44,8 +44,8 @@ const QUIET_US: u64 = 10_000_000;
 /// Something that will happen.
 #[derive(Debug)]
 enum Happening {
-    /// A datagram has left its host's line and enters that of host `to`.
-    Crosses { to: usize, datagram: Datagram },
+    /// A datagram has left the line of the host at `from`.
+    Crosses { from: usize, datagram: Datagram },
     /// A datagram reaches `to`.
     Arrives { to: Side, datagram: Datagram },
     /// The signaling delivers a blob.
@@ -124,7 +124,7 @@ impl<'p> Run<'p> {
         Ok(Self {
             plan,
             world,
-            network: Network::new(plan.seed, &plan.hosts, &plan.outages),
+            network: Network::new(plan.seed, &plan.hosts, &plan.gateways, &plan.outages),
             hosts,
             oracle: Oracle::default(),
             watch,
@@ -193,8 +193,8 @@ impl<'p> Run<'p> {
     fn happen(&mut self, happening: Happening) -> Result<(), Broken> {
         let now = self.world.instant();
         match happening {
-            Happening::Crosses { to, datagram } => {
-                self.crosses(to, &datagram);
+            Happening::Crosses { from, datagram } => {
+                self.crosses(from, datagram);
                 Ok(())
             }
             Happening::Arrives { to, datagram } => {
@@ -355,23 +355,25 @@ impl<'p> Run<'p> {
         }
         let carried = self.network.up(now, place, &datagram.contents, v6);
         self.befell(side, &carried.fates);
-        let Some(to) = self.network.find(datagram.destination.ip()) else { return Ok(()) };
         for (at, contents) in carried.copies {
             let datagram = Datagram { contents, ..*datagram };
-            self.world.schedule(at, Happening::Crosses { to, datagram });
+            self.world.schedule(at, Happening::Crosses { from: place, datagram });
         }
         Ok(())
     }
 
-    /// Puts a datagram on the line of the host that it is for.
-    fn crosses(&mut self, to: usize, datagram: &Datagram) {
+    /// Puts a datagram on the line of the host that it gets to, if any.
+    fn crosses(&mut self, from: usize, datagram: Datagram) {
+        let now = self.world.now();
+        let Datagram { source, destination, contents } = datagram;
+        let crossed = self.network.cross(now, from, Header { source, destination });
+        let Ok((to, Header { source, destination })) = crossed else { return };
         let Some(side) = Side::BOTH.into_iter().find(|side| side.place() == to) else { return };
-        let (now, v6) = (self.world.now(), datagram.source.is_ipv6());
-        let carried = self.network.down(now, to, &datagram.contents, v6);
+        let carried = self.network.down(now, to, &contents, source.is_ipv6());
         self.befell(side, &carried.fates);
         for (at, contents) in carried.copies {
-            let datagram = Datagram { contents, ..*datagram };
-            if self.hosts[to].owns(datagram.destination) {
+            let datagram = Datagram { source, destination, contents };
+            if self.hosts[to].owns(destination) {
                 self.world.schedule(at, Happening::Arrives { to: side, datagram });
             }
         }

@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::net::{HostPlan, LinePlan, Outage};
+use crate::net::{GatewayPlan, HostPlan, LinePlan, Outage};
 use crate::plan::{PlanError, Side};
 
 /// Says of a saved plan that it is one of this tier.
@@ -44,6 +44,9 @@ pub struct Plan {
     pub closer: Side,
     /// When lines carry nothing.
     pub outages: Vec<Outage>,
+    /// What stands between the hosts, if anything does.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gateways: Vec<GatewayPlan>,
 }
 
 impl Plan {
