@@ -90,6 +90,10 @@ pub const KEY_UPDATE_BYTES: usize = 1_073_741_824;
 pub const KEY_UPDATE_RECORDS: usize = 16_777_216;
 /// Longest sealed signaling blob.
 pub const MAX_SIGNAL_BLOB: usize = 16_384;
+/// Longest payload of a LANE_SIGNAL.
+pub const MAX_LANE_SIGNAL: usize = 16_128;
+/// Most lanes that a side may say it takes, lane 0 among them.
+pub const MAX_LANES_COUNT: usize = 32;
 /// Most candidates that a peer may name for one lane.
 pub const MAX_CANDIDATES_COUNT: usize = 64;
 

@@ -57,6 +57,9 @@ theirs! {
     Ping { token: u64 }
     Pause { transfer: u32 }
     Resumable { id: [u8; 16] }
+    LaneSignal { lane: u16, payload: Vec<u8> }
+    LaneTally { transfer: u32, cost: u64 }
+    LaneEnd { lane: u16, cost: u64, transfers: Vec<LaneTally> }
     KeyUpdate { epoch: u16, encapsulation_key: [u8; 1216] }
     KeyUpdateAnswer { epoch: u16, ciphertext: [u8; 1120] }
     Close { code: u16, text: String }
@@ -290,6 +293,27 @@ fn another_encoder_writes_and_reads_the_same_bytes_for_every_frame() {
         same!(ours::Resume { transfer }, Pause { transfer: small }, ours::Resume, Pause);
         let id: [u8; 16] = hash[..16].try_into().unwrap();
         same!(ours::Resumable { id }, Resumable { id }, ours::Resumable, Resumable);
+        let payload = hash.to_vec();
+        same!(
+            ours::LaneSignal { lane: code, payload: payload.clone() },
+            LaneSignal { lane: code, payload },
+            ours::LaneSignal,
+            LaneSignal
+        );
+        same!(
+            ours::LaneEnd {
+                lane: code,
+                cost: number,
+                transfers: vec![ours::LaneTally { transfer, cost: number }]
+            },
+            LaneEnd {
+                lane: code,
+                cost: number,
+                transfers: vec![LaneTally { transfer: small, cost: number }]
+            },
+            ours::LaneEnd,
+            LaneEnd
+        );
         let (public, ciphertext) = ([hash[0]; 1216], [hash[0]; 1120]);
         same!(
             ours::KeyUpdate { epoch: code, encapsulation_key: Box::new(public) },

@@ -60,6 +60,9 @@ pub struct Config {
     /// The same for the number of records: 1 to
     /// [`KEY_UPDATE_RECORDS`](limits::KEY_UPDATE_RECORDS).
     pub key_update_records: u64,
+    /// Lanes that this side takes, lane 0 among them: 1 to
+    /// [`MAX_LANES_COUNT`](limits::MAX_LANES_COUNT). With 1, the peer is told of none.
+    pub lanes: u16,
     /// Times to wait.
     pub timers: Timers,
 }
@@ -76,6 +79,7 @@ impl Config {
             max_stream_bytes: i64::MAX.unsigned_abs(),
             key_update_bytes: limits::KEY_UPDATE_BYTES as u64,
             key_update_records: limits::KEY_UPDATE_RECORDS as u64,
+            lanes: 1,
             timers: Timers::default(),
         }
     }
@@ -83,6 +87,9 @@ impl Config {
     pub(super) fn check(&self) -> Result<(), Error> {
         if !sizes_allowed(self.chunk_log2, self.piece_log2) {
             return Err(Error::misuse("chunk and piece sizes are outside their limits"));
+        }
+        if !(1..=limits::MAX_LANES_COUNT).contains(&usize::from(self.lanes)) {
+            return Err(Error::misuse("the number of lanes is outside its limits"));
         }
         // RL-UPDATE-DUE: sooner than the registry says, and never later.
         let Timers { key_update, key_grace, .. } = self.timers;
@@ -99,7 +106,9 @@ impl Config {
     }
 
     pub(super) fn handshake(&self) -> HandshakeConfig {
-        HandshakeConfig::new(self.auth.clone(), self.binding.clone())
+        let mut config = HandshakeConfig::new(self.auth.clone(), self.binding.clone());
+        config.extensions.extend(super::lanes::offer(self.lanes));
+        config
     }
 }
 

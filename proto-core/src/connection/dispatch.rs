@@ -24,18 +24,21 @@ enum Found<'a> {
 
 impl Established {
     /// Frames come from nowhere but an opened record (`OV-CONFIRMED-ONLY`).
-    pub(super) fn handle_record(&mut self, now: Instant, channel: Channel, record: &mut [u8]) {
-        if matches!(self.closing, Closing::Done) {
+    /// `place` is the lane and the channel on which the record came.
+    pub(super) fn handle_record(&mut self, now: Instant, place: (u16, Channel), record: &mut [u8]) {
+        let (lane, channel) = place;
+        if matches!(self.closing, Closing::Done) || !self.takes_lane(lane, channel) {
             return;
         }
         if let Some(error) = self.late_alert(channel, record) {
             return self.finish(Some(error), false);
         }
-        let plaintext = match self.keys.open(now, channel, record) {
+        let plaintext = match self.keys.open(now, place, record) {
             Ok(plaintext) => plaintext,
             // RL-UNRELIABLE-DROP and RL-REPLAY-DROP
             Err(_) if channel == Channel::Unreliable => return,
             Err(OpenError::Replay) if !channel.is_ordered() => return,
+            Err(_) if lane != 0 => return self.spoil_lane(lane),
             Err(error) => {
                 let text = format!("a record on {} was refused: {error}", channel.name());
                 return self.fail(now, Error::peer(ErrorCode::RecordRejected, text));
@@ -47,9 +50,9 @@ impl Established {
         loop {
             let handled = match reader.next() {
                 Ok(None) => break,
-                Ok(Some(Frame::Data(data))) => self.on_data(&data, reader.payload(), now),
+                Ok(Some(Frame::Data(data))) => self.on_data(lane, &data, reader.payload(), now),
                 Ok(Some(Frame::Message(message))) => self.on_message(channel, message),
-                Ok(Some(frame)) => self.on_frame(frame, now),
+                Ok(Some(frame)) => self.on_frame(lane, frame, now),
                 Err(error) => Err(error),
             };
             if let Err(error) = handled {
@@ -72,7 +75,7 @@ impl Established {
         parse_alert(record)
     }
 
-    fn on_frame(&mut self, frame: Frame, now: Instant) -> Result<(), Error> {
+    fn on_frame(&mut self, lane: u16, frame: Frame, now: Instant) -> Result<(), Error> {
         if let Frame::Close(close) = &frame {
             let error = (close.code != 0).then(|| told_by_peer(close.code, &close.text));
             self.finish(error, false);
@@ -118,11 +121,14 @@ impl Established {
             }
             Frame::FileEnd(end) => {
                 let cost = Incoming::end_cost();
-                self.count(end.transfer, cost)?;
+                self.count(lane, end.transfer, cost)?;
+                let may_repeat = self.lanes.are_possible();
                 if let Some((incoming, out)) = self.receiving(end.transfer)? {
-                    incoming.on_file_end(&end, now, out)?;
+                    incoming.on_file_end(&end, may_repeat, now, out)?;
                 }
             }
+            Frame::LaneSignal(signal) => self.on_lane_signal(signal)?,
+            Frame::LaneEnd(end) => self.on_lane_end(&end)?,
             Frame::Ack(ack) => {
                 if let Some((outgoing, out)) = self.sending(ack.transfer)? {
                     outgoing.on_ack(&ack, out)?;
@@ -216,20 +222,28 @@ impl Established {
         Ok(())
     }
 
-    fn on_data(&mut self, data: &Data, payload: &[u8], now: Instant) -> Result<(), Error> {
+    fn on_data(
+        &mut self,
+        lane: u16,
+        data: &Data,
+        payload: &[u8],
+        now: Instant,
+    ) -> Result<(), Error> {
         if self.is_closing() {
             return Ok(());
         }
-        self.count(data.transfer, Incoming::data_cost(payload))?;
+        self.count(lane, data.transfer, Incoming::data_cost(payload))?;
+        let may_repeat = self.lanes.are_possible();
         if let Some((incoming, out)) = self.receiving(data.transfer)? {
-            incoming.on_data(data, payload, now, out)?;
+            incoming.on_data(data, payload, may_repeat, now, out)?;
         }
         Ok(())
     }
 
     /// Counts what came against what was granted (`FC-CREDIT-EXCEEDED`). Data of
     /// a transfer that is over counts for the connection all the same (`FC-COUNT-OVER`).
-    fn count(&mut self, transfer: TransferId, cost: u64) -> Result<(), Error> {
+    fn count(&mut self, lane: u16, transfer: TransferId, cost: u64) -> Result<(), Error> {
+        self.lanes.received(lane, transfer, cost);
         let mut granted = self.receive_credit.receive(cost);
         if let Found::In(incoming, _) = self.find(transfer)? {
             granted &= incoming.credit().receive(cost);

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use super::comparing::Comparison;
 use super::keys::Keys;
+use super::lanes::Lanes;
 use super::messages::Messages;
 use super::rate::Rates;
 use super::resuming::Resuming;
@@ -76,6 +77,7 @@ pub(super) struct Established {
     pub(super) role: Role,
     pub(super) config: Config,
     pub(super) keys: Keys,
+    pub(super) lanes: Lanes,
     pub(super) receipt_key: ReceiptKey,
     pub(super) resuming: Resuming,
     pub(super) comparison: Comparison,
@@ -131,6 +133,7 @@ impl Established {
             role,
             config,
             keys,
+            lanes: Lanes::one(role),
             resuming: Resuming::new(session),
             comparison: match session.sas() {
                 Some(_) => Comparison::Awaited,
@@ -187,7 +190,9 @@ impl Established {
             .ok_or_else(|| Error::misuse("no transfer number is left"))?;
         let sizes =
             Sizes { chunk_log2: self.config.chunk_log2, piece_log2: self.config.piece_log2 };
-        let transfer = Outgoing::offer(id, manifest, sizes, note.to_owned(), token, &mut self.out);
+        let note = note.to_owned();
+        let mut transfer = Outgoing::offer(id, manifest, sizes, note, token, &mut self.out);
+        transfer.set_lanes(self.lanes.count());
         let expires = now + self.config.timers.offer_expiry;
         self.transfers.insert(id, Slot { transfer: Transfer::Out(transfer), expires });
         Ok(id)
@@ -360,6 +365,7 @@ impl Established {
         }
         self.transfers.retain(|_, slot| !slot.transfer.state().is_terminal());
         self.rates.retain(|id| self.transfers.contains_key(id));
+        self.lanes.retain(|id| self.transfers.contains_key(id));
         self.announce_credit();
         if self.holds_too_much() {
             let text = "the peer did too much before the comparison";

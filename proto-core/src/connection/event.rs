@@ -97,6 +97,19 @@ pub enum Event {
         /// What it said.
         message: Message,
     },
+    /// The transport at the other end says something of a further lane; the first
+    /// signal of a lane that this side did not open begins it.
+    LaneSignal {
+        /// The lane.
+        lane: u16,
+        /// What it says.
+        payload: Vec<u8>,
+    },
+    /// A further lane is over for both sides; its transport can be closed.
+    LaneEnded {
+        /// The lane.
+        lane: u16,
+    },
     /// Messages of this side were handed to the transport, in order.
     MessagesSent {
         /// The channel.

@@ -7,6 +7,7 @@
 
 use std::time::Instant;
 
+use super::Transmit;
 use super::established::{Closing, Established, Slot, Transfer};
 use crate::error::{Error, ErrorCode};
 use crate::frame::{Frame, FrameWriter, Pong};
@@ -41,7 +42,7 @@ impl Established {
         now: Instant,
         room: &[usize; 4],
         buf: &mut Vec<u8>,
-    ) -> Option<Channel> {
+    ) -> Option<Transmit> {
         if matches!(self.closing, Closing::Done) {
             return None;
         }
@@ -49,19 +50,20 @@ impl Established {
         if self.keys.must_announce() && self.out.control.is_empty() && self.pong.is_none() {
             self.ping(now); // RL-UPDATE-ANNOUNCE
         }
-        let channel = match self.fill_plaintext(now, room, buf) {
-            Ok(channel) => channel?,
+        let Transmit { lane, channel } = match self.fill_plaintext(now, room, buf) {
+            Ok(place) => place?,
             Err(error) => {
                 self.fail(now, error);
                 return None;
             }
         };
-        if self.keys.seal(channel, buf).is_err() {
+        if self.keys.seal(lane, channel, buf).is_err() {
             let error =
                 Error::local(ErrorCode::Internal, "the keys of this connection are used up");
             self.transport_closed(Some(error));
             return None;
         }
+        self.lanes.use_room(lane, buf.len());
         self.last_sent = now;
         if self.out.control.is_empty()
             && let Closing::Queued { error, .. } = &mut self.closing
@@ -70,7 +72,7 @@ impl Established {
             self.close_sent = true;
             self.finish(error, false);
         }
-        Some(channel)
+        Some(Transmit { lane, channel })
     }
 
     fn fill_plaintext(
@@ -78,33 +80,35 @@ impl Established {
         now: Instant,
         room: &[usize; 4],
         buf: &mut Vec<u8>,
-    ) -> Result<Option<Channel>, Error> {
+    ) -> Result<Option<Transmit>, Error> {
         buf.resize(RECORD_HEADER, 0);
         let room_for = |channel: Channel| room.get(usize::from(channel.id())).copied().unwrap_or(0);
         if room_for(Channel::Control) > 0 && self.fill_control(buf)? {
-            return Ok(Some(Channel::Control));
+            return Ok(Some(on_lane_0(Channel::Control)));
         }
         if self.is_closing() {
             return Ok(None);
         }
         let piece = (1usize << self.config.piece_log2) + DATA_OVERHEAD;
-        let data_may_go = room_for(Channel::File) >= piece;
+        let zero = room_for(Channel::File);
         // FC-PRIORITY: messages go before data, but not for ever.
-        if data_may_go && self.message_run >= MESSAGE_RUN && self.fill_data(now, buf)? {
+        if self.message_run >= MESSAGE_RUN
+            && let Some(lane) = self.fill_data(now, (zero, piece), buf)?
+        {
             self.message_run = 0;
-            return Ok(Some(Channel::File));
+            return Ok(Some(Transmit { lane, channel: Channel::File }));
         }
         for channel in [Channel::Reliable, Channel::Unreliable] {
             if self.fill_messages(channel, room_for(channel), buf)? {
                 self.message_run = self.message_run.saturating_add(1);
-                return Ok(Some(channel));
+                return Ok(Some(on_lane_0(channel)));
             }
         }
-        if data_may_go && self.fill_data(now, buf)? {
+        let lane = self.fill_data(now, (zero, piece), buf)?;
+        if lane.is_some() {
             self.message_run = 0;
-            return Ok(Some(Channel::File));
         }
-        Ok(None)
+        Ok(lane.map(|lane| Transmit { lane, channel: Channel::File }))
     }
 
     /// Messages that wait, as far as there is room: several in a record of
@@ -170,14 +174,32 @@ impl Established {
         })
     }
 
-    /// One piece of the transfer whose turn it is.
-    fn fill_data(&mut self, now: Instant, buf: &mut Vec<u8>) -> Result<bool, Error> {
+    /// One piece of the transfer whose turn it is, for the lane whose turn it is.
+    /// `zero` is the room of lane 0, `least` what a lane must have.
+    fn fill_data(
+        &mut self,
+        now: Instant,
+        (zero, least): (usize, usize),
+        buf: &mut Vec<u8>,
+    ) -> Result<Option<u16>, Error> {
         self.rates.clear_wake();
+        let mut lane = self.lanes.turn();
+        for _ in 0..self.lanes.count() {
+            lane = self.lanes.behind(lane);
+            let room = if lane == 0 { zero } else { self.lanes.room(lane) };
+            if room >= least && self.fill_data_for(now, lane, buf)? {
+                return Ok(Some(lane));
+            }
+        }
+        Ok(None)
+    }
+
+    fn fill_data_for(&mut self, now: Instant, lane: u16, buf: &mut Vec<u8>) -> Result<bool, Error> {
         let behind = self.transfers.range(self.turn..);
         let before = self.transfers.range(..self.turn);
         let (rates, credit) = (&mut self.rates, self.send_credit);
         let ready = |(id, slot): (&TransferId, &Slot)| match &slot.transfer {
-            Transfer::Out(outgoing) if outgoing.can_send(credit) => {
+            Transfer::Out(outgoing) if outgoing.can_send(lane, credit) => {
                 rates.admits(*id, now).then_some(*id)
             }
             _ => None,
@@ -192,12 +214,17 @@ impl Established {
             return Ok(false);
         };
         let mut writer = FrameWriter::new(buf, RECORD_HEADER);
-        let filled = outgoing.fill(&mut writer, &mut self.send_credit, &mut self.out)?;
-        if filled {
+        let cost = outgoing.fill(lane, &mut writer, &mut self.send_credit, &mut self.out)?;
+        if let Some(cost) = cost {
+            self.lanes.sent(lane, id, cost);
             self.rates.pay(id, now, buf.len() + RECORD_TAG);
         }
-        Ok(filled)
+        Ok(cost.is_some())
     }
+}
+
+fn on_lane_0(channel: Channel) -> Transmit {
+    Transmit { lane: 0, channel }
 }
 
 /// Header and tag are part of what `DATA_OVERHEAD` covers.

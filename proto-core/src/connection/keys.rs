@@ -17,9 +17,6 @@ use crate::ids::{Channel, Role};
 use crate::limits::timers;
 use crate::record::{Keyring, OpenError, next_secret};
 
-/// Further lanes have keys of their own; this connection has one.
-const LANE: u16 = 0;
-
 /// When a side asks for new keys, and how long it keeps old ones.
 #[derive(Clone, Copy, Debug)]
 struct Thresholds {
@@ -105,8 +102,23 @@ impl Keys {
         self.announce
     }
 
-    pub(super) fn seal(&mut self, channel: Channel, record: &mut Vec<u8>) -> Result<(), Error> {
-        self.ring.seal(LANE, channel, record)?;
+    /// Makes the keys of a further lane.
+    pub(super) fn add_lane(&mut self, lane: u16) {
+        self.ring.add(lane, Channel::File);
+    }
+
+    /// Wipes the keys of a further lane, for ever.
+    pub(super) fn remove_lane(&mut self, lane: u16) {
+        self.ring.remove(lane, Channel::File);
+    }
+
+    pub(super) fn seal(
+        &mut self,
+        lane: u16,
+        channel: Channel,
+        record: &mut Vec<u8>,
+    ) -> Result<(), Error> {
+        self.ring.seal(lane, channel, record)?;
         self.records = self.records.saturating_add(1);
         self.bytes = self.bytes.saturating_add(record.len() as u64);
         self.announce &= channel != Channel::Control;
@@ -116,10 +128,10 @@ impl Keys {
     pub(super) fn open<'a>(
         &mut self,
         now: Instant,
-        channel: Channel,
+        (lane, channel): (u16, Channel),
         record: &'a mut [u8],
     ) -> Result<&'a mut [u8], OpenError> {
-        let (epoch, plaintext) = self.ring.open(LANE, channel, record)?;
+        let (epoch, plaintext) = self.ring.open(lane, channel, record)?;
         if epoch == self.ring.newest() {
             self.opened(now);
         } else if let Some(grace) = &mut self.grace {

@@ -6,7 +6,7 @@
 //! and out, `established` holds the state behind the handshake, `dispatch`
 //! takes frames in, `fill` writes records out, `messages` is what waits of the
 //! embedder's own, `rate` slows data down, `keys` and `update` hold the keys and
-//! their updates, `timer` says when to wake.
+//! their updates, `lanes` the further lanes, `timer` says when to wake.
 
 mod comparing;
 mod config;
@@ -15,6 +15,7 @@ mod established;
 mod event;
 mod fill;
 mod keys;
+mod lanes;
 mod messages;
 mod rate;
 mod resuming;
@@ -42,9 +43,12 @@ use crate::ids::{Channel, Role, Token, TransferId};
 use crate::manifest::Manifest;
 use crate::storage::{Have, StorageReply, StorageRequest};
 
-/// A record that is ready to go: send the buffer as one message over `channel`.
+/// A record that is ready to go: send the buffer as one message over `channel` of
+/// `lane`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Transmit {
+    /// The lane: 0, unless the caller opened others.
+    pub lane: u16,
     /// The channel.
     pub channel: Channel,
 }
@@ -225,7 +229,7 @@ impl Connection {
     /// `message` holds its plaintext, or nothing of use, afterwards.
     pub fn handle_message(&mut self, now: Instant, channel: Channel, message: &mut [u8]) {
         if let Phase::Established(session) = &mut self.phase {
-            session.handle_record(now, channel, message);
+            session.handle_record(now, (0, channel), message);
             return;
         }
         if matches!(self.phase, Phase::Closed) {
@@ -271,8 +275,10 @@ impl Connection {
     }
 
     fn establish(&mut self, session: &handshake::Session, now: Instant) {
-        let established =
-            Established::new(self.role, self.config.clone(), session, self.entropy.fork(), now);
+        let entropy = self.entropy.fork();
+        let mut established =
+            Established::new(self.role, self.config.clone(), session, entropy, now);
+        let agreed = established.agree_on_lanes(session);
         self.phase = Phase::Established(Box::new(established));
         self.events.push_back(Event::Established {
             auth: session.auth_mode(),
@@ -280,6 +286,9 @@ impl Connection {
         });
         // HS-SAS-GATE: shown first of all.
         self.events.extend(session.sas().map(|sas| Event::Sas { sas: *sas }));
+        if let (Err(error), Phase::Established(session)) = (agreed, &mut self.phase) {
+            session.fail(now, error);
+        }
     }
 
     /// The handshake failed on this side: says so to the peer, and ends.
@@ -687,13 +696,15 @@ impl Connection {
         buf.clear();
         if let Some(message) = self.handshake_out.pop_front() {
             buf.extend_from_slice(&message);
-            return Some(Transmit { channel: Channel::Control });
+            return Some(Transmit { lane: 0, channel: Channel::Control });
         }
         let Phase::Established(session) = &mut self.phase else { return None };
-        let channel = session.fill(now, &self.room, buf)?;
-        let room = &mut self.room[usize::from(channel.id())];
-        *room = room.saturating_sub(buf.len());
-        Some(Transmit { channel })
+        let transmit = session.fill(now, &self.room, buf)?;
+        if transmit.lane == 0 {
+            let room = &mut self.room[usize::from(transmit.channel.id())];
+            *room = room.saturating_sub(buf.len());
+        }
+        Some(transmit)
     }
 
     /// When to call [`handle_timeout`](Self::handle_timeout) at the latest, and

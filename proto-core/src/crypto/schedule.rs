@@ -69,7 +69,7 @@ pub struct Secrets {
     pub resumption: Secret32,
     /// For the embedder's own keys.
     pub exporter: Secret32,
-    /// Seals the descriptions of further lanes.
+    /// Of no use yet: descriptions of further lanes go over `control`.
     pub lane_signaling: Secret32,
     /// Short authentication strings.
     pub sas: Secret32,

@@ -12,6 +12,7 @@ mod data;
 mod end;
 mod have;
 mod keys;
+mod lane;
 mod link;
 mod message;
 mod offer;
@@ -27,6 +28,7 @@ pub(crate) use end::MAX_LISTED_FAILURES;
 pub use end::{Cancel, Complete, FailedFile, FileFailed, Receipt};
 pub use have::{ChunkRange, Have, Leaves, LeavesWanted, Stored};
 pub use keys::{KeyUpdate, KeyUpdateAnswer};
+pub use lane::{LaneEnd, LaneSignal, LaneTally};
 pub use link::{Close, Ping, Pong, Resumable};
 pub use message::Message;
 pub(crate) use offer::sizes_allowed;
@@ -189,6 +191,10 @@ frame_table! {
     Resumable = 0x32, "RESUMABLE", Control;
     /// Receiver: the hashes that were asked for.
     Leaves = 0x34, "LEAVES", Control;
+    /// Either: what the transport must know of a further lane.
+    LaneSignal = 0x36, "LANE_SIGNAL", Control;
+    /// Either: nothing more comes over this lane.
+    LaneEnd = 0x38, "LANE_END", Control;
 }
 
 /// Whether a type that is not known may be skipped (`WF-FRAME-UNKNOWN`).
@@ -259,6 +265,9 @@ pub(crate) mod samples {
             KeyUpdate { epoch: 1, encapsulation_key: Box::new([6; 1216]) }.into(),
             KeyUpdateAnswer { epoch: 1, ciphertext: Box::new([8; 1120]) }.into(),
             Resumable { id: [6; 16] }.into(),
+            LaneSignal { lane: 1, payload: vec![1, 2, 3] }.into(),
+            LaneEnd { lane: 1, cost: 70_000, transfers: vec![LaneTally { transfer, cost: 300 }] }
+                .into(),
         ]
     }
 }

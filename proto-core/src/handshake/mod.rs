@@ -36,6 +36,9 @@ use crate::limits::{MAX_EXTENSION_BODY, MAX_EXTENSIONS_COUNT};
 pub const VERSIONS: [u16; 1] = [1];
 /// Cipher suites that this crate speaks, the best first (registry, `suite`).
 pub const SUITES: [u16; 1] = [1];
+/// The extension of both hellos that says how many lanes a side takes (registry,
+/// `extension`).
+pub const EXTENSION_LANES: u16 = 0x12;
 /// Most extensions that the handshake adds to those of the configuration.
 const OWN_EXTENSIONS: usize = 2;
 /// Longest transport binding of one side, in bytes.
@@ -282,7 +285,8 @@ impl Session {
         self.resumed.as_ref()
     }
 
-    /// Secret that seals the descriptions of further lanes.
+    /// The secret `lane signaling`, which nothing uses yet: descriptions of further
+    /// lanes go over `control`.
     pub fn lane_signaling_secret(&self) -> &Secret32 {
         &self.keys.secrets().lane_signaling
     }

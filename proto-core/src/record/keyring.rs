@@ -63,6 +63,12 @@ impl Keyring {
         self.channels.insert(place, (sealer, opener));
     }
 
+    /// Wipes the keys of a channel of a lane. The number must never be added again
+    /// (`LN-NUMBERS`): its counters would begin anew under the same keys.
+    pub fn remove(&mut self, lane: u16, channel: Channel) {
+        self.channels.remove(&(lane, channel));
+    }
+
     /// The newest epoch of which records are opened.
     pub fn newest(&self) -> u16 {
         self.newest.number

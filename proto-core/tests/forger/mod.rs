@@ -14,7 +14,7 @@ use passel_proto::error::ErrorCode;
 use passel_proto::frame::{
     Data, FileEnd, Frame, FrameReader, FrameWriter, ManifestPage, Offer, Receipt,
 };
-use passel_proto::handshake::{HandshakeConfig, Session, initiator};
+use passel_proto::handshake::{EXTENSION_LANES, Extension, HandshakeConfig, Session, initiator};
 use passel_proto::ids::{Channel, FileIndex, Role, Token, TransferId};
 use passel_proto::limits::RECORD_HEADER;
 use passel_proto::manifest::Manifest;
@@ -55,7 +55,11 @@ impl Forger {
     pub fn with(config: Config, manifest: Manifest) -> Self {
         let now = epoch();
         let mut entropy = Entropy::from_seed([3; 32]);
-        let handshake = HandshakeConfig::new(config.auth.clone(), config.binding.clone());
+        let mut handshake = HandshakeConfig::new(config.auth.clone(), config.binding.clone());
+        if config.lanes > 1 {
+            let body = config.lanes.to_le_bytes().to_vec();
+            handshake.extensions.push(Extension { id: EXTENSION_LANES, body });
+        }
         let mut victim = Connection::responder(config, [4; 32], now).unwrap();
         let (expect, mut hello) = initiator::start(handshake, &mut entropy).unwrap();
         victim.handle_message(now, Channel::Control, &mut hello);

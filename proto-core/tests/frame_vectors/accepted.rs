@@ -3,9 +3,9 @@
 
 use passel_proto::frame::{
     Accept, Ack, AckRange, Cancel, ChunkRange, Close, Complete, Credit, Data, EntryRange,
-    FailedFile, FileEnd, FileFailed, Frame, FrameWriter, Have, KeyUpdate, KeyUpdateAnswer, Leaves,
-    LeavesWanted, ManifestPage, Message, Nack, Offer, Pause, Ping, Pong, Receipt, Reject,
-    Resumable, Resume, Selection, Stored,
+    FailedFile, FileEnd, FileFailed, Frame, FrameWriter, Have, KeyUpdate, KeyUpdateAnswer, LaneEnd,
+    LaneSignal, LaneTally, Leaves, LeavesWanted, ManifestPage, Message, Nack, Offer, Pause, Ping,
+    Pong, Receipt, Reject, Resumable, Resume, Selection, Stored,
 };
 use passel_proto::ids::{Channel, FileIndex, Token, TransferId};
 
@@ -206,6 +206,15 @@ fn links() -> Vec<Accepted> {
     ));
     all.push(one("a pause of the last transfer", Pause { transfer: HIGH }));
     all.push(one("the secret of a later session is stored", Resumable { id: [6; 16] }));
+    all.push(one("a signal of a lane", LaneSignal { lane: 1, payload: vec![1, 2, 3] }));
+    all.push(one("the longest signal", LaneSignal { lane: u16::MAX, payload: vec![7; 16_128] }));
+    let tally = |transfer, cost| LaneTally { transfer, cost };
+    let transfers = vec![tally(transfer, 300), tally(HIGH, 69_700)];
+    all.push(one("the end of a lane", LaneEnd { lane: 1, cost: 70_000, transfers }));
+    all.push(one(
+        "the end of a lane over which nothing went",
+        LaneEnd { lane: 2, cost: 0, transfers: vec![] },
+    ));
     let update = |epoch, byte| KeyUpdate { epoch, encapsulation_key: Box::new([byte; 1216]) };
     let answer = |epoch, byte| KeyUpdateAnswer { epoch, ciphertext: Box::new([byte; 1120]) };
     all.push(one("new keys are asked for", update(1, 6)));

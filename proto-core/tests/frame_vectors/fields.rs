@@ -2,7 +2,7 @@
 //! their order (`WF-LAYOUT`).
 
 use passel_proto::frame::{
-    AckRange, ChunkRange, EntryRange, FailedFile, Frame, Message, Selection,
+    AckRange, ChunkRange, EntryRange, FailedFile, Frame, LaneTally, Message, Selection,
 };
 use serde::ser::{Serialize, Serializer};
 
@@ -67,6 +67,10 @@ fn ack_range(range: AckRange) -> Fields {
         ("first", big(range.first)),
         ("count", big(range.count)),
     ])
+}
+
+fn tally(tally: LaneTally) -> Fields {
+    Fields(vec![("transfer", small(tally.transfer.0)), ("cost", big(tally.cost))])
 }
 
 fn failure(failed: FailedFile) -> Fields {
@@ -199,6 +203,14 @@ fn body(frame: &Frame) -> Vec<(&'static str, Field)> {
         }
         Frame::Pause(pause) => vec![("transfer", small(pause.transfer.0))],
         Frame::Resume(resume) => vec![("transfer", small(resume.transfer.0))],
+        Frame::LaneSignal(signal) => {
+            vec![("lane", small(signal.lane)), ("payload", bytes(&signal.payload))]
+        }
+        Frame::LaneEnd(end) => vec![
+            ("lane", small(end.lane)),
+            ("cost", big(end.cost)),
+            ("transfers", list(&end.transfers, tally)),
+        ],
         Frame::Resumable(resumable) => vec![("id", bytes(&resumable.id))],
         Frame::Ping(ping) => vec![("token", big(ping.token))],
         Frame::Pong(pong) => vec![("token", big(pong.token))],

@@ -5,9 +5,9 @@ use passel_proto::crypto::Entropy;
 use passel_proto::error::{Error, ErrorCode};
 use passel_proto::frame::{
     Accept, Ack, AckRange, Cancel, ChunkRange, Close, Complete, Credit, Data, EntryRange,
-    FailedFile, FileEnd, FileFailed, Frame, FrameWriter, Have, KeyUpdate, KeyUpdateAnswer, Leaves,
-    LeavesWanted, ManifestPage, Message, Nack, Offer, Pause, Ping, Pong, Receipt, Reject,
-    Resumable, Resume, Selection, Stored,
+    FailedFile, FileEnd, FileFailed, Frame, FrameWriter, Have, KeyUpdate, KeyUpdateAnswer, LaneEnd,
+    LaneSignal, LaneTally, Leaves, LeavesWanted, ManifestPage, Message, Nack, Offer, Pause, Ping,
+    Pong, Receipt, Reject, Resumable, Resume, Selection, Stored,
 };
 use passel_proto::handshake::{alert, initiator};
 use passel_proto::ids::{FileIndex, Token, TransferId};
@@ -83,6 +83,9 @@ pub fn frames() -> Vec<Frame> {
         KeyUpdate { epoch: 1, encapsulation_key: Box::new([6; 1216]) }.into(),
         KeyUpdateAnswer { epoch: 1, ciphertext: Box::new([8; 1120]) }.into(),
         Resumable { id: [6; 16] }.into(),
+        LaneSignal { lane: 2, payload: vec![0xfb; 300] }.into(),
+        LaneEnd { lane: 1, cost: 1 << 20, transfers: vec![LaneTally { transfer, cost: 300 }] }
+            .into(),
     ]
 }
 

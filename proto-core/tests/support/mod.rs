@@ -215,6 +215,10 @@ pub struct Side {
     pub inbox: Vec<(Channel, Vec<u8>)>,
     /// Every message that this side has sent, if `record` is set.
     pub sent: Vec<(Channel, Vec<u8>)>,
+    /// The further lanes of this side, with what may be queued on each.
+    pub lanes: BTreeMap<u16, usize>,
+    /// Messages on their way to this side over further lanes.
+    pub lane_inbox: Vec<(u16, Vec<u8>)>,
 }
 
 /// Two sides and what lies between.
@@ -256,6 +260,8 @@ impl Pair {
             events: Vec::new(),
             inbox: Vec::new(),
             sent: Vec::new(),
+            lanes: BTreeMap::new(),
+            lane_inbox: Vec::new(),
         };
         Self {
             now,
@@ -313,10 +319,17 @@ impl Pair {
             for channel in Channel::ALL {
                 from.connection.handle_writable(channel, 128 * 1024);
             }
+            for (lane, room) in &from.lanes {
+                from.connection.handle_lane_writable(*lane, *room);
+            }
             let mut buf = Vec::new();
             while let Some(transmit) = from.connection.poll_transmit(self.now, &mut buf) {
                 busy = true;
                 let mut message = buf.clone();
+                if transmit.lane != 0 {
+                    to.lane_inbox.push((transmit.lane, message));
+                    continue;
+                }
                 if self.record {
                     from.sent.push((transmit.channel, message.clone()));
                 }
@@ -347,6 +360,10 @@ impl Pair {
             let to = if sending { &mut self.sender } else { &mut self.receiver };
             for (channel, mut message) in inbox {
                 to.connection.handle_message(self.now, channel, &mut message);
+                busy = true;
+            }
+            for (lane, mut message) in std::mem::take(&mut to.lane_inbox) {
+                to.connection.handle_lane_message(self.now, lane, &mut message);
                 busy = true;
             }
         }

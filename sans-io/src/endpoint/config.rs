@@ -30,6 +30,10 @@ pub struct EndpointConfig {
     pub timers: Timers,
     /// Time to find a path; [`CONNECT_TIMEOUT`] unless changed.
     pub connect_timeout: Duration,
+    /// Lanes that this side takes, lane 0 among them: 1 to
+    /// [`MAX_LANES_COUNT`](passel_proto::limits::MAX_LANES_COUNT). With more than 1,
+    /// the caller must answer [`EndpointEvent::LaneWanted`].
+    pub lanes: u16,
 }
 
 impl EndpointConfig {
@@ -43,6 +47,7 @@ impl EndpointConfig {
             chunk_log2: None,
             timers: Timers::default(),
             connect_timeout: CONNECT_TIMEOUT,
+            lanes: 1,
         }
     }
 }
@@ -59,6 +64,18 @@ pub enum EndpointEvent {
         path: Path,
         /// The DTLS version agreed upon.
         dtls: Dtls,
+    },
+    /// A further lane needs a socket of its own: bind one, and say where it listens
+    /// with [`Endpoint::bind_lane`](super::Endpoint::bind_lane).
+    LaneWanted {
+        /// The lane.
+        lane: u16,
+    },
+    /// A further lane is over: once the datagrams that wait have gone out, its socket
+    /// is of no more use.
+    LaneOver {
+        /// The lane.
+        lane: u16,
     },
     /// News of the connection above. `Closed` comes exactly once, also when the
     /// connection never came to be.

@@ -6,23 +6,23 @@ use std::time::Instant;
 use passel_proto::connection::{Connection, Event};
 use passel_proto::ids::Channel;
 
+use super::lanes::MAX_DATAGRAMS;
 use super::{Endpoint, EndpointEvent};
 use crate::lane::{LaneEvent, LaneOutput};
-
-/// Datagrams kept for a caller that does not poll. UDP may lose the rest.
-const MAX_DATAGRAMS: usize = 4096;
 
 impl Endpoint {
     /// Moves everything that can be moved now.
     pub(super) fn drive(&mut self, now: Instant) {
         loop {
             self.drain_lane(now);
+            self.drain_further(now);
             self.drain_events(now);
             if !self.send_records(now) {
                 break;
             }
         }
         self.close_when_heard();
+        self.pace(now);
     }
 
     fn drain_lane(&mut self, now: Instant) {
@@ -81,8 +81,17 @@ impl Endpoint {
 
     fn drain_events(&mut self, now: Instant) {
         while let Some(event) = self.connection.as_mut().and_then(Connection::poll_event) {
-            if matches!(event, Event::Closed { .. }) {
-                self.on_closed(now);
+            match event {
+                Event::LaneSignal { lane, payload } => {
+                    self.on_lane_signal(now, lane, &payload);
+                    continue;
+                }
+                Event::LaneEnded { lane } => {
+                    self.remove_lane(lane);
+                    continue;
+                }
+                Event::Closed { .. } => self.on_closed(now),
+                _ => {}
             }
             self.events.push_back(EndpointEvent::Connection(event));
         }
@@ -102,8 +111,14 @@ impl Endpoint {
         for channel in Channel::ALL {
             connection.handle_writable(channel, self.lane.room(channel));
         }
+        self.say_rooms(now, &mut connection);
         let mut record = std::mem::take(&mut self.record);
         while let Some(transmit) = connection.poll_transmit(now, &mut record) {
+            if transmit.lane != 0 {
+                self.write_further(now, transmit.lane, &record);
+                sent = true;
+                continue;
+            }
             if !self.write(now, transmit.channel, &record) {
                 self.blocked = Some((transmit.channel, record.clone()));
                 break;
@@ -117,7 +132,12 @@ impl Endpoint {
 
     fn write(&mut self, now: Instant, channel: Channel, record: &[u8]) -> bool {
         // For a closed channel the lane's own event says what happened.
-        self.lane.write(now, channel, record).unwrap_or(true)
+        let written = self.lane.write(now, channel, record).unwrap_or(true);
+        if written && channel == Channel::File {
+            self.written += record.len() as u64;
+            self.sample.get_or_insert((0, self.written, now));
+        }
+        written
     }
 
     /// The side that said the last word waits until the other has closed the

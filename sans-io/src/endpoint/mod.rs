@@ -4,10 +4,15 @@
 //! [`Endpoint`] does the wiring and nothing else: descriptions go through the
 //! signaling session, datagrams to the lane, messages to the connection. What a
 //! frame means is `passel-proto`'s; what a datagram means is the lane's. The
-//! files: `config` is what goes in and out, `drive` is the drain.
+//! files: `config` is what goes in and out, `drive` is the drain, `further` the
+//! transports of further lanes, `growth` how many there shall be, `lanes` what
+//! joins these two to the connection.
 
 mod config;
 mod drive;
+mod further;
+mod growth;
+mod lanes;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -16,7 +21,10 @@ use std::time::{Duration, Instant};
 
 pub use self::config::{CONNECT_TIMEOUT, EndpointConfig, EndpointEvent};
 
+use self::further::Further;
+use self::growth::Growth;
 use passel_proto::connection::{self, Connection, MessageQueue, Progress, TimerKind, Timers};
+use passel_proto::crypto::Entropy;
 use passel_proto::error::{Blame, Error, ErrorCode};
 use passel_proto::escape;
 use passel_proto::frame::{EntryRange, Message};
@@ -106,6 +114,17 @@ pub struct Endpoint {
     connection: Option<Connection>,
     seed: [u8; 32],
     chunk_log2: Option<u8>,
+    lanes: u16,
+    further: Further,
+    growth: Growth,
+    /// Bytes of data that were handed to lane 0, and that were delivered there.
+    written: u64,
+    delivered: u64,
+    /// Bytes of data that were delivered over all lanes since the beginning.
+    delivered_in_all: u64,
+    /// A record whose delivery is awaited: its lane, the bytes written up to its
+    /// end, and when.
+    sample: Option<(u16, u64, Instant)>,
     timers: Timers,
     local_fingerprint: [u8; 32],
     remote_fingerprint: Option<[u8; 32]>,
@@ -143,6 +162,8 @@ impl Endpoint {
         let mut lane_config = config.lane;
         lane_config.role = config.role;
         lane_config.lane = 0;
+        let mut entropy = Entropy::from_seed(config.seed);
+        let further = Further::new(lane_config.clone(), entropy.fork(), config.connect_timeout);
         let lane = Lane::new(lane_config, now)?;
         Ok(Self {
             role: config.role,
@@ -150,8 +171,15 @@ impl Endpoint {
             local_fingerprint: lane.local_description().fingerprint,
             lane,
             connection: None,
-            seed: config.seed,
+            seed: if config.lanes > 1 { entropy.array() } else { config.seed },
             chunk_log2: config.chunk_log2,
+            lanes: config.lanes,
+            further,
+            growth: Growth::new(),
+            written: 0,
+            delivered: 0,
+            delivered_in_all: 0,
+            sample: None,
             timers: config.timers,
             remote_fingerprint: None,
             description_sent: false,
@@ -264,7 +292,11 @@ impl Endpoint {
         datagrams: impl Iterator<Item = DatagramRef<'a>>,
     ) {
         for datagram in datagrams {
-            self.lane.handle_datagram(now, datagram);
+            let lane = &self.lane;
+            match self.further.lane_for(datagram, || lane.accepts(datagram)) {
+                Some(further) => further.handle_datagram(now, datagram),
+                None => self.lane.handle_datagram(now, datagram),
+            }
         }
         self.drive(now);
     }
@@ -274,6 +306,9 @@ impl Endpoint {
         self.lane.handle_timeout(now);
         if let Some(connection) = &mut self.connection {
             connection.handle_timeout(now);
+        }
+        for number in self.further.handle_timeout(now) {
+            self.end_lane(now, number);
         }
         if self.connect_by.is_some_and(|by| now >= by) {
             // TB-CONNECT-TIMEOUT
@@ -591,7 +626,8 @@ impl Endpoint {
     /// When to call [`handle_timeout`](Self::handle_timeout) at the latest, and
     /// what for.
     pub fn poll_timeout(&self) -> Option<(Instant, EndpointTimer)> {
-        let lane = self.lane_timeout.map(|at| (at, EndpointTimer::Transport));
+        let transport = [self.lane_timeout, self.further.timeout(), self.growth.wake()];
+        let lane = transport.into_iter().flatten().min().map(|at| (at, EndpointTimer::Transport));
         let connect = self.connect_by.map(|at| (at, EndpointTimer::Connect));
         let close = self.close_by.map(|at| (at, EndpointTimer::Close));
         let connection = self.connection.as_ref().and_then(Connection::poll_timeout);
@@ -617,6 +653,7 @@ impl Endpoint {
             self.closed = true;
             self.events.push_back(EndpointEvent::closed(Some(error)));
         }
+        self.close_lanes();
         self.lane.close();
     }
 
@@ -638,6 +675,7 @@ impl Endpoint {
         };
         let mut config = connection::Config::new(auth.clone(), self.binding(remote));
         config.timers = self.timers;
+        config.lanes = self.lanes;
         if let Some(chunk_log2) = self.chunk_log2 {
             config.chunk_log2 = chunk_log2;
         }
@@ -656,6 +694,7 @@ impl Endpoint {
     /// (`TB-CLOSE-AFTER`).
     fn on_closed(&mut self, now: Instant) {
         self.closed = true;
+        self.close_lanes();
         if self.connection.as_ref().is_some_and(Connection::said_last_word) {
             self.close_by = Some(now + CLOSE_LINGER);
         } else {

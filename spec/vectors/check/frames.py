@@ -9,6 +9,7 @@ LIST = {
     "entry ranges": [("first", "u32"), ("count", "u32")],
     "runs": [("first", "u64"), ("count", "u64")],
     "chunk ranges": [("file", "u32"), ("first", "u64"), ("count", "u64")],
+    "tallies": [("transfer", "u32"), ("cost", "u64")],
     "failures": [("file", "u32"), ("code", "u16")],
 }
 TOLD = [("transfer", "u32"), ("code", "u16"), ("text", "string")]
@@ -49,6 +50,8 @@ BODIES = {
     ],
     "LEAVES": [("transfer", "u32"), ("file", "u32"), ("first", "u64"), ("leaves", "hashes")],
     "RESUMABLE": [("id", "16")],
+    "LANE_SIGNAL": [("lane", "u16"), ("payload", "bytes")],
+    "LANE_END": [("lane", "u16"), ("cost", "u64"), ("transfers", "tallies")],
     "KEY_UPDATE": [("epoch", "u16"), ("encapsulation_key", "1216")],
     "KEY_UPDATE_ANSWER": [("epoch", "u16"), ("ciphertext", "1120")],
     "MESSAGE": [("content", "choice")],
@@ -186,6 +189,15 @@ def is_allowed(name, fields):
             return 1 <= fields["count"] <= LIMITS["MAX_LEAVES_COUNT"] and whole
         case "LEAVES":
             return 1 <= len(fields["leaves"]) // 64 <= LIMITS["MAX_LEAVES_COUNT"]
+        case "LANE_SIGNAL":
+            return fields["lane"] > 0 and len(fields["payload"]) // 2 <= LIMITS["MAX_LANE_SIGNAL"]
+        case "LANE_END":
+            parts = fields["transfers"]
+            places = [part["transfer"] for part in parts]
+            strictly = all(one < other for one, other in zip(places, places[1:]))
+            few = len(places) <= LIMITS["MAX_TRANSFERS_COUNT"]
+            whole = sum(int(part["cost"]) for part in parts) <= int(fields["cost"])
+            return fields["lane"] > 0 and strictly and few and whole
         case "RECEIPT":
             places = [failure["file"] for failure in fields["listed"]]
             strictly = all(one < other for one, other in zip(places, places[1:]))

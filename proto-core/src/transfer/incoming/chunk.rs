@@ -58,14 +58,15 @@ impl OpenChunks {
     }
 
     /// Puts one piece into its place. Returns the chunk once it is whole.
-    /// `chunk_len` is how long the chunk will be.
+    /// `chunk_len` is how long the chunk will be; a piece that is here already is
+    /// ignored if it `may_repeat`.
     pub(super) fn insert(
         &mut self,
         file: FileIndex,
         offset: u64,
         chunk_len: u64,
         leaf: Option<[u8; 32]>,
-        piece: &[u8],
+        (piece, may_repeat): (&[u8], bool),
     ) -> Result<Option<WholeChunk>, Error> {
         let violation = |text: &'static str| Error::peer(ErrorCode::ProtocolViolation, text);
         let chunk = offset / self.chunk_size as u64;
@@ -95,6 +96,9 @@ impl OpenChunks {
         }
         let Some(open) = self.open.get_mut(&(file, chunk)) else { return Ok(None) };
         let bit = 1u64 << (within / self.piece_size);
+        if open.have & bit != 0 && may_repeat {
+            return Ok(None); // LN-REPEATED
+        }
         if open.have & bit != 0 {
             return Err(violation("a piece came twice")); // TR-PIECE-ONCE
         }
@@ -178,7 +182,9 @@ mod tests {
             for &n in &order {
                 assert!(whole.is_none());
                 let leaf = if n == 3 { LEAF } else { None };
-                whole = open.insert(FILE, 16384 + n as u64 * 4096, len, leaf, &pieces[n]).unwrap();
+                whole = open
+                    .insert(FILE, 16384 + n as u64 * 4096, len, leaf, (&pieces[n], false))
+                    .unwrap();
             }
             assert_eq!(whole.unwrap().data, pieces.concat());
             assert_eq!(open.held(), 0);
@@ -188,24 +194,44 @@ mod tests {
     #[test]
     fn misplaced_pieces_are_refused() {
         let full = vec![0; 4096];
-        assert!(chunks().insert(FILE, 1, LEN, None, &full).is_err(), "not at a multiple");
-        assert!(chunks().insert(FILE, 0, LEN, None, &full[1..]).is_err(), "short and not the last");
-        assert!(chunks().insert(FILE, 0, LEN, LEAF, &[]).is_err(), "empty");
-        assert!(chunks().insert(FILE, 0, LEN, LEAF, &[0; 4097]).is_err(), "longer than a piece");
+        assert!(chunks().insert(FILE, 1, LEN, None, (&full, false)).is_err(), "not at a multiple");
+        assert!(
+            chunks().insert(FILE, 0, LEN, None, (&full[1..], false)).is_err(),
+            "short and not the last"
+        );
+        assert!(chunks().insert(FILE, 0, LEN, LEAF, (&[], false)).is_err(), "empty");
+        assert!(
+            chunks().insert(FILE, 0, LEN, LEAF, (&[0; 4097], false)).is_err(),
+            "longer than a piece"
+        );
         let mut open = chunks();
-        assert!(open.insert(FILE, 4096, LEN, LEAF, &full).unwrap().is_none());
-        assert!(open.insert(FILE, 8192, LEN, None, &full).is_err(), "behind the end");
-        assert!(open.insert(FILE, 4096, LEN, None, &full).is_err(), "twice");
+        assert!(open.insert(FILE, 4096, LEN, LEAF, (&full, false)).unwrap().is_none());
+        assert!(open.insert(FILE, 8192, LEN, None, (&full, false)).is_err(), "behind the end");
+        assert!(open.insert(FILE, 4096, LEN, None, (&full, false)).is_err(), "twice");
         let mut open = chunks();
-        assert!(open.insert(FILE, 8192, LEN, None, &full).unwrap().is_none());
-        assert!(open.insert(FILE, 4096, LEN, LEAF, &full).is_err(), "an end before a piece");
+        assert!(open.insert(FILE, 8192, LEN, None, (&full, false)).unwrap().is_none());
+        assert!(
+            open.insert(FILE, 4096, LEN, LEAF, (&full, false)).is_err(),
+            "an end before a piece"
+        );
+    }
+
+    // LN-REPEATED
+    #[test]
+    fn a_piece_that_may_repeat_is_ignored_where_it_is_here() {
+        let mut open = chunks();
+        let (first, again) = (vec![1; 4096], vec![2; 4096]);
+        assert!(open.insert(FILE, 0, 8192, None, (&first, true)).unwrap().is_none());
+        assert!(open.insert(FILE, 0, 8192, None, (&again, true)).unwrap().is_none());
+        let whole = open.insert(FILE, 4096, 8192, LEAF, (&again, true)).unwrap().unwrap();
+        assert_eq!(whole.data, [first, again].concat());
     }
 
     #[test]
     fn offsets_near_the_end_of_the_world_do_not_overflow() {
         let full = vec![0; 4096];
         let offset = u64::MAX - 4095;
-        assert!(chunks().insert(FILE, offset, LEN, LEAF, &full).unwrap().is_none());
+        assert!(chunks().insert(FILE, offset, LEN, LEAF, (&full, false)).unwrap().is_none());
     }
 
     // TR-OPEN-CHUNKS
@@ -215,10 +241,10 @@ mod tests {
         let full = vec![0; 4096];
         let limit = (MAX_OPEN_BYTES / 16384) as u64;
         for chunk in 0..=limit {
-            assert!(open.insert(FILE, chunk * 16384, LEN, None, &full).unwrap().is_none());
+            assert!(open.insert(FILE, chunk * 16384, LEN, None, (&full, false)).unwrap().is_none());
         }
         assert_eq!(open.held(), MAX_OPEN_BYTES as u64 + LEN);
-        let error = open.insert(FILE, (limit + 1) * 16384, LEN, None, &full).unwrap_err();
+        let error = open.insert(FILE, (limit + 1) * 16384, LEN, None, (&full, false)).unwrap_err();
         assert_eq!(error.code, ErrorCode::LimitExceeded);
         open.forget(FILE);
         assert_eq!(open.held(), 0);
@@ -228,7 +254,7 @@ mod tests {
     fn a_short_chunk_takes_no_more_memory_than_it_is_long() {
         let mut open = chunks();
         open.recycle(Vec::with_capacity(16384));
-        let whole = open.insert(FILE, 0, 1, LEAF, &[7]).unwrap().unwrap();
+        let whole = open.insert(FILE, 0, 1, LEAF, (&[7], false)).unwrap().unwrap();
         assert_eq!(whole.data, [7]);
         assert!(whole.data.capacity() < 64, "{}", whole.data.capacity());
     }

@@ -185,14 +185,14 @@ impl ReceiveFile {
         self.size.map(|size| size.div_ceil(self.chunk_size))
     }
 
-    /// Refuses a piece that lies outside the file or in a chunk that is here
-    /// (`TR-PIECE-PLACE`, `TR-LEAF`).
+    /// Refuses a piece that lies outside the file (`TR-PIECE-PLACE`, `TR-LEAF`), and
+    /// tells whether its chunk is here already.
     pub(super) fn check_piece(
         &mut self,
         offset: u64,
         len: u64,
         ends_chunk: bool,
-    ) -> Result<(), Error> {
+    ) -> Result<bool, Error> {
         let end = offset.checked_add(len);
         let known = self.size.or(self.short);
         let end = end.filter(|&end| known.is_none_or(|size| end <= size)).ok_or_else(|| {
@@ -219,10 +219,7 @@ impl ReceiveFile {
         // RS-REPAIR-TAKEN, RS-REPAIR-END: nothing comes behind the end of a repaired file.
         let may_come_again =
             self.asked.contains(chunk) && !self.again.contains(chunk) && !self.has_ended();
-        if self.verified.contains(chunk) && !may_come_again {
-            return Err(Error::peer(ErrorCode::ProtocolViolation, "a chunk came twice"));
-        }
-        Ok(())
+        Ok(self.verified.contains(chunk) && !may_come_again)
     }
 
     /// Takes note of a chunk that matched its leaf (`TR-EARLY`).
@@ -290,6 +287,11 @@ impl ReceiveFile {
     /// Whether the sender stated another root than the manifest (`TR-ROOT-PROMISED`).
     pub(super) fn breaks_promise(&self) -> bool {
         self.root.is_some() && self.promised.is_some() && self.root != self.promised
+    }
+
+    /// Whether the sender has stated just this of its length and root.
+    pub(super) fn has_stated(&self, size: u64, root: Hash) -> bool {
+        self.size == Some(size) && self.root == Some(root)
     }
 
     /// Whether the sender has stated its length and root.

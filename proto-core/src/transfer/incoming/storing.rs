@@ -106,9 +106,13 @@ impl Incoming {
         &mut self,
         data: &Data,
         payload: &[u8],
+        may_repeat: bool,
         now: Instant,
         out: &mut Outbox,
     ) -> Result<(), Error> {
+        if may_repeat && self.storing.settled.contains(data.file.0.into()) {
+            return Ok(()); // LN-REPEATED
+        }
         if self.failed.contains_key(&data.file) {
             return Ok(()); // TR-FAILED-DATA: was under way when the file was given up.
         }
@@ -121,10 +125,18 @@ impl Incoming {
             self.settle(now, out);
             return Ok(());
         }
-        file.check_piece(data.offset, payload.len() as u64, data.leaf.is_some())?;
+        if file.check_piece(data.offset, payload.len() as u64, data.leaf.is_some())? {
+            if may_repeat {
+                return Ok(()); // LN-REPEATED
+            }
+            return Err(Error::peer(ErrorCode::ProtocolViolation, "a chunk came twice"));
+        }
         let chunk_len = file.chunk_len(data.offset / chunk_size);
         let held = self.open.held();
-        let whole = self.open.insert(data.file, data.offset, chunk_len, data.leaf, payload)?;
+        let whole = {
+            let piece = (payload, may_repeat);
+            self.open.insert(data.file, data.offset, chunk_len, data.leaf, piece)?
+        };
         match self.open.held().cmp(&held) {
             std::cmp::Ordering::Greater => self.credit.hold(self.open.held() - held),
             std::cmp::Ordering::Less => self.credit.release(held - self.open.held()),
@@ -158,9 +170,13 @@ impl Incoming {
     pub(crate) fn on_file_end(
         &mut self,
         end: &FileEnd,
+        may_repeat: bool,
         now: Instant,
         out: &mut Outbox,
     ) -> Result<(), Error> {
+        if may_repeat && self.is_repeated(end)? {
+            return Ok(()); // LN-REPEATED
+        }
         self.state_once(end.file, Statement::Sent { size: end.size, root: end.root })?;
         if self.failed.contains_key(&end.file) {
             // COMPLETE may have overtaken it on the other channel, and waits for it.
@@ -198,6 +214,23 @@ impl Incoming {
         }
         self.settle(now, out);
         Ok(())
+    }
+
+    /// Whether the end of a file came again. It must say the same as before, as far
+    /// as that is still known.
+    fn is_repeated(&self, end: &FileEnd) -> Result<bool, Error> {
+        if !self.statements.as_ref().is_some_and(|statements| statements.is_made(end.file)) {
+            return Ok(false);
+        }
+        match self.files.get(&end.file) {
+            Some(file) if !file.has_stated(end.size, end.root) => {
+                let text = "a second statement on the same file says something else";
+                Err(Error::peer(ErrorCode::ProtocolViolation, text))
+            }
+            Some(_) => Ok(true),
+            None => Ok(self.storing.settled.contains(end.file.0.into())
+                || self.failed.contains_key(&end.file)),
+        }
     }
 
     /// The state of a file that data came for, begun if need be.

@@ -5,8 +5,10 @@
 //! A file is let go when all its chunks are acknowledged. Of a stream, which
 //! cannot be read twice, what was sent is kept meanwhile (`stream`). What the
 //! receiver has since an earlier connection is not sent, but compared (`resume`).
+//! What may be lost with a lane is sent over another (`lanes`).
 //! What lives here: the offer, the frames that answer it, and the end.
 
+mod lanes;
 mod reading;
 mod resume;
 mod sending;
@@ -15,6 +17,7 @@ mod stream;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
+use self::lanes::OnLanes;
 use self::reading::{Purpose, ReadAhead, Reading};
 use self::resume::{Claimed, Claims};
 use self::stream::Kept;
@@ -69,6 +72,8 @@ pub(crate) struct Outgoing {
     read_ahead: ReadAhead,
     /// Chunks in memory, in the order in which they will be sent.
     loaded: VecDeque<LoadedChunk>,
+    /// What is partly sent, and what was sent over further lanes.
+    lanes: OnLanes,
     /// Files that were begun and are not wholly acknowledged.
     files: BTreeMap<FileIndex, SendFile>,
     /// Files that were given up, by either side.
@@ -111,6 +116,11 @@ struct SendFile {
 }
 
 impl SendFile {
+    /// Whether the receiver has the chunk, and is not to have it once more.
+    fn is_acked(&self, chunk: u64) -> bool {
+        self.acked.contains(chunk) && !self.claimed.sends_again(chunk)
+    }
+
     fn acked_bytes(&self, chunk_size: u64) -> u64 {
         let bytes = self.acked.len().saturating_mul(chunk_size);
         // The last chunk may be short. It is sent when the length is known.
@@ -175,6 +185,7 @@ impl Outgoing {
             credit: SendCredit::new(TRANSFER_CREDIT as u64),
             read_ahead: ReadAhead::default(),
             loaded: VecDeque::new(),
+            lanes: OnLanes::default(),
             files: BTreeMap::new(),
             failed: RangeSet::new(),
             streamed: BTreeMap::new(),
@@ -295,8 +306,7 @@ impl Outgoing {
 
     pub(crate) fn on_nack(&mut self, nack: &Nack, out: &mut Outbox) -> Result<(), Error> {
         let Some(file) = self.files.get_mut(&nack.file) else { return Ok(()) };
-        let is_acked = file.acked.contains(nack.chunk) && !file.claimed.sends_again(nack.chunk);
-        if !file.sent.contains(nack.chunk) || is_acked {
+        if !file.sent.contains(nack.chunk) || file.is_acked(nack.chunk) {
             // TR-NACK-SENT
             return Err(Error::peer(
                 ErrorCode::ProtocolViolation,
@@ -316,7 +326,7 @@ impl Outgoing {
         self.progress.chunks_resent += 1;
         if let Some(kept) = &mut file.kept {
             let data = kept.take(nack.chunk);
-            return self.send_kept(nack.file, nack.chunk, data, out);
+            return self.send_kept(nack.file, nack.chunk, (data, None), out);
         }
         let chunk_size = 1 << self.sizes.chunk_log2;
         let offset = nack.chunk * chunk_size;
@@ -332,14 +342,14 @@ impl Outgoing {
         &mut self,
         file: FileIndex,
         chunk: u64,
-        data: Option<Vec<u8>>,
+        (data, end): (Option<Vec<u8>>, Option<(u64, Hash)>),
         out: &mut Outbox,
     ) -> Result<(), Error> {
         if let Some(data) = data {
             self.read_ahead.loaded_bytes += data.len() as u64;
             let leaf = leaf_hash(&data);
-            self.loaded.push_back(LoadedChunk { file, chunk, data, sent: 0, leaf, end: None });
-        } else if !self.loaded.iter().any(|loaded| (loaded.file, loaded.chunk) == (file, chunk)) {
+            self.loaded.push_back(LoadedChunk { file, chunk, data, sent: 0, leaf, end });
+        } else if !self.is_loaded(file, chunk) {
             let text = "a part of a stream is asked for again that is no longer there";
             let error = Error::new(Blame::Local, ErrorCode::SourceUnreadable, text);
             return self.fail_reading(file, error, out);
@@ -385,8 +395,10 @@ impl Outgoing {
     /// Gives one file up: no more of it is sent, and it is stated so unless it
     /// was stated as sent before (`TR-STATE-ONCE`, `TR-FILE-FAILED-STATED`).
     fn fail_file(&mut self, file: FileIndex, error: &Error, out: &mut Outbox) {
-        let (dropped, kept) = self.loaded.drain(..).partition(|chunk| chunk.file == file);
+        let (mut dropped, kept): (VecDeque<_>, _) =
+            self.loaded.drain(..).partition(|chunk| chunk.file == file);
         self.loaded = kept;
+        dropped.extend(self.lanes.forget(file));
         self.read_ahead.forget(file, dropped);
         self.files.remove(&file);
         self.failed.insert(file.0.into()..u64::from(file.0) + 1);
@@ -515,6 +527,7 @@ impl Outgoing {
     /// Frees what the transfer holds, here and in the caller's storage.
     fn let_go(&mut self, out: &mut Outbox) {
         self.loaded.clear();
+        self.lanes.clear();
         self.files.clear();
         self.read_ahead = ReadAhead::default();
         self.next_page = None;
@@ -530,6 +543,7 @@ impl Outgoing {
         self.read_on(out);
         if !self.complete_sent
             && self.loaded.is_empty()
+            && !self.lanes.are_midway()
             && let Some(statements) = self.statements.as_ref().and_then(Statements::digest)
         {
             self.complete_sent = true;

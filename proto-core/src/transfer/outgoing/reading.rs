@@ -15,6 +15,8 @@ use crate::tree::{Hash, leaf_hash};
 
 /// Bytes that may be read and not yet sent, unless one chunk is more.
 const AHEAD_BYTES: u64 = 1 << 20;
+/// The same further for each lane, which sends a chunk of its own.
+const AHEAD_LANE_BYTES: u64 = 128 << 10;
 /// Reads that may be under way, so that many tiny files do not wait in turn.
 const AHEAD_READS: usize = 64;
 /// Chunks that may be read and not yet sent: those of empty files have no bytes.
@@ -46,8 +48,10 @@ pub(super) enum Purpose {
     Send,
     /// To be compared with what the receiver says it has (`RS-COMPARE`).
     Compare,
-    /// To be sent once more (`TR-NACK`).
+    /// To be sent once more (`TR-NACK`, `LN-AGAIN`).
     Again,
+    /// The same, with the end of the file, which may be lost too (`LN-AGAIN-END`).
+    AgainWithEnd,
     /// To be sent if its leaf is not this one, which is the receiver's (`RS-REPAIR`).
     Repair(Hash),
 }
@@ -91,6 +95,8 @@ pub(super) struct ReadAhead {
     /// How many of these are of a stream, and not abandoned.
     pending_streams: usize,
     pub(super) loaded_bytes: u64,
+    /// Lanes to send over: each has a chunk of its own under way.
+    pub(super) lanes: usize,
     spare: Vec<Vec<u8>>,
 }
 
@@ -127,17 +133,22 @@ impl ReadAhead {
         }
     }
 
+    /// Bytes that may be read and not yet sent.
+    fn most_bytes(&self) -> u64 {
+        AHEAD_BYTES.saturating_add((self.lanes as u64).saturating_mul(AHEAD_LANE_BYTES))
+    }
+
     /// Whether one more read may be under way. A stream may be silent for long,
     /// so its reads are counted apart.
     fn has_room(&self) -> bool {
         self.pending.len().saturating_sub(self.pending_streams) < AHEAD_READS
-            && self.pending_bytes + self.loaded_bytes < AHEAD_BYTES
+            && self.pending_bytes + self.loaded_bytes < self.most_bytes()
     }
 
     /// Whether a stream may be read further ahead.
     fn has_room_for_stream(&self, chunk_size: u64) -> bool {
         let bytes = chunk_size.saturating_mul(self.pending_streams as u64);
-        self.pending_streams < STREAM_READS && bytes + self.loaded_bytes < AHEAD_BYTES
+        self.pending_streams < STREAM_READS && bytes + self.loaded_bytes < self.most_bytes()
     }
 
     fn begin(&mut self, reading: Reading) {
@@ -320,9 +331,11 @@ impl Outgoing {
                 file.claimed.compare(chunk, leaf);
             }
             end = file.end(chunk_size);
+        } else if reading.purpose == Purpose::AgainWithEnd {
+            end = file.end(chunk_size);
         }
         let is_sent = match reading.purpose {
-            Purpose::Send | Purpose::Again => true,
+            Purpose::Send | Purpose::Again | Purpose::AgainWithEnd => true,
             Purpose::Compare => false,
             Purpose::Repair(there) => file.claimed.differs(chunk, leaf, there),
         };
@@ -349,7 +362,9 @@ impl Outgoing {
     /// States that a file was sent in full.
     pub(super) fn state_sent(&mut self, file: FileIndex, size: u64, root: [u8; 32]) {
         if let Some(state) = self.files.get_mut(&file) {
-            state.ended = true;
+            if std::mem::replace(&mut state.ended, true) {
+                return; // The same statement goes over another lane.
+            }
             if state.kept.is_some() {
                 self.streamed.insert(file, size);
                 self.progress.end_stream(size);

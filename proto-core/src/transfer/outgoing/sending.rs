@@ -7,51 +7,61 @@ use crate::limits::FILE_END_COST;
 use crate::transfer::{Outbox, SendCredit, TransferState};
 
 impl Outgoing {
-    /// Bytes that the next record will cost in credit and take of payload, if
-    /// there is something to send.
-    fn next_cost(&self) -> Option<u64> {
-        let chunk = self.loaded.front()?;
+    /// Bytes that the next record over a lane will cost in credit and take of
+    /// payload, if there is something to send.
+    fn next_cost(&self, lane: u16) -> Option<u64> {
+        let next = || self.next_for(lane).and_then(|place| self.loaded.get(place));
+        let chunk = self.lanes.midway(lane).or_else(next)?;
         let piece = (chunk.data.len() - chunk.sent).min(1 << self.sizes.piece_log2);
         let ends = chunk.end.is_some() && chunk.sent + piece == chunk.data.len();
         Some(piece as u64 + if ends { FILE_END_COST as u64 } else { 0 })
     }
 
-    /// Whether a record could be filled now, were there room for it.
-    pub(crate) fn can_send(&self, connection: SendCredit) -> bool {
+    /// Whether a record could be filled for the lane now, were there room for it.
+    pub(crate) fn can_send(&self, lane: u16, connection: SendCredit) -> bool {
         self.state == TransferState::Active
             && self
-                .next_cost()
+                .next_cost(lane)
                 .is_some_and(|cost| cost <= self.credit.available().min(connection.available()))
     }
 
-    /// Takes note that all of a chunk has left.
-    fn sent_chunk(&mut self, chunk: LoadedChunk) {
+    /// Takes note that all of a chunk has left over a lane.
+    fn sent_chunk(&mut self, lane: u16, chunk: LoadedChunk) {
         let bytes = chunk.data.len() as u64;
         let Some(file) = self.files.get_mut(&chunk.file).filter(|_| bytes > 0) else {
             return self.read_ahead.recycle(chunk.data);
         };
         file.sent.insert(chunk.chunk..chunk.chunk + 1);
-        let Some(kept) = &mut file.kept else { return self.read_ahead.recycle(chunk.data) };
-        self.read_ahead.loaded_bytes = self.read_ahead.loaded_bytes.saturating_sub(bytes);
-        if let Some(free) = kept.keep(chunk.chunk, chunk.data) {
-            self.read_ahead.spare(free);
+        let (index, number, end) = (chunk.file, chunk.chunk, chunk.end.is_some());
+        if let Some(kept) = &mut file.kept {
+            self.read_ahead.loaded_bytes = self.read_ahead.loaded_bytes.saturating_sub(bytes);
+            if let Some(free) = kept.keep(chunk.chunk, chunk.data) {
+                self.read_ahead.spare(free);
+            }
+        } else {
+            self.read_ahead.recycle(chunk.data);
         }
+        self.note_handed(lane, index, number, end);
     }
 
-    /// Fills one record with the next piece. Returns `false`, with the record
-    /// untouched, if there is nothing to send or no credit for it.
+    /// Fills one record with the next piece for the lane, and tells what it costs.
+    /// `None`, with the record untouched, if there is nothing to send or no credit
+    /// for it.
     pub(crate) fn fill(
         &mut self,
+        lane: u16,
         writer: &mut FrameWriter<'_>,
         connection: &mut SendCredit,
         out: &mut Outbox,
-    ) -> Result<bool, Error> {
-        if !self.can_send(*connection) {
-            return Ok(false);
+    ) -> Result<Option<u64>, Error> {
+        if !self.can_send(lane, *connection) {
+            return Ok(None);
         }
-        let (Some(cost), Some(mut chunk)) = (self.next_cost(), self.loaded.pop_front()) else {
-            return Ok(false);
-        };
+        let Some(cost) = self.next_cost(lane) else { return Ok(None) };
+        // LN-CHUNK: what was begun on a lane goes on there, piece by piece (TR-PIECE-ORDER).
+        let next = self.lanes.take_midway(lane);
+        let next = next.or_else(|| self.loaded.remove(self.next_for(lane)?));
+        let Some(mut chunk) = next else { return Ok(None) };
         self.credit.spend(cost);
         connection.spend(cost);
         let encoding = |_| Error::misuse("a frame cannot be encoded");
@@ -80,12 +90,12 @@ impl Outgoing {
         }
         chunk.sent = until;
         if finishes {
-            self.sent_chunk(chunk);
+            self.sent_chunk(lane, chunk);
             self.finish_if_done(file, out);
             self.advance(out);
         } else {
-            self.loaded.push_front(chunk); // TR-PIECE-ORDER
+            self.lanes.put_midway(lane, chunk);
         }
-        Ok(true)
+        Ok(Some(cost))
     }
 }

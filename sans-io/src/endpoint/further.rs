@@ -1,0 +1,291 @@
+//! The further lanes of an endpoint (`spec/15-lanes.md`): each one's transport,
+//! from the wish for it to its end. How many there shall be is decided in
+//! `growth`; what goes over them, by the connection.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use passel_proto::connection::Connection;
+use passel_proto::crypto::Entropy;
+use passel_proto::ids::Channel;
+
+use crate::datagram::{Datagram, DatagramRef};
+use crate::description::SignalMessage;
+use crate::lane::{IceCredentials, IceState, Lane, LaneConfig, LaneEvent, LaneOutput};
+
+/// How long a lane may hold something and deliver nothing.
+const SILENCE: Duration = Duration::from_secs(5);
+/// Signals kept of a lane for which the caller has no socket yet.
+const MAX_EARLY_SIGNALS: usize = 64;
+
+/// A further lane that has a socket.
+pub(super) struct FurtherLane {
+    pub(super) lane: Lane,
+    timeout: Option<Instant>,
+    /// A record that the lane had no room for; it goes before any other.
+    pub(super) blocked: Option<Vec<u8>>,
+    connect_by: Option<Instant>,
+    /// Whether records can go over it.
+    pub(super) is_up: bool,
+    /// Bytes of records that were handed to it, and that the peer has acknowledged.
+    pub(super) written: u64,
+    pub(super) delivered: u64,
+    /// Since when it holds something and delivers nothing.
+    silent_since: Option<Instant>,
+    /// Whether it has to be polled.
+    is_stirred: bool,
+}
+
+/// What became of a lane while it was polled.
+pub(super) enum Outcome {
+    /// It goes on, as it was or now connected.
+    Fine,
+    /// It is over; the connection must hear of it.
+    Over,
+}
+
+/// All further lanes of an endpoint.
+pub(super) struct Further {
+    template: LaneConfig,
+    entropy: Entropy,
+    connect_timeout: Duration,
+    pub(super) lanes: BTreeMap<u16, FurtherLane>,
+    /// Lanes for which the caller was asked for a socket, and what was signaled of
+    /// each meanwhile.
+    unbound: BTreeMap<u16, Vec<SignalMessage>>,
+    /// Which lane listens at a port: by family and port.
+    ports: BTreeMap<(bool, u16), u16>,
+}
+
+impl Further {
+    /// `template` is the configuration of lane 0, whose credentials are not used.
+    pub(super) fn new(template: LaneConfig, entropy: Entropy, connect_timeout: Duration) -> Self {
+        Self {
+            template,
+            entropy,
+            connect_timeout,
+            lanes: BTreeMap::new(),
+            unbound: BTreeMap::new(),
+            ports: BTreeMap::new(),
+        }
+    }
+
+    /// Lanes that there are or will be, but for lane 0.
+    pub(super) fn count(&self) -> usize {
+        self.lanes.len() + self.unbound.len()
+    }
+
+    /// The lane needs a socket.
+    pub(super) fn want(&mut self, number: u16) {
+        self.unbound.insert(number, Vec::new());
+    }
+
+    /// Makes the lane's transport, for which the caller listens at `addresses`.
+    /// `false` if there is no such wish, or the lane cannot be.
+    pub(super) fn bind(
+        &mut self,
+        now: Instant,
+        number: u16,
+        addresses: &[SocketAddr],
+        connection: &mut Connection,
+    ) -> bool {
+        let Some(early) = self.unbound.remove(&number) else { return false };
+        let credentials = IceCredentials::from_seed(&self.entropy.array());
+        let config = LaneConfig { lane: number, credentials, ..self.template.clone() };
+        let Ok(mut lane) = Lane::new(config, now) else { return false };
+        let mut is_reachable = false;
+        for address in addresses {
+            is_reachable |= lane.add_local_candidate(*address).is_some();
+            self.ports.insert((address.is_ipv4(), address.port()), number);
+        }
+        let description = SignalMessage::Description(lane.local_description());
+        let sent =
+            description.encode().and_then(|payload| connection.send_lane_signal(number, payload));
+        self.lanes.insert(
+            number,
+            FurtherLane {
+                lane,
+                timeout: None,
+                blocked: None,
+                connect_by: Some(now + self.connect_timeout),
+                is_up: false,
+                written: 0,
+                delivered: 0,
+                silent_since: None,
+                is_stirred: true,
+            },
+        );
+        let all = early.into_iter().all(|signal| self.take(now, number, signal));
+        is_reachable && sent.is_ok() && all
+    }
+
+    /// Takes what the peer says of a lane. `false` if that ends the lane
+    /// (`LN-TRANSPORT`); a lane that is not known yet is wanted from now on, which
+    /// is the second result.
+    pub(super) fn signal(&mut self, now: Instant, number: u16, payload: &[u8]) -> (bool, bool) {
+        let Ok(signal) = SignalMessage::decode(payload) else { return (false, false) };
+        if self.lanes.contains_key(&number) {
+            return (self.take(now, number, signal), false);
+        }
+        let is_new = !self.unbound.contains_key(&number);
+        let early = self.unbound.entry(number).or_default();
+        early.push(signal);
+        (early.len() <= MAX_EARLY_SIGNALS, is_new)
+    }
+
+    fn take(&mut self, now: Instant, number: u16, signal: SignalMessage) -> bool {
+        let Some(further) = self.lanes.get_mut(&number) else { return false };
+        further.is_stirred = true;
+        match signal {
+            SignalMessage::Description(description) => {
+                further.lane.set_remote(description, now).is_ok()
+            }
+            SignalMessage::Candidates(candidates) => {
+                for candidate in candidates {
+                    further.lane.add_remote_candidate(candidate);
+                }
+                true
+            }
+            SignalMessage::EndOfCandidates => true,
+            SignalMessage::Abort { .. } => false,
+        }
+    }
+
+    /// The lane that a datagram is for, if it is one of these. `is_mine` says
+    /// whether lane 0 would take it.
+    pub(super) fn lane_for(
+        &mut self,
+        datagram: DatagramRef<'_>,
+        is_mine: impl FnOnce() -> bool,
+    ) -> Option<&mut FurtherLane> {
+        let place = (datagram.destination.is_ipv4(), datagram.destination.port());
+        let number = match self.ports.get(&place) {
+            Some(number) => *number,
+            // Several lanes may share a socket, as long as their peers do not.
+            None if self.lanes.is_empty() || is_mine() => return None,
+            None => *self.lanes.iter().find(|(_, further)| further.lane.accepts(datagram))?.0,
+        };
+        self.lanes.get_mut(&number)
+    }
+
+    /// When something is to be done.
+    pub(super) fn timeout(&self) -> Option<Instant> {
+        let of = |further: &FurtherLane| {
+            let silent = further.silent_since.map(|since| since + SILENCE);
+            [further.timeout, further.connect_by, silent].into_iter().flatten().min()
+        };
+        self.lanes.values().filter_map(of).min()
+    }
+
+    /// Does what is due, and names the lanes that are to be given up.
+    pub(super) fn handle_timeout(&mut self, now: Instant) -> Vec<u16> {
+        let mut over = Vec::new();
+        for (number, further) in &mut self.lanes {
+            if further.timeout.is_some_and(|at| at <= now) {
+                further.lane.handle_timeout(now);
+                further.is_stirred = true;
+            }
+            let is_late = further.connect_by.is_some_and(|by| by <= now);
+            let is_silent = further.silent_since.is_some_and(|since| since + SILENCE <= now);
+            if is_late || is_silent {
+                over.push(*number);
+            }
+        }
+        over
+    }
+
+    /// The lanes that have to be polled.
+    pub(super) fn stirred(&self) -> impl Iterator<Item = u16> + '_ {
+        let stirred = self.lanes.iter().filter(|(_, further)| further.is_stirred);
+        stirred.map(|(number, _)| *number)
+    }
+
+    /// Ends the transport of a lane, telling its other end. Whether there was one,
+    /// or a wish for one.
+    pub(super) fn remove(&mut self, number: u16, out: &mut impl FnMut(Datagram)) -> bool {
+        let was_wanted = self.unbound.remove(&number).is_some();
+        self.ports.retain(|_, of| *of != number);
+        let Some(mut further) = self.lanes.remove(&number) else { return was_wanted };
+        further.lane.close();
+        loop {
+            match further.lane.poll() {
+                LaneOutput::Transmit(datagram) => out(datagram),
+                LaneOutput::Timeout(_) => return true,
+                LaneOutput::Event(_) => {}
+            }
+        }
+    }
+}
+
+impl FurtherLane {
+    pub(super) fn handle_datagram(&mut self, now: Instant, datagram: DatagramRef<'_>) {
+        self.lane.handle_datagram(now, datagram);
+        self.is_stirred = true;
+    }
+
+    /// Hands a record to the lane; keeps it if there is no room.
+    pub(super) fn write(&mut self, now: Instant, record: &[u8]) {
+        match self.lane.write(now, Channel::File, record) {
+            Ok(true) => self.written += record.len() as u64,
+            Ok(false) => self.blocked = Some(record.to_vec()),
+            // A channel that is closed: the lane's own event says so.
+            Err(_) => {}
+        }
+        self.is_stirred = true;
+    }
+
+    /// What records may go over it now.
+    pub(super) fn room(&mut self, now: Instant) -> usize {
+        if !self.is_up {
+            return 0;
+        }
+        if let Some(record) = self.blocked.take() {
+            self.write(now, &record);
+        }
+        if self.blocked.is_some() { 0 } else { self.lane.room(Channel::File) }
+    }
+
+    /// Polls the transport until it has nothing more to say.
+    pub(super) fn drain(
+        &mut self,
+        now: Instant,
+        number: u16,
+        connection: &mut Connection,
+        out: &mut impl FnMut(Datagram),
+    ) -> Outcome {
+        self.is_stirred = false;
+        loop {
+            match self.lane.poll() {
+                LaneOutput::Transmit(datagram) => out(datagram),
+                LaneOutput::Timeout(at) => {
+                    self.timeout = at;
+                    break;
+                }
+                LaneOutput::Event(LaneEvent::Message { mut data, .. }) => {
+                    connection.handle_lane_message(now, number, &mut data);
+                }
+                LaneOutput::Event(LaneEvent::ChannelOpen(Channel::File)) => {
+                    self.is_up = true;
+                    self.connect_by = None;
+                }
+                LaneOutput::Event(
+                    LaneEvent::Failed(_)
+                    | LaneEvent::Closed
+                    | LaneEvent::ChannelClosed(_)
+                    | LaneEvent::IceState(IceState::Disconnected),
+                ) => return Outcome::Over,
+                LaneOutput::Event(_) => {}
+            }
+        }
+        let held = self.lane.buffered(Channel::File) as u64;
+        let delivered = self.written.saturating_sub(held);
+        if held == 0 {
+            self.silent_since = None;
+        } else if delivered > self.delivered || self.silent_since.is_none() {
+            self.silent_since = Some(now);
+        }
+        self.delivered = self.delivered.max(delivered);
+        Outcome::Fine
+    }
+}

@@ -1,0 +1,178 @@
+//! Joins the further lanes and the search for their count to the connection: the
+//! frames that say what a lane's other end must know, the room that records have,
+//! and what arrived.
+
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use passel_proto::connection::Connection;
+use passel_proto::ids::Channel;
+
+use super::further::Outcome;
+use super::growth::{Plan, Seen};
+use super::{Endpoint, EndpointEvent};
+use crate::datagram::Datagram;
+
+/// Datagrams kept for a caller that does not poll. UDP may lose the rest.
+pub(super) const MAX_DATAGRAMS: usize = 4096;
+
+impl Endpoint {
+    /// Answers [`EndpointEvent::LaneWanted`]: the caller listens at these addresses
+    /// for this lane, on a socket that no other lane of this endpoint uses. With
+    /// none, the lane is given up.
+    pub fn bind_lane(&mut self, now: Instant, lane: u16, addresses: &[SocketAddr]) {
+        let bound = match &mut self.connection {
+            Some(connection) if !self.closed => self.further.bind(now, lane, addresses, connection),
+            _ => return,
+        };
+        if !bound {
+            self.end_lane(now, lane);
+        }
+        self.drive(now);
+    }
+
+    /// How many lanes are up, lane 0 among them; and what each may have in flight, in
+    /// bytes, as far as this side sends.
+    pub fn lanes(&self) -> (usize, usize) {
+        let further = self.further.lanes.values().filter(|further| further.is_up).count();
+        (usize::from(self.lane.is_connected()) + further, self.growth.plan().window)
+    }
+
+    /// LN-SIGNAL, LN-TRANSPORT
+    pub(super) fn on_lane_signal(&mut self, now: Instant, lane: u16, payload: &[u8]) {
+        let (goes_on, is_new) = self.further.signal(now, lane, payload);
+        if !goes_on {
+            self.end_lane(now, lane);
+        } else if is_new {
+            self.events.push_back(EndpointEvent::LaneWanted { lane });
+        }
+    }
+
+    /// Ends a lane that failed, for both sides (`LN-TRANSPORT`).
+    pub(super) fn end_lane(&mut self, now: Instant, lane: u16) {
+        self.remove_lane(lane);
+        if let Some(connection) = &mut self.connection {
+            connection.end_lane(now, lane);
+        }
+    }
+
+    /// Lets a lane's transport go.
+    pub(super) fn remove_lane(&mut self, lane: u16) {
+        self.sample = self.sample.filter(|(of, ..)| *of != lane);
+        let datagrams = &mut self.datagrams;
+        if self.further.remove(lane, &mut |datagram| keep(datagrams, datagram)) {
+            self.events.push_back(EndpointEvent::LaneOver { lane });
+        }
+    }
+
+    /// The connection is over, and all its further lanes with it.
+    pub(super) fn close_lanes(&mut self) {
+        let numbers: Vec<u16> = self.further.lanes.keys().copied().collect();
+        for lane in numbers {
+            self.remove_lane(lane);
+        }
+    }
+
+    /// Further lanes to connection.
+    pub(super) fn drain_further(&mut self, now: Instant) {
+        let Some(mut connection) = self.connection.take() else { return };
+        let mut over = Vec::new();
+        let stirred: Vec<u16> = self.further.stirred().collect();
+        for number in stirred {
+            let Some(further) = self.further.lanes.get_mut(&number) else { continue };
+            let before = further.delivered;
+            let datagrams = &mut self.datagrams;
+            let mut out = |datagram| keep(datagrams, datagram);
+            if let Outcome::Over = further.drain(now, number, &mut connection, &mut out) {
+                over.push(number);
+            }
+            let delivered = further.delivered;
+            self.delivered_in_all += delivered - before;
+            self.take_sample(now, number, delivered);
+        }
+        self.connection = Some(connection);
+        for number in over {
+            self.end_lane(now, number);
+        }
+    }
+
+    /// Whether the record that was waited for was delivered.
+    fn take_sample(&mut self, now: Instant, lane: u16, delivered: u64) {
+        if let Some((of, mark, at)) = self.sample
+            && of == lane
+            && delivered >= mark
+        {
+            self.growth.round_trip(now, now.saturating_duration_since(at));
+            self.sample = None;
+        }
+    }
+
+    /// Tells the connection what may go over which lane: over so many as are to be
+    /// used.
+    pub(super) fn say_rooms(&mut self, now: Instant, connection: &mut Connection) {
+        let mut used = self.growth.plan().lanes.saturating_sub(1);
+        for (number, further) in &mut self.further.lanes {
+            let room = if used > 0 { further.room(now) } else { 0 };
+            used -= u16::from(used > 0 && further.is_up);
+            connection.handle_lane_writable(*number, room);
+        }
+    }
+
+    pub(super) fn write_further(&mut self, now: Instant, lane: u16, record: &[u8]) {
+        if let Some(further) = self.further.lanes.get_mut(&lane) {
+            further.write(now, record);
+            let written = further.written;
+            self.sample.get_or_insert((lane, written, now));
+        }
+    }
+
+    /// Looks at what arrived, and does what follows from it.
+    pub(super) fn pace(&mut self, now: Instant) {
+        let most = match &self.connection {
+            Some(connection) if connection.is_established() => connection.most_lanes(),
+            _ => return,
+        };
+        if most < 2 || self.written + self.further.count() as u64 == 0 {
+            return; // Nothing was ever sent.
+        }
+        let held = self.lane.buffered(Channel::File) as u64;
+        let delivered = self.written.saturating_sub(held).max(self.delivered);
+        self.delivered_in_all += delivered - self.delivered;
+        self.delivered = delivered;
+        self.take_sample(now, 0, delivered);
+        let before = self.growth.plan();
+        let up = self.further.lanes.values().filter(|further| further.is_up);
+        let held = up.clone().fold(held, |held, lane| held + (lane.written - lane.delivered));
+        let up = u16::try_from(up.count()).unwrap_or(u16::MAX).saturating_add(1);
+        let windows = (before.window as u64).saturating_mul(u64::from(up.min(before.lanes)));
+        let seen = Seen {
+            delivered: self.delivered_in_all,
+            is_backlogged: held.saturating_mul(2) >= windows,
+            up,
+            most,
+        };
+        let plan = self.growth.look(now, seen);
+        self.follow(plan, before);
+    }
+
+    fn follow(&mut self, plan: Plan, before: Plan) {
+        if plan.window != before.window {
+            self.lane.set_window(plan.window);
+            for further in self.further.lanes.values_mut() {
+                further.lane.set_window(plan.window);
+            }
+        }
+        while usize::from(plan.lanes) > 1 + self.further.count() {
+            let opened = self.connection.as_mut().map(Connection::open_lane);
+            let Some(Ok(lane)) = opened else { return };
+            self.further.want(lane);
+            self.events.push_back(EndpointEvent::LaneWanted { lane });
+        }
+    }
+}
+
+fn keep(datagrams: &mut std::collections::VecDeque<Datagram>, datagram: Datagram) {
+    if datagrams.len() < MAX_DATAGRAMS {
+        datagrams.push_back(datagram);
+    }
+}

@@ -1,0 +1,108 @@
+//! Endpoints with several lanes (`spec/15-lanes.md`): that they come up, carry data,
+//! and that a transfer survives the loss of any of them.
+
+#![allow(clippy::unwrap_used, clippy::panic)] // a test that fails says so
+
+#[path = "../../proto-core/tests/support/mod.rs"]
+mod support;
+mod world;
+
+use std::time::Duration;
+
+use passel_sans_io::endpoint::EndpointEvent;
+use support::content;
+use world::{Peer, World, laned};
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+fn is_done(world: &World) -> bool {
+    world.peers.iter().all(Peer::is_completed)
+}
+
+fn lanes_over(peer: &Peer) -> usize {
+    peer.events.iter().filter(|event| matches!(event, EndpointEvent::LaneOver { .. })).count()
+}
+
+fn expect_whole(world: &World, files: &[(&str, Vec<u8>)]) {
+    assert!(is_done(world), "{:?}", world.peers[1].closed());
+    for (place, (_, content)) in (0u32..).zip(files) {
+        assert!(world.peers[1].disk.committed.get(&place) == Some(content), "file {place}");
+    }
+}
+
+// LN-TRANSPORT, LN-FILE-ONLY, LN-COUNT
+#[test]
+fn lanes_come_up_and_carry_data() {
+    let mut world = laned(32);
+    world.delay = Duration::from_millis(25);
+    world.connect();
+    let files = [("a", content(16 << 20, 1)), ("b", vec![])];
+    world.send(&files);
+    world.run(MINUTE, is_done);
+    expect_whole(&world, &files);
+    let carried = world.by_port.iter().filter(|(_, sent)| **sent > 100).count();
+    assert!(carried >= 8, "{:?}", world.by_port);
+    assert!(world.peers[0].endpoint.lanes().0 >= 8);
+    world.peers[0].endpoint.close(world.now, None);
+    world.run(MINUTE, |world| world.peers.iter().all(|peer| peer.endpoint.is_done()));
+    for peer in &world.peers {
+        assert_eq!(peer.closed(), Some(Ok(())));
+        assert!(lanes_over(peer) >= 7);
+    }
+}
+
+// LN-OFFER
+#[test]
+fn a_peer_that_takes_one_lane_gets_one() {
+    let mut world = laned(1);
+    world.connect();
+    let files = [("a", content(4 << 20, 1))];
+    world.send(&files);
+    world.run(MINUTE, is_done);
+    expect_whole(&world, &files);
+    assert_eq!(world.by_port.len(), 1);
+}
+
+// LN-END, LN-AGAIN
+#[test]
+fn lanes_that_fall_silent_delay_nobody_for_ever() {
+    let mut world = laned(8);
+    world.delay = Duration::from_millis(25);
+    world.connect();
+    let files = [("a", content(64 << 20, 1))];
+    world.send(&files);
+    world.run(MINUTE, |world| world.by_port.iter().filter(|(_, sent)| **sent > 200).count() > 5);
+    assert!(!is_done(&world));
+    let used: Vec<u16> = world.by_port.keys().copied().filter(|lane| *lane > 0).collect();
+    world.dead.extend(&used[1..4]);
+    world.run(2 * MINUTE, is_done);
+    expect_whole(&world, &files);
+    assert!(lanes_over(&world.peers[0]) >= 3);
+}
+
+// LN-TRANSPORT
+#[test]
+fn lanes_that_never_come_up_end_nothing() {
+    let mut world = laned(8);
+    world.delay = Duration::from_millis(25);
+    world.dead.extend(1..100);
+    world.connect();
+    let files = [("a", content(4 << 20, 1))];
+    world.send(&files);
+    world.run(2 * MINUTE, is_done);
+    expect_whole(&world, &files);
+    world.run(MINUTE, |_| false);
+    assert!(world.peers.iter().all(|peer| peer.closed().is_none()));
+    assert!(lanes_over(&world.peers[0]) > 0);
+}
+
+#[test]
+fn a_network_that_loses_datagrams_loses_no_data() {
+    let mut world = laned(8);
+    world.lossy = 50;
+    world.connect();
+    let files = [("a", content(4 << 20, 1)), ("b", content(100, 2))];
+    world.send(&files);
+    world.run(2 * MINUTE, is_done);
+    expect_whole(&world, &files);
+}

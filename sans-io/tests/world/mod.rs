@@ -1,0 +1,252 @@
+//! Two endpoints and what lies between them. What lives here is the world; what it
+//! must show is in the tests that use it.
+
+#![allow(dead_code, unreachable_pub)] // each test uses a part of it
+#![allow(clippy::unwrap_used)] // a test that fails says so
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use passel_proto::connection::Event;
+use passel_proto::crypto::{Entropy, Secret32, SecretBytes};
+use passel_proto::error::Error;
+use passel_proto::ids::Role;
+use passel_proto::manifest::Manifest;
+use passel_proto::signal::SignalSession;
+use passel_sans_io::datagram::Datagram;
+use passel_sans_io::endpoint::{Endpoint, EndpointConfig, EndpointEvent};
+use passel_sans_io::lane::{IceCredentials, LaneConfig};
+
+use crate::support::{Disk, epoch, manifest};
+
+pub const ROUTE: &[u8] = b"route";
+pub const DELAY: Duration = Duration::from_millis(5);
+
+pub struct Peer {
+    pub endpoint: Endpoint,
+    pub address: SocketAddr,
+    pub disk: Disk,
+    pub events: Vec<EndpointEvent>,
+}
+
+pub struct World {
+    pub now: Instant,
+    /// The creator, who sends, and the joiner.
+    pub peers: Vec<Peer>,
+    pub datagrams: VecDeque<(Instant, usize, Datagram)>,
+    pub blobs: Vec<Vec<u8>>,
+    /// Changes a blob on its way from the peer with this number.
+    pub meddle: fn(usize, &mut Vec<u8>),
+    pub manifest: Option<Manifest>,
+    /// Datagrams are lost from now on.
+    pub cut: bool,
+    /// One of so many datagrams is lost; none if it is 0.
+    pub lossy: u32,
+    pub sent: u32,
+    /// One way.
+    pub delay: Duration,
+    /// Ports of further lanes, counted up from that of lane 0, that reach nobody.
+    pub dead: std::collections::BTreeSet<u16>,
+    /// Datagrams that each port of the sender sent.
+    pub by_port: std::collections::BTreeMap<u16, u32>,
+}
+
+pub fn lane(entropy: &mut Entropy) -> LaneConfig {
+    LaneConfig::new(Role::Initiator, 0, IceCredentials::from_seed(&entropy.array()))
+}
+
+pub fn world(
+    creator: impl Fn(&mut Entropy) -> SignalSession,
+    joiner: impl Fn(&mut Entropy) -> SignalSession,
+) -> World {
+    world_of(creator, joiner, 1)
+}
+
+/// The same with so many lanes that both take.
+pub fn laned(lanes: u16) -> World {
+    let secret = || Secret32::new([9; 32]);
+    world_of(
+        move |entropy| SignalSession::creator(Some(secret()), None, ROUTE, entropy).unwrap(),
+        move |entropy| SignalSession::joiner_link(&secret(), ROUTE, entropy).unwrap(),
+        lanes,
+    )
+}
+
+fn world_of(
+    creator: impl Fn(&mut Entropy) -> SignalSession,
+    joiner: impl Fn(&mut Entropy) -> SignalSession,
+    lanes: u16,
+) -> World {
+    let now = epoch();
+    let mut entropy = Entropy::from_seed([5; 32]);
+    let mut peer = |role, signal, address: &str| {
+        let lane = lane(&mut entropy);
+        let mut config = EndpointConfig::new(role, signal, lane, entropy.array());
+        config.lanes = lanes;
+        let address: SocketAddr = address.parse().unwrap();
+        let mut endpoint = Endpoint::new(config, now).unwrap();
+        assert!(endpoint.add_local_candidate(address));
+        Peer { endpoint, address, disk: Disk::default(), events: Vec::new() }
+    };
+    let mut signals = Entropy::from_seed([6; 32]);
+    let creator = peer(Role::Responder, creator(&mut signals), "10.0.0.1:1000");
+    let joiner = peer(Role::Initiator, joiner(&mut signals), "10.0.0.2:2000");
+    let mut world = World {
+        now,
+        peers: vec![creator, joiner],
+        datagrams: VecDeque::new(),
+        blobs: Vec::new(),
+        meddle: |_, _| {},
+        manifest: None,
+        cut: false,
+        lossy: 0,
+        sent: 0,
+        delay: DELAY,
+        dead: std::collections::BTreeSet::new(),
+        by_port: std::collections::BTreeMap::new(),
+    };
+    for peer in &mut world.peers {
+        peer.endpoint.start(now);
+    }
+    world
+}
+
+pub fn linked() -> World {
+    let secret = || Secret32::new([9; 32]);
+    world(
+        move |entropy| SignalSession::creator(Some(secret()), None, ROUTE, entropy).unwrap(),
+        move |entropy| SignalSession::joiner_link(&secret(), ROUTE, entropy).unwrap(),
+    )
+}
+
+pub fn coded(creator: &'static str, joiner: &'static str) -> World {
+    let words = |words: &str| SecretBytes::new(words.as_bytes().to_vec());
+    world(
+        move |entropy| SignalSession::creator(None, Some(&words(creator)), ROUTE, entropy).unwrap(),
+        move |entropy| SignalSession::joiner_code(&words(joiner), ROUTE, entropy).unwrap(),
+    )
+}
+
+impl World {
+    /// Drains both peers at this moment.
+    pub fn drain(&mut self) {
+        let mut busy = true;
+        while busy {
+            busy = false;
+            for n in 0..2 {
+                let peer = &mut self.peers[n];
+                while let Some(event) = peer.endpoint.poll_event() {
+                    if let EndpointEvent::LaneWanted { lane } = event {
+                        let mut address = peer.address;
+                        address.set_port(address.port() + lane);
+                        peer.endpoint.bind_lane(self.now, lane, &[address]);
+                    }
+                    peer.events.push(event);
+                    busy = true;
+                }
+                while let Some(request) = peer.endpoint.poll_storage() {
+                    let reply = peer.disk.carry_out(request, self.manifest.as_ref().unwrap());
+                    peer.endpoint.handle_storage(self.now, reply).unwrap();
+                    busy = true;
+                }
+                while let Some(datagram) = peer.endpoint.poll_datagram() {
+                    assert_eq!(datagram.source.ip(), peer.address.ip());
+                    self.sent += 1;
+                    let lane = datagram.source.port() - peer.address.port();
+                    if n == 0 {
+                        *self.by_port.entry(lane).or_default() += 1;
+                    }
+                    let lost = self.lossy > 0 && self.sent.is_multiple_of(self.lossy)
+                        || self.dead.contains(&lane);
+                    if !self.cut && !lost {
+                        self.datagrams.push_back((self.now + self.delay, 1 - n, datagram));
+                    }
+                }
+                let mut blobs = Vec::new();
+                while let Some(blob) = peer.endpoint.poll_signal() {
+                    blobs.push(blob);
+                }
+                for mut blob in blobs {
+                    (self.meddle)(n, &mut blob);
+                    self.blobs.push(blob.clone());
+                    self.peers[1 - n].endpoint.handle_signal(self.now, &blob);
+                    busy = true;
+                }
+            }
+        }
+    }
+
+    /// Lets time pass until `done` or for `limit`.
+    pub fn run(&mut self, limit: Duration, mut done: impl FnMut(&World) -> bool) {
+        let end = self.now + limit;
+        loop {
+            self.drain();
+            if done(self) {
+                return;
+            }
+            let timers =
+                self.peers.iter().filter_map(|peer| peer.endpoint.poll_timeout()).map(|(at, _)| at);
+            let arrival = self.datagrams.front().map(|(at, _, _)| *at);
+            let Some(next) = timers.chain(arrival).min().filter(|at| *at <= end) else {
+                self.now = end;
+                return;
+            };
+            self.now = self.now.max(next);
+            for peer in &mut self.peers {
+                peer.endpoint.handle_timeout(self.now);
+            }
+            while let Some((at, to, _)) = self.datagrams.front()
+                && *at <= self.now
+            {
+                let to = *to;
+                let Some((_, _, datagram)) = self.datagrams.pop_front() else { return };
+                self.peers[to].endpoint.handle_datagram(self.now, datagram.as_ref());
+            }
+        }
+    }
+
+    pub fn connect(&mut self) {
+        self.run(Duration::from_secs(10), |world| world.peers.iter().all(Peer::is_established));
+        assert!(
+            self.peers.iter().all(Peer::is_established),
+            "{:?}",
+            self.peers.iter().map(|p| &p.events).collect::<Vec<_>>()
+        );
+    }
+
+    pub fn send(&mut self, files: &[(&str, Vec<u8>)]) {
+        for (place, (_, content)) in files.iter().enumerate() {
+            self.peers[0].disk.source.insert(u32::try_from(place).unwrap(), content.clone());
+        }
+        let manifest = manifest(files);
+        self.manifest = Some(manifest.clone());
+        let id = self.peers[0].endpoint.offer(self.now, manifest, "").unwrap();
+        self.run(Duration::from_secs(10), |world| world.peers[1].endpoint.manifest(id).is_some());
+        self.peers[1].endpoint.accept(self.now, id, None).unwrap();
+    }
+}
+
+impl Peer {
+    pub fn is_established(&self) -> bool {
+        self.events
+            .iter()
+            .any(|event| matches!(event, EndpointEvent::Connection(Event::Established { .. })))
+    }
+
+    pub fn is_completed(&self) -> bool {
+        self.events
+            .iter()
+            .any(|event| matches!(event, EndpointEvent::Connection(Event::Completed { .. })))
+    }
+
+    /// How the connection ended, if it did.
+    pub fn closed(&self) -> Option<Result<(), Error>> {
+        self.events.iter().find_map(|event| match event {
+            EndpointEvent::Connection(Event::Closed { error }) => {
+                Some(error.clone().map_or(Ok(()), Err))
+            }
+            _ => None,
+        })
+    }
+}
