@@ -410,7 +410,7 @@ mod tests {
 
     #[test]
     fn progress_comes_at_most_four_times_a_second() {
-        let (start, mut gate) = (Instant::now(), ProgressGate::default());
+        let (start, mut gate) = (crate::clock::now(), ProgressGate::default());
         let passed = (0..=1_000)
             .filter(|ms| gate.admits(start + Duration::from_millis(*ms)))
             .collect::<Vec<_>>();

@@ -3,12 +3,14 @@
 //! stable interface for others: programs embed `passel-sans-io` instead.
 
 pub mod args;
+mod clock;
 pub mod code;
 mod commands;
 pub mod events;
 pub mod exit;
 pub mod files;
 pub mod journal;
+pub mod machine;
 mod node;
 pub mod psk;
 mod signaling;
@@ -16,6 +18,8 @@ pub mod taking;
 pub mod ui;
 
 use std::process::ExitCode;
+
+pub use self::commands::run_on;
 
 /// Runs the program with the process's own arguments and returns its exit code.
 pub fn main() -> ExitCode {

@@ -7,7 +7,8 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
-    reason = "helpers of tests may fail the test"
+    clippy::disallowed_methods,
+    reason = "helpers of tests may fail the test, and processes live in real time"
 )]
 
 #[path = "program/content.rs"]

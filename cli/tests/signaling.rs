@@ -4,6 +4,10 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests may fail the test")]
 
+/// Where the signaling looks for it.
+mod machine {
+    pub(crate) use passel::machine::Machine;
+}
 #[path = "../src/signaling/mod.rs"]
 mod signaling;
 
@@ -11,6 +15,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
+use passel::machine::Real;
 use passel_rendezvous::ids::{MeetingId, SessionId, Token};
 use passel_rendezvous::messages::{CloseReason, ErrorCode, JoinRequest, MAX_SIGNAL_BLOB};
 use passel_rendezvous::shell::{ShellConfig, serve};
@@ -34,10 +39,10 @@ async fn server() -> Url {
 }
 
 async fn pair(url: &Url) -> (Socket, Socket) {
-    let created = create(url, false).await.unwrap();
-    let joined = join(url, JoinRequest::Session(created.session)).await.unwrap();
-    let mut a = Socket::connect(url, created.token).await.unwrap();
-    let mut b = Socket::connect(url, joined.token).await.unwrap();
+    let created = create(&Real, url, false).await.unwrap();
+    let joined = join(&Real, url, JoinRequest::Session(created.session)).await.unwrap();
+    let mut a = Socket::connect(&Real, url, created.token).await.unwrap();
+    let mut b = Socket::connect(&Real, url, joined.token).await.unwrap();
     assert_eq!(a.recv().await, Ok(Event::PeerJoined));
     assert_eq!(b.recv().await, Ok(Event::PeerJoined));
     (a, b)
@@ -47,13 +52,14 @@ async fn pair(url: &Url) -> (Socket, Socket) {
 async fn two_clients_meet_by_nameplate_and_exchange_blobs() {
     // RV-CREATE, RV-JOIN, RV-QUEUE, RV-BLOB-ORDER, RV-CLOSE
     let url = server().await;
-    let created = create(&url, true).await.unwrap();
+    let created = create(&Real, &url, true).await.unwrap();
     assert_eq!(created.expires_in, 1_200);
-    let mut a = Socket::connect(&url, created.token).await.unwrap();
+    let mut a = Socket::connect(&Real, &url, created.token).await.unwrap();
     a.send_blob(b"early".to_vec()).await.unwrap();
-    let joined = join(&url, JoinRequest::Nameplate(created.nameplate.unwrap())).await.unwrap();
+    let joined =
+        join(&Real, &url, JoinRequest::Nameplate(created.nameplate.unwrap())).await.unwrap();
     assert_eq!(joined.session, created.session);
-    let mut b = Socket::connect(&url, joined.token).await.unwrap();
+    let mut b = Socket::connect(&Real, &url, joined.token).await.unwrap();
     assert_eq!(b.recv().await, Ok(Event::PeerJoined));
     assert_eq!(b.recv().await, Ok(Event::Blob(b"early".to_vec())));
     assert_eq!(a.recv().await, Ok(Event::PeerJoined));
@@ -69,17 +75,17 @@ async fn two_clients_meet_again_in_whatever_order() {
     // RV-MEET, RV-MEETING-ANEW, RV-QUEUE
     let url = server().await;
     let place = MeetingId::from_bytes([7; 16]);
-    let met = meet(&url, place).await.unwrap();
-    let mut first = Socket::connect(&url, met.token).await.unwrap();
+    let met = meet(&Real, &url, place).await.unwrap();
+    let mut first = Socket::connect(&Real, &url, met.token).await.unwrap();
     first.send_blob(b"early".to_vec()).await.unwrap();
-    let met = meet(&url, place).await.unwrap();
-    let mut second = Socket::connect(&url, met.token).await.unwrap();
+    let met = meet(&Real, &url, place).await.unwrap();
+    let mut second = Socket::connect(&Real, &url, met.token).await.unwrap();
     assert_eq!(second.recv().await, Ok(Event::PeerJoined));
     assert_eq!(second.recv().await, Ok(Event::Blob(b"early".to_vec())));
     assert_eq!(first.recv().await, Ok(Event::PeerJoined));
     // The first crashes and comes back before anybody has noticed.
-    let met = meet(&url, place).await.unwrap();
-    let _back = Socket::connect(&url, met.token).await.unwrap();
+    let met = meet(&Real, &url, place).await.unwrap();
+    let _back = Socket::connect(&Real, &url, met.token).await.unwrap();
     let ended = second.recv().await;
     assert!(matches!(ended, Ok(Event::Error { code: ErrorCode::Closed, .. })), "{ended:?}");
 }
@@ -89,18 +95,18 @@ async fn each_refusal_has_its_own_error() {
     // RV-NOT-FOUND, RV-ONE-JOIN, RV-TOKEN-ONCE, RV-RETRY
     let url = server().await;
     let unknown = JoinRequest::Session(SessionId::from_bits(1));
-    assert_eq!(join(&url, unknown).await, Err(SignalError::NotFound));
-    let created = create(&url, false).await.unwrap();
+    assert_eq!(join(&Real, &url, unknown).await, Err(SignalError::NotFound));
+    let created = create(&Real, &url, false).await.unwrap();
     let target = JoinRequest::Session(created.session);
-    join(&url, target).await.unwrap();
-    assert_eq!(join(&url, target).await, Err(SignalError::AlreadyJoined));
-    let socket = Socket::connect(&url, created.token).await.unwrap();
-    let again = Socket::connect(&url, created.token).await;
+    join(&Real, &url, target).await.unwrap();
+    assert_eq!(join(&Real, &url, target).await, Err(SignalError::AlreadyJoined));
+    let socket = Socket::connect(&Real, &url, created.token).await.unwrap();
+    let again = Socket::connect(&Real, &url, created.token).await;
     assert_eq!(again.err(), Some(SignalError::Closed));
     socket.close(CloseReason::Cancel).await;
-    assert_eq!(join(&url, target).await, Err(SignalError::Closed));
-    join(&url, unknown).await.unwrap_err();
-    let refused = join(&url, unknown).await;
+    assert_eq!(join(&Real, &url, target).await, Err(SignalError::Closed));
+    join(&Real, &url, unknown).await.unwrap_err();
+    let refused = join(&Real, &url, unknown).await;
     let expected = SignalError::RateLimited { retry_after: Duration::from_secs(6) };
     assert_eq!(refused, Err(expected));
 }
@@ -164,8 +170,8 @@ async fn a_server_that_breaks_the_protocol_is_found_out() {
         |body: &str| format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len());
     let target = JoinRequest::Session(id);
     let honest = liar(ok(&body).into_bytes()).await;
-    assert_eq!(join(&honest, target).await.map(|joined| joined.expires_in), Ok(9));
-    let no_nameplate = create(&honest, true).await;
+    assert_eq!(join(&Real, &honest, target).await.map(|joined| joined.expires_in), Ok(9));
+    let no_nameplate = create(&Real, &honest, true).await;
     assert!(matches!(no_nameplate, Err(SignalError::ServerMisbehaved { .. })));
 
     let huge = ok(&format!("{body}{}", " ".repeat(5_000)));
@@ -174,13 +180,13 @@ async fn a_server_that_breaks_the_protocol_is_found_out() {
     let odd_code = "HTTP/1.1 418 No\r\ncontent-length: 37\r\n\r\n{\"error\":{\"code\":\"teapot\",\"text\":\"\"}}";
     for answer in [ok("{}"), ok("<html>"), huge, redirect, endless, odd_code.to_owned()] {
         let url = liar(answer.clone().into_bytes()).await;
-        let result = join(&url, target).await;
+        let result = join(&Real, &url, target).await;
         assert!(matches!(result, Err(SignalError::ServerMisbehaved { .. })), "{answer:.60}");
     }
     let url = liar(b"SSH-2.0-x\r\n".to_vec()).await;
-    assert_eq!(join(&url, target).await, Err(SignalError::Lost));
+    assert_eq!(join(&Real, &url, target).await, Err(SignalError::Lost));
     let busy = b"HTTP/1.1 429 Slow\r\nretry-after: 99999999\r\ncontent-length: 0\r\n\r\n".to_vec();
-    let result = join(&liar(busy).await, target).await;
+    let result = join(&Real, &liar(busy).await, target).await;
     let expected = SignalError::RateLimited { retry_after: Duration::from_secs(3_600) };
     assert_eq!(result, Err(expected));
 }
@@ -191,9 +197,9 @@ async fn a_server_that_cannot_be_reached_or_proved_is_named() {
     let (listener, url) = listen().await;
     drop(listener);
     let shown = url.as_str().trim_end_matches('/').to_owned();
-    assert_eq!(create(&url, false).await, Err(SignalError::Unreachable { url: shown }));
+    assert_eq!(create(&Real, &url, false).await, Err(SignalError::Unreachable { url: shown }));
     let url: Url = server().await.as_str().replace("http:", "https:").parse().unwrap();
-    let result = create(&url, false).await;
+    let result = create(&Real, &url, false).await;
     assert!(matches!(result, Err(SignalError::Untrusted { .. })), "{result:?}");
 }
 
@@ -208,7 +214,7 @@ async fn a_server_that_never_answers_is_given_up() {
         tokio::time::pause();
         std::future::pending::<()>().await;
     });
-    let result = create(&url, false).await;
+    let result = create(&Real, &url, false).await;
     assert!(matches!(result, Err(SignalError::TimedOut { .. })), "{result:?}");
     silent.abort();
 }
@@ -238,7 +244,7 @@ async fn a_socket_on_which_nothing_comes_is_lost_and_a_ping_is_something() {
         std::future::pending::<()>().await;
     });
     let id = String::from(SessionId::from_bits(1));
-    let mut socket = Socket::connect(&url, Token::try_from(id).unwrap()).await.unwrap();
+    let mut socket = Socket::connect(&Real, &url, Token::try_from(id).unwrap()).await.unwrap();
     let began = tokio::time::Instant::now();
     socket.send_blob(vec![1]).await.unwrap();
     assert_eq!(socket.recv().await, Err(SignalError::Lost));
@@ -306,10 +312,10 @@ fn frames(mut bytes: &[u8]) -> Vec<(u8, Vec<u8>)> {
 async fn a_server_sees_requests_tokens_and_blobs_and_nothing_else() {
     // RV-CLIENT-OPAQUE, RV-TOKEN-PLACE, RV-HELLO, RV-NAMEPLATE-INDEPENDENT, SC-SECRETS-HIDDEN
     let tap = tap(&server().await).await;
-    let created = create(&tap.url, true).await.unwrap();
-    let joined = join(&tap.url, JoinRequest::Session(created.session)).await.unwrap();
-    let mut a = Socket::connect(&tap.url, created.token).await.unwrap();
-    let mut b = Socket::connect(&tap.url, joined.token).await.unwrap();
+    let created = create(&Real, &tap.url, true).await.unwrap();
+    let joined = join(&Real, &tap.url, JoinRequest::Session(created.session)).await.unwrap();
+    let mut a = Socket::connect(&Real, &tap.url, created.token).await.unwrap();
+    let mut b = Socket::connect(&Real, &tap.url, joined.token).await.unwrap();
     a.send_blob(vec![0xa5; 300]).await.unwrap();
     b.send_blob(vec![0x5a; 9]).await.unwrap();
     assert_eq!(a.recv().await, Ok(Event::PeerJoined));

@@ -15,9 +15,11 @@ use super::entropy;
 use super::interrupt::Interrupt;
 use super::report::Report;
 use crate::args::NetArgs;
+use crate::clock;
 use crate::events::Event;
 use crate::exit::{Exit, Failure};
 use crate::journal::secrets::Kept;
+use crate::machine::Machine;
 use crate::node::{Node, signal_failure};
 use crate::signaling::{self, Socket};
 
@@ -69,7 +71,8 @@ impl Backoff {
 }
 
 /// Who goes where to find the other side again.
-pub(super) struct Again {
+pub(super) struct Again<M: Machine> {
+    machine: M,
     server: Url,
     role: Role,
     net: NetArgs,
@@ -81,10 +84,11 @@ pub(super) struct Again {
     entropy: Entropy,
 }
 
-impl Again {
+impl<M: Machine> Again<M> {
     /// `role` is that of the transfer's first session (`HS-RESUME-MEETING`). With
     /// `until`, in seconds since 1970, attempts are not counted.
     pub(super) fn new(
+        machine: &M,
         server: Url,
         role: Role,
         net: NetArgs,
@@ -92,8 +96,17 @@ impl Again {
     ) -> Result<Self, Failure> {
         let patience = until.map_or(Patience::Few(net.attempts), Patience::Until);
         let backoff = Backoff { patience, attempts: 0 };
-        let entropy = entropy()?;
-        Ok(Self { server, role, net, backoff, use_previous: false, is_first: false, entropy })
+        let entropy = entropy(machine)?;
+        Ok(Self {
+            machine: machine.clone(),
+            server,
+            role,
+            net,
+            backoff,
+            use_previous: false,
+            is_first: false,
+            entropy,
+        })
     }
 
     /// The first attempt comes at once: nobody has just lost anybody.
@@ -119,9 +132,9 @@ impl Again {
     /// on waiting.
     pub(super) fn waits_until(&self) -> Option<Instant> {
         match self.backoff.patience {
-            Patience::Few(_) => Some(Instant::now() + MEETING),
+            Patience::Few(_) => Some(clock::now() + MEETING),
             Patience::Until(_) => None,
-            Patience::Once => Some(Instant::now() + SHORT_MEETING),
+            Patience::Once => Some(clock::now() + SHORT_MEETING),
         }
     }
 
@@ -133,7 +146,7 @@ impl Again {
         why: Failure,
         report: &mut Report,
         interrupt: &Interrupt,
-    ) -> Result<Node, Failure> {
+    ) -> Result<Node<M>, Failure> {
         if why.code == Some(ErrorCode::ResumptionUnknown.name()) {
             // HS-RESUME-UNKNOWN
             self.use_previous = !self.use_previous;
@@ -160,12 +173,12 @@ impl Again {
         }
     }
 
-    async fn attempt(&mut self, kept: &Kept) -> Result<Node, Failure> {
+    async fn attempt(&mut self, kept: &Kept) -> Result<Node<M>, Failure> {
         let route = kept.meeting_id();
         let meeting = MeetingId::from_bytes(route);
-        let met = signaling::meet(&self.server, meeting).await;
+        let met = signaling::meet(&self.machine, &self.server, meeting).await;
         let met = met.map_err(|error| signal_failure(&error))?;
-        let socket = Socket::connect(&self.server, met.token).await;
+        let socket = Socket::connect(&self.machine, &self.server, met.token).await;
         let socket = socket.map_err(|error| signal_failure(&error))?;
         let link = kept.meeting_link();
         let session = match self.role {
@@ -182,7 +195,7 @@ impl Again {
             }
         };
         let session = session.map_err(|error| Failure::of_error(&error))?;
-        Node::start(self.role, session, socket, self.net, &mut self.entropy)
+        Node::start(&self.machine, self.role, session, socket, self.net, &mut self.entropy)
     }
 
     fn say(&self, report: &mut Report, attempt: u32, wait: Duration) {

@@ -20,6 +20,7 @@ use crate::files::sink::Sink;
 use crate::journal::received::{Journal, Transfer};
 use crate::journal::secrets::Kept;
 use crate::journal::{JournalError, StateDir};
+use crate::machine::Machine;
 
 /// A journal that this process writes.
 pub(super) struct Book {
@@ -134,9 +135,13 @@ impl Book {
     }
 
     /// How to find the sender again.
-    pub(super) fn again(&self, args: &RecvArgs) -> Result<Again, Failure> {
+    pub(super) fn again<M: Machine>(
+        &self,
+        machine: &M,
+        args: &RecvArgs,
+    ) -> Result<Again<M>, Failure> {
         let server = Url::parse(&self.transfer.server).map_err(|_| nothing())?;
-        Again::new(server, Role::Initiator, args.net, None)
+        Again::new(machine, server, Role::Initiator, args.net, None)
     }
 
     /// A session that was resumed stands: its secret takes the place of the one
@@ -189,7 +194,7 @@ pub(super) fn renewed(kept: &Kept, endpoint: &Endpoint) -> Option<Kept> {
 
 /// Tells the other side that this one has stored its secret.
 pub(super) fn confirm(endpoint: &mut Endpoint) {
-    if let Err(error) = endpoint.confirm_resumption_stored(std::time::Instant::now()) {
+    if let Err(error) = endpoint.confirm_resumption_stored(crate::clock::now()) {
         tracing::debug!(%error, "the secret was confirmed before");
     }
 }

@@ -16,6 +16,7 @@ use crate::code::{CodeError, Invitation, read_invitation};
 use crate::exit::{Exit, Failure};
 use crate::journal::received::{self, Transfer};
 use crate::journal::{StateDir, sent};
+use crate::machine::Machine;
 use crate::ui::format::{size, time};
 
 /// What there is to receive.
@@ -28,8 +29,8 @@ pub(super) enum Found {
 
 /// The place where transfers are kept, after what is too old was removed. Without
 /// one, everything works but going on after an interruption.
-pub(super) fn state(report: &mut Report) -> Option<StateDir> {
-    let state = match StateDir::of_user() {
+pub(super) fn state(machine: &impl Machine, report: &mut Report) -> Option<StateDir> {
+    let state = match machine.state() {
         Ok(state) => state,
         Err(error) => {
             report.warn(&format!("interrupted transfers cannot be kept: {error}"));
@@ -157,12 +158,15 @@ fn not_read(error: CodeError) -> Failure {
 
 /// Reads the invitation without holding up anything else.
 async fn invitation(argument: Option<String>) -> Result<Invitation, CodeError> {
+    if let Some(text) = argument {
+        return Invitation::parse(&text);
+    }
     let read = on_thread(move || {
         let variable = RecvArgs::invitation_variable();
         let mut input = std::io::stdin().lock();
         let mut screen = std::io::stderr();
         let prompt = input.is_terminal().then_some(&mut screen as &mut dyn std::io::Write);
-        read_invitation(argument.as_deref(), variable.as_deref(), &mut input, prompt)
+        read_invitation(None, variable.as_deref(), &mut input, prompt)
     });
     read.await.unwrap_or(Err(CodeError::Empty))
 }

@@ -3,8 +3,8 @@
 
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
-use std::process::{ExitCode, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Stdio;
+use std::time::Duration;
 
 use passel_proto::escape::for_terminal;
 use serde_json::Value;
@@ -14,7 +14,9 @@ use tokio::process::{Child, ChildStdout, Command};
 use super::interrupt::Interrupt;
 use super::report::Report;
 use crate::args::DemoArgs;
+use crate::clock;
 use crate::exit::{Exit, Failure};
+use crate::machine::Real;
 use crate::ui::format::{rate, size};
 use crate::ui::progress::State;
 
@@ -24,11 +26,11 @@ const SIZE: u64 = 64 << 20;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Runs the command.
-pub(super) async fn run(args: DemoArgs) -> ExitCode {
+pub(super) async fn run(args: DemoArgs) -> Exit {
     let mut report = Report::human();
-    let told = Box::pin(Interrupt::listen().or(tell(args, &mut report))).await;
+    let told = Box::pin(Interrupt::listen(&Real).or(tell(args, &mut report))).await;
     match told {
-        Ok(()) => Exit::Ok.into(),
+        Ok(()) => Exit::Ok,
         Err(failure) => report.fail(&failure),
     }
 }
@@ -193,7 +195,7 @@ impl Process {
                         left: event["eta_s"].as_u64().map(Duration::from_secs),
                         limit: None,
                     };
-                    report.progress(&state, Instant::now());
+                    report.progress(&state, clock::now());
                 }
                 Some("completed") => {
                     report.end_progress();

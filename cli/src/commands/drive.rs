@@ -2,7 +2,6 @@
 //! progress, listening for an interrupt, and ending in order.
 
 use std::num::NonZeroU64;
-use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use passel_proto::connection::{Completion, Event as Connected};
@@ -17,8 +16,10 @@ use super::controls::{Control, Controls};
 use super::interrupt::Interrupt;
 use super::meter::Meter;
 use super::report::Report;
+use crate::clock;
 use crate::events::{Event, FileStatus, Path, PathKind};
 use crate::exit::{Exit, Failure};
+use crate::machine::Machine;
 use crate::node::Node;
 use crate::ui::compare::Answer;
 use crate::ui::progress::State;
@@ -53,14 +54,14 @@ pub(super) enum Turn {
     Stored,
     /// The connection was lost, and the transfer can go on over another one.
     Lost(Failure),
-    /// It is over, and this is the exit code.
-    Over(ExitCode),
+    /// It is over, and this is what the program exits with.
+    Over(Exit),
 }
 
 /// A node with everything that is said about it.
 #[expect(clippy::struct_excessive_bools, reason = "facts that have nothing to do with each other")]
-pub(super) struct Drive {
-    pub(super) node: Node,
+pub(super) struct Drive<M: Machine> {
+    pub(super) node: Node<M>,
     pub(super) report: Report,
     side: Side,
     transfer: Option<TransferId>,
@@ -100,8 +101,8 @@ pub(super) struct Drive {
     waits_until: Option<Instant>,
 }
 
-impl Drive {
-    pub(super) fn new(node: Node, report: Report, interrupt: Interrupt, side: Side) -> Self {
+impl<M: Machine> Drive<M> {
+    pub(super) fn new(node: Node<M>, report: Report, interrupt: Interrupt, side: Side) -> Self {
         Self {
             node,
             report,
@@ -134,7 +135,7 @@ impl Drive {
 
     /// Goes on with another connection, for which the other side is waited for
     /// until then.
-    pub(super) fn again(self, node: Node, waits_until: Option<Instant>) -> (Self, Node) {
+    pub(super) fn again(self, node: Node<M>, waits_until: Option<Instant>) -> (Self, Node<M>) {
         let old = self.node;
         let mut drive = Self::new(node, self.report, self.interrupt, self.side);
         drive.controls = self.controls;
@@ -196,9 +197,10 @@ impl Drive {
             }
             let tick = tokio::time::sleep(TICK);
             tokio::select! {
-                () = self.node.turn() => self.show_progress(),
+                biased;
                 () = self.interrupt.asked(), if !self.interrupted => self.interrupt(),
                 control = self.controls.next() => self.control(control),
+                () = self.node.turn() => self.show_progress(),
                 () = tick => {
                     self.show_progress();
                     self.give_up_waiting();
@@ -274,7 +276,10 @@ impl Drive {
                     return None;
                 }
                 self.completion = Some(completion);
-                let time = self.accepted_at.map(|at| at.elapsed()).unwrap_or_default();
+                let time = self
+                    .accepted_at
+                    .map(|at| clock::now().saturating_duration_since(at))
+                    .unwrap_or_default();
                 Some(Turn::Completed(completion, time))
             }
             Connected::Ended { error, kept, .. } => {
@@ -320,9 +325,9 @@ impl Drive {
             let bytes = kept.map_or(0, |progress| progress.bytes_resumed);
             self.report.event(&Event::Continued { bytes });
             self.report.say("Connected again; the transfer goes on.");
-            self.accepted_at.get_or_insert_with(Instant::now);
+            self.accepted_at.get_or_insert_with(clock::now);
         } else {
-            self.accepted_at = Some(Instant::now());
+            self.accepted_at = Some(clock::now());
             self.report.event(&Event::Accepted);
             if self.side == Side::Sender {
                 self.report.say("The other side accepted.");
@@ -338,7 +343,7 @@ impl Drive {
 
     /// Ends an attempt to which the other side has not come.
     fn give_up_waiting(&mut self) {
-        if !self.established && self.waits_until.is_some_and(|until| Instant::now() >= until) {
+        if !self.established && self.waits_until.is_some_and(|until| clock::now() >= until) {
             self.waits_until = None;
             let text = "the other side did not come back in time";
             self.close(Some(Error::new(Blame::Circumstance, ErrorCode::HandshakeTimeout, text)));
@@ -370,14 +375,14 @@ impl Drive {
         self.failure.get_or_insert(failure);
         if let Some(transfer) = self.transfer {
             // A transfer that is over already needs no end.
-            let _ = self.node.endpoint.cancel(Instant::now(), transfer, error.clone());
+            let _ = self.node.endpoint.cancel(clock::now(), transfer, error.clone());
         }
         self.close(Some(error));
     }
 
     /// Closes the connection once everything is said.
     pub(super) fn close(&mut self, error: Option<Error>) {
-        self.node.endpoint.close(Instant::now(), error);
+        self.node.endpoint.close(clock::now(), error);
         self.node.flush();
     }
 
@@ -396,7 +401,7 @@ impl Drive {
             return false;
         }
         let same = answer == Answer::Same;
-        let told = self.node.endpoint.confirm_sas(Instant::now(), same);
+        let told = self.node.endpoint.confirm_sas(clock::now(), same);
         self.node.flush();
         // A connection that ended meanwhile says so itself.
         same && told.is_ok()
@@ -405,7 +410,7 @@ impl Drive {
     /// Does what the user wants with the transfer.
     fn control(&mut self, control: Control) {
         let Some(transfer) = self.transfer else { return };
-        let now = Instant::now();
+        let now = clock::now();
         let done = match control {
             Control::Pause => self.node.endpoint.pause(now, transfer),
             Control::Resume => self.node.endpoint.resume(now, transfer),
@@ -454,11 +459,11 @@ impl Drive {
         self.close(Some(error));
     }
 
-    fn exit(&mut self) -> ExitCode {
+    fn exit(&mut self) -> Exit {
         match (&self.completion, self.failure.take()) {
             (Some(completion), _) => Report::done(completion.failed),
             (None, Some(failure)) => self.report.fail(&failure),
-            (None, None) => Exit::Other.into(),
+            (None, None) => Exit::Other,
         }
     }
 
@@ -516,7 +521,7 @@ impl Drive {
         if self.pauses > 0 {
             return;
         }
-        let now = Instant::now();
+        let now = clock::now();
         let bytes = match self.side {
             Side::Sender => progress.bytes_durable,
             Side::Receiver => progress.bytes_moved.saturating_add(progress.bytes_resumed),

@@ -5,6 +5,7 @@
 use tokio::sync::watch;
 
 use crate::exit::{Exit, Failure};
+use crate::machine::{Asker, Machine};
 
 /// Turns the signal for a file above the system's limit into the error of the write,
 /// so that one file fails and not the process.
@@ -21,31 +22,19 @@ pub(super) fn survive_large_files() {
 #[cfg(not(unix))]
 pub(super) fn survive_large_files() {}
 
-/// Who asked the program to end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Asker {
-    /// A person, with Ctrl-C.
-    Person,
-    /// The system, with another signal.
-    System,
-}
-
 /// Whether the program was asked to end.
 #[derive(Clone)]
 pub(super) struct Interrupt(watch::Receiver<Option<Asker>>);
 
 impl Interrupt {
     /// Listens from now on, so that no request is lost however busy the program is.
-    pub(super) fn listen() -> Self {
+    pub(super) fn listen(machine: &impl Machine) -> Self {
         let (ask, asked) = watch::channel(None);
-        let mut requests = Requests::new();
+        let mut requests = machine.requests();
         tokio::spawn(async move {
-            let asker = requests.next().await;
-            ask.send_replace(Some(asker));
-            requests.next().await;
-            super::controls::restore_terminal();
-            crate::files::scan::kill_running();
-            std::process::exit(Exit::Cancelled.code().into());
+            if let Some(asker) = requests.recv().await {
+                ask.send_replace(Some(asker));
+            }
         });
         Self(asked)
     }
@@ -68,56 +57,11 @@ impl Interrupt {
         work: impl Future<Output = Result<T, Failure>>,
     ) -> Result<T, Failure> {
         tokio::select! {
-            done = work => done,
+            biased;
             () = self.asked() => {
                 Err(Failure::new(Exit::Cancelled, "you cancelled", "Start again if you want to."))
             }
+            done = work => done,
         }
-    }
-}
-
-#[cfg(unix)]
-struct Requests(Vec<(Asker, tokio::signal::unix::Signal)>);
-
-#[cfg(unix)]
-impl Requests {
-    fn new() -> Self {
-        use tokio::signal::unix::{SignalKind, signal};
-        let kinds = [
-            (Asker::Person, SignalKind::interrupt()),
-            (Asker::System, SignalKind::terminate()),
-            (Asker::System, SignalKind::hangup()),
-        ];
-        let listen = |(asker, kind)| signal(kind).ok().map(|signal| (asker, signal));
-        Self(kinds.into_iter().filter_map(listen).collect())
-    }
-
-    async fn next(&mut self) -> Asker {
-        std::future::poll_fn(|context| {
-            for (asker, signal) in &mut self.0 {
-                if signal.poll_recv(context).is_ready() {
-                    return std::task::Poll::Ready(*asker);
-                }
-            }
-            std::task::Poll::Pending
-        })
-        .await
-    }
-}
-
-#[cfg(not(unix))]
-struct Requests;
-
-#[cfg(not(unix))]
-impl Requests {
-    fn new() -> Self {
-        Self
-    }
-
-    async fn next(&mut self) -> Asker {
-        if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending::<()>().await;
-        }
-        Asker::Person
     }
 }

@@ -16,6 +16,7 @@ use crate::files::walk::Sources;
 use crate::journal::secrets::Kept;
 use crate::journal::sent::{Keeper, Place, Sending};
 use crate::journal::{JournalError, StateDir};
+use crate::machine::Machine;
 
 /// A transfer that may be offered again.
 #[derive(Default)]
@@ -133,9 +134,14 @@ impl Keeping {
     }
 
     /// How to find the receiver again.
-    pub(super) fn again(&self, server: Url, args: &SendArgs) -> Result<Again, Failure> {
+    pub(super) fn again<M: Machine>(
+        &self,
+        machine: &M,
+        server: Url,
+        args: &SendArgs,
+    ) -> Result<Again<M>, Failure> {
         let until = self.notes.as_ref().map(|notes| notes.until);
-        Again::new(server, Role::Responder, args.net, until)
+        Again::new(machine, server, Role::Responder, args.net, until)
     }
 
     /// The transfer is over, or nobody wants it any more.

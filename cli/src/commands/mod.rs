@@ -27,6 +27,7 @@ use tokio::sync::oneshot;
 
 use crate::args::{Cli, Command};
 use crate::exit::{Exit, Failure};
+use crate::machine::{Machine, Real};
 
 /// Runs the command and returns the exit code.
 pub(crate) fn run(cli: Cli) -> ExitCode {
@@ -39,29 +40,43 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
                 format!("the program cannot start: {error}"),
                 "Close other programs and try again.",
             );
-            return report::Report::human().fail(&failure);
+            return report::Report::human().fail(&failure).into();
         }
     };
     let exit = runtime.block_on(async {
-        match cli.command {
-            Command::Send(args) => Box::pin(send::run(args)).await,
-            Command::Recv(args) => Box::pin(recv::run(args)).await,
-            Command::Serve(args) => serve::run(args).await,
-            Command::Psk(args) => psk::run(&args),
-            Command::Demo(args) => demo::run(args).await,
-            Command::ExitCodes => serve::print_exit_codes(),
+        if matches!(cli.command, Command::Recv(_)) {
+            interrupt::survive_large_files();
         }
+        run_on(&Real, cli.command).await
     });
     // A thread that still waits for an answer at the terminal must not hold up
     // the end.
     runtime.shutdown_background();
-    exit
+    exit.into()
 }
 
-/// Entropy from the system, for everything that this process draws.
-fn entropy() -> Result<Entropy, Failure> {
-    let mut seed = [0; 32];
-    getrandom::fill(&mut seed).map_err(|error| {
+/// Runs a command over a machine, on the current runtime.
+pub async fn run_on<M: Machine>(machine: &M, command: Command) -> Exit {
+    match command {
+        Command::Send(args) => Box::pin(send::run(machine, args)).await,
+        Command::Recv(args) => Box::pin(recv::run(machine, args)).await,
+        Command::Serve(args) => Box::pin(serve::run(machine, args)).await,
+        Command::Psk(args) => psk::run(machine, &args),
+        Command::Demo(args) => Box::pin(demo::run(args)).await,
+        Command::ExitCodes => serve::print_exit_codes(),
+    }
+}
+
+/// Ends the process, whatever it is doing.
+pub(crate) fn end_at_once() -> ! {
+    controls::restore_terminal();
+    crate::files::scan::kill_running();
+    std::process::exit(Exit::Cancelled.code().into());
+}
+
+/// Entropy from the machine, for everything that this process draws.
+fn entropy(machine: &impl Machine) -> Result<Entropy, Failure> {
+    let seed = machine.entropy().map_err(|error| {
         Failure::new(
             Exit::Other,
             format!("the system gives no random numbers: {error}"),

@@ -1,7 +1,6 @@
 //! `passel psk`: makes a key of the user's own, for `--psk-file` on both sides.
 
 use std::path::Path;
-use std::process::ExitCode;
 
 use passel_proto::crypto::Secret32;
 use passel_proto::escape::for_terminal;
@@ -10,12 +9,13 @@ use super::entropy;
 use super::report::Report;
 use crate::args::PskArgs;
 use crate::exit::{Exit, Failure};
+use crate::machine::Machine;
 use crate::psk::{self, PskError};
 
 /// Runs the command.
-pub(super) fn run(args: &PskArgs) -> ExitCode {
-    let mut report = Report::human();
-    let made = entropy().and_then(|mut entropy| {
+pub(super) fn run(machine: &impl Machine, args: &PskArgs) -> Exit {
+    let mut report = Report::new(machine, false);
+    let made = entropy(machine).and_then(|mut entropy| {
         psk::store(&args.file, &Secret32::new(entropy.array())).map_err(|error| failure(&error))
     });
     match made {
@@ -24,7 +24,7 @@ pub(super) fn run(args: &PskArgs) -> ExitCode {
             report.say(&format!(
                 "A new key is in '{name}'. Take a copy to the other computer on a way that you trust."
             ));
-            Exit::Ok.into()
+            Exit::Ok
         }
         Err(failure) => report.fail(&failure),
     }

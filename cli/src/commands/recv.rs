@@ -1,9 +1,8 @@
 //! `passel recv`: joins, shows the offer, asks, writes, and says what arrived.
 
 use std::path::PathBuf;
-use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::SystemTime;
 
 use passel_proto::crypto::{Secret32, SecretBytes};
 use passel_proto::error::{Blame, Error, ErrorCode};
@@ -23,10 +22,11 @@ use super::answer::{self, Answer, Asking};
 use super::book::{Book, Offered, Origin, confirm};
 use super::continuing::{self, Found};
 use super::drive::{Drive, Side, Turn};
-use super::interrupt::{Interrupt, survive_large_files};
+use super::interrupt::Interrupt;
 use super::report::Report;
 use super::{entropy, on_thread};
 use crate::args::RecvArgs;
+use crate::clock;
 use crate::code::{Bare, Invitation, Place};
 use crate::events::{Event, FileStatus, MAX_LISTED};
 use crate::exit::{Exit, Failure};
@@ -37,24 +37,25 @@ use crate::files::sink::Sink;
 use crate::files::stale::remove_stale;
 use crate::journal::StateDir;
 use crate::journal::received;
+use crate::machine::Machine;
 use crate::node::{Node, signal_failure};
 use crate::signaling::{self, Socket};
 use crate::taking::{Patterns, Pick, Taking};
 use crate::ui::summary::{Totals, received};
 
 /// Runs the command.
-pub(super) async fn run(args: RecvArgs) -> ExitCode {
-    let mut report = Report::new(args.json);
-    let interrupt = Interrupt::listen();
-    survive_large_files();
-    let state = continuing::state(&mut report);
+pub(super) async fn run<M: Machine>(machine: &M, args: RecvArgs) -> Exit {
+    let mut report = Report::new(machine, args.json);
+    let interrupt = Interrupt::listen(machine);
+    let state = continuing::state(machine, &mut report);
     let found = Box::pin(interrupt.or(continuing::find(&args, state.as_ref(), &mut report))).await;
     let begun = match found {
         Ok(Found::New(invitation)) => {
-            Box::pin(interrupt.or(join(&args, invitation, state.as_ref(), &mut report))).await
+            Box::pin(interrupt.or(join(machine, &args, invitation, state.as_ref(), &mut report)))
+                .await
         }
         Ok(Found::Interrupted(book)) => {
-            return Box::pin(take_up(args, *book, state, report, interrupt)).await;
+            return Box::pin(take_up(machine, args, *book, state, report, interrupt)).await;
         }
         Err(failure) => Err(failure),
     };
@@ -63,20 +64,22 @@ pub(super) async fn run(args: RecvArgs) -> ExitCode {
             report.event(&Event::Waiting);
             report.say("Joined. Waiting for the other side …");
             let drive = Drive::new(node, report, interrupt, Side::Receiver);
-            Box::pin(Receiving::new(drive, args, state, Some(origin), None).run(None)).await
+            Box::pin(Receiving::new(machine, drive, args, state, Some(origin), None).run(None))
+                .await
         }
         Err(failure) => report.fail(&failure),
     }
 }
 
 /// Continues what an earlier process began.
-async fn take_up(
+async fn take_up<M: Machine>(
+    machine: &M,
     args: RecvArgs,
     book: Book,
     state: Option<StateDir>,
     mut report: Report,
     interrupt: Interrupt,
-) -> ExitCode {
+) -> Exit {
     report.event(&Event::Waiting);
     let title = for_terminal(&book.transfer.title);
     let is_over = book.transfer.completed.is_some();
@@ -85,7 +88,7 @@ async fn take_up(
     } else {
         format!("Continuing with {title}. Waiting for the sender …")
     });
-    let begun = match book.again(&args) {
+    let begun = match book.again(machine, &args) {
         Ok(again) => {
             let again = again.at_once();
             let mut again = if is_over { again.briefly() } else { again };
@@ -100,19 +103,21 @@ async fn take_up(
         Ok((node, again)) => {
             let waits_until = again.waits_until();
             let drive = Drive::new(node, report, interrupt, Side::Receiver).taking_up(waits_until);
-            Box::pin(Receiving::new(drive, args, state, None, Some(book)).run(Some(again))).await
+            Box::pin(Receiving::new(machine, drive, args, state, None, Some(book)).run(Some(again)))
+                .await
         }
         Err(failure) => report.fail(&continuing::kept(&book.transfer, failure)),
     }
 }
 
 /// Everything up to the moment from which the other side is waited for.
-async fn join(
+async fn join<M: Machine>(
+    machine: &M,
     args: &RecvArgs,
     invitation: Invitation,
     state: Option<&StateDir>,
     report: &mut Report,
-) -> Result<(Node, Origin), Failure> {
+) -> Result<(Node<M>, Origin), Failure> {
     // An invitation works once, so it must not be spent on a slip.
     if args.out.exists() && !args.out.is_dir() {
         let out = args.out.to_string_lossy();
@@ -127,7 +132,7 @@ async fn join(
         state.is_some_and(|state| received::is_needed(state, name))
     });
     let key = key(&invitation, args.psk_file.as_deref(), report)?;
-    let mut entropy = entropy()?;
+    let mut entropy = entropy(machine)?;
     let (server, request) = match &invitation {
         Invitation::Link { server, session, .. }
         | Invitation::Bare { at: Place::Session { server, session }, .. } => {
@@ -142,7 +147,8 @@ async fn join(
             (known_server(args.server.clone())?, JoinRequest::Nameplate(nameplate))
         }
     };
-    let joined = signaling::join(&server, request).await.map_err(|error| signal_failure(&error))?;
+    let joined =
+        signaling::join(machine, &server, request).await.map_err(|error| signal_failure(&error))?;
     let route = joined.session.to_bytes();
     let session = match &invitation {
         Invitation::Link { secret, .. } => {
@@ -161,9 +167,9 @@ async fn join(
         },
     };
     let session = session.map_err(|error| Failure::of_error(&error))?;
-    let socket = Socket::connect(&server, joined.token).await;
+    let socket = Socket::connect(machine, &server, joined.token).await;
     let socket = socket.map_err(|error| signal_failure(&error))?;
-    let node = Node::start(Role::Initiator, session, socket, args.net, &mut entropy)?;
+    let node = Node::start(machine, Role::Initiator, session, socket, args.net, &mut entropy)?;
     Ok((node, Origin::of(&invitation, server)))
 }
 
@@ -228,8 +234,9 @@ struct Arrived {
     choice: Choice,
 }
 
-struct Receiving {
-    drive: Drive,
+struct Receiving<M: Machine> {
+    machine: M,
+    drive: Drive<M>,
     args: RecvArgs,
     state: Option<StateDir>,
     /// Of the invitation, if there was one.
@@ -242,20 +249,24 @@ struct Receiving {
     stop: Stop,
 }
 
-impl Receiving {
+impl<M: Machine> Receiving<M> {
     fn new(
-        drive: Drive,
+        machine: &M,
+        mut drive: Drive<M>,
         args: RecvArgs,
         state: Option<StateDir>,
         origin: Option<Origin>,
         book: Option<Book>,
     ) -> Self {
-        let stop = Stop::default();
-        Self { drive, args, state, origin, offer: None, sink: None, book, stop }
+        if !machine.has_input() {
+            drive.leave_input_alone();
+        }
+        let (machine, stop) = (machine.clone(), Stop::default());
+        Self { machine, drive, args, state, origin, offer: None, sink: None, book, stop }
     }
 
     /// One connection after another, until the transfer is over.
-    async fn run(mut self, mut again: Option<Again>) -> ExitCode {
+    async fn run(mut self, mut again: Option<Again<M>>) -> Exit {
         loop {
             let ended = self.connection(again.as_mut()).await;
             // The storage thread is waited for, and may be waiting for the scanner.
@@ -270,7 +281,8 @@ impl Receiving {
             let Some(book) = &self.book else {
                 return self.drive.report.fail(&lost);
             };
-            let found = match again.take().map_or_else(|| book.again(&self.args), Ok) {
+            let found = match again.take().map_or_else(|| book.again(&self.machine, &self.args), Ok)
+            {
                 Ok(found) => again.insert(found),
                 Err(failure) => return self.drive.report.fail(&failure),
             };
@@ -294,7 +306,7 @@ impl Receiving {
     }
 
     /// Until the connection ends, and how: with the whole program, or lost.
-    async fn connection(&mut self, mut again: Option<&mut Again>) -> Result<ExitCode, Failure> {
+    async fn connection(&mut self, mut again: Option<&mut Again<M>>) -> Result<Exit, Failure> {
         loop {
             match self.drive.next().await {
                 Turn::Established => {
@@ -352,7 +364,7 @@ impl Receiving {
         let endpoint = &mut self.drive.node.endpoint;
         let Some(manifest) = endpoint.manifest(transfer).cloned() else { return };
         if self.offer.is_some() || self.sink.is_some() {
-            let _ = endpoint.reject(Instant::now(), transfer, declined());
+            let _ = endpoint.reject(clock::now(), transfer, declined());
             return;
         }
         let note = endpoint.note(transfer).filter(|note| !note.is_empty()).map(str::to_owned);
@@ -410,7 +422,7 @@ impl Receiving {
         let accepted = started.and_then(|()| {
             let endpoint = &mut self.drive.node.endpoint;
             endpoint
-                .accept_having(Instant::now(), transfer, choice.selection(), &have)
+                .accept_having(clock::now(), transfer, choice.selection(), &have)
                 .map_err(|error| Failure::of_error(&error))
         });
         match accepted {
@@ -488,7 +500,7 @@ impl Receiving {
 
     fn reject(&mut self, transfer: TransferId, error: Error) {
         // An offer that is gone meanwhile needs no answer.
-        let _ = self.drive.node.endpoint.reject(Instant::now(), transfer, error);
+        let _ = self.drive.node.endpoint.reject(clock::now(), transfer, error);
         self.drive.node.flush();
     }
 

@@ -3,31 +3,33 @@
 //! one and forget the other.
 
 use std::io::Write;
-use std::process::ExitCode;
 use std::time::Instant;
 
 use crate::events::{Event, ProgressGate};
 use crate::exit::{Exit, Failure};
+use crate::machine::{Machine, Real};
 use crate::ui::Style;
 use crate::ui::progress::{Progress, State};
 
 /// Where news goes.
 pub(super) struct Report {
     json: bool,
+    /// Where programs read.
+    out: Box<dyn Write>,
     pub(super) style: Style,
     progress: Progress,
     gate: ProgressGate,
 }
 
 impl Report {
-    pub(super) fn new(json: bool) -> Self {
+    pub(super) fn new(machine: &impl Machine, json: bool) -> Self {
         let style = if json { Style::plain() } else { Style::of_stderr() };
         let progress = if json { Progress::Silent } else { Progress::on_stderr(style) };
-        Self { json, style, progress, gate: ProgressGate::default() }
+        Self { json, out: machine.output(), style, progress, gate: ProgressGate::default() }
     }
 
     pub(super) fn human() -> Self {
-        Self::new(false)
+        Self::new(&Real, false)
     }
 
     pub(super) fn is_json(&self) -> bool {
@@ -38,7 +40,7 @@ impl Report {
     pub(super) fn event(&mut self, event: &Event) {
         if self.json {
             // Whoever closed standard output does not want to know.
-            let _ = event.write_to(&mut std::io::stdout().lock());
+            let _ = event.write_to(&mut self.out);
         }
     }
 
@@ -76,18 +78,18 @@ impl Report {
         }
     }
 
-    /// Says that it is over, without success, and gives the exit code.
-    pub(super) fn fail(&mut self, failure: &Failure) -> ExitCode {
+    /// Says that it is over, without success, and gives what the program exits with.
+    pub(super) fn fail(&mut self, failure: &Failure) -> Exit {
         self.end_progress();
         self.event(&Event::failed(failure));
         if !self.json {
             let _ = writeln!(std::io::stderr(), "passel: {failure}");
         }
-        failure.exit.into()
+        failure.exit
     }
 
-    /// The exit code of a transfer that was completed.
-    pub(super) fn done(failed_files: u32) -> ExitCode {
-        if failed_files == 0 { Exit::Ok.into() } else { Exit::Partial.into() }
+    /// What the program exits with after a transfer that was completed.
+    pub(super) fn done(failed_files: u32) -> Exit {
+        if failed_files == 0 { Exit::Ok } else { Exit::Partial }
     }
 }

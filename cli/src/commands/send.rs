@@ -2,12 +2,10 @@
 //! takes it, offers, sends, and waits for the receipt.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::process::ExitCode;
 use std::sync::Arc;
 
 use passel_proto::ids::Role;
-use passel_rendezvous::shell::{Rendezvous as Server, ShellConfig, router, serve_router};
-use tokio::net::TcpListener;
+use passel_rendezvous::shell::{Listener, Rendezvous as Server, ShellConfig, router, serve_router};
 use url::Url;
 use zeroize::Zeroizing;
 
@@ -24,16 +22,17 @@ use crate::exit::{Exit, Failure};
 use crate::files::executor::Job;
 use crate::files::walk::{STANDARD_INPUT, STANDARD_INPUT_NAME, Sources, walk_named};
 use crate::journal::sent::Place;
+use crate::machine::Machine;
 use crate::node::{Node, signal_failure};
 use crate::signaling::{self, Socket};
 use crate::ui::invite::{Invite, invite};
 use crate::ui::summary::{Totals, sent};
 
 /// Runs the command.
-pub(super) async fn run(args: SendArgs) -> ExitCode {
-    let mut report = Report::new(args.json);
-    let interrupt = Interrupt::listen();
-    let prepared = Box::pin(interrupt.or(prepare(&args, &mut report))).await;
+pub(super) async fn run<M: Machine>(machine: &M, args: SendArgs) -> Exit {
+    let mut report = Report::new(machine, args.json);
+    let interrupt = Interrupt::listen(machine);
+    let prepared = Box::pin(interrupt.or(prepare(machine, &args, &mut report))).await;
     let Prepared { sources, mut keeping, begun } = match prepared {
         Ok(prepared) => prepared,
         Err(failure) => return report.fail(&failure),
@@ -43,7 +42,8 @@ pub(super) async fn run(args: SendArgs) -> ExitCode {
             (Drive::new(*node, report, interrupt, Side::Sender), ours, None)
         }
         Begun::Kept(ours) => {
-            let found = Box::pin(take_up(&args, &ours, &keeping, &mut report, &interrupt)).await;
+            let found =
+                Box::pin(take_up(machine, &args, &ours, &keeping, &mut report, &interrupt)).await;
             match found {
                 Ok((node, again)) => {
                     let drive = Drive::new(node, report, interrupt, Side::Sender);
@@ -54,38 +54,39 @@ pub(super) async fn run(args: SendArgs) -> ExitCode {
         }
     };
     let mut drive = drive;
-    if sources.take_standard_input() {
+    if sources.take_standard_input() || !machine.has_input() {
         drive.leave_input_alone();
     }
-    let offering = Offering { args: &args, sources: &sources, keeping: &mut keeping };
+    let offering = Offering { machine, args: &args, sources: &sources, keeping: &mut keeping };
     Box::pin(transfer(drive, offering, ours, again)).await
 }
 
 /// What there is before the other side has come.
-struct Prepared {
+struct Prepared<M: Machine> {
     sources: Arc<Sources>,
     keeping: Keeping,
-    begun: Begun,
+    begun: Begun<M>,
 }
 
-enum Begun {
+enum Begun<M: Machine> {
     /// A new invitation; also the server where it was made.
-    Invited(Box<Node>, Url),
+    Invited(Box<Node<M>>, Url),
     /// An earlier process has a receiver, who is to be met at this server.
     Kept(Url),
 }
 
 /// Meets the receiver of an earlier process.
-async fn take_up(
+async fn take_up<M: Machine>(
+    machine: &M,
     args: &SendArgs,
     server: &Url,
     keeping: &Keeping,
     report: &mut Report,
     interrupt: &Interrupt,
-) -> Result<(Node, Again), Failure> {
+) -> Result<(Node<M>, Again<M>), Failure> {
     report.event(&Event::Waiting);
     report.say("Continuing with the receiver of an earlier run. Waiting for it …");
-    let mut again = keeping.again(server.clone(), args)?.at_once();
+    let mut again = keeping.again(machine, server.clone(), args)?.at_once();
     let kept = keeping.kept().ok_or_else(|| internal("the notes hold no secret"))?;
     let why = Failure::new(Exit::Lost, "the receiver did not come", "");
     let node = Box::pin(again.node(kept, why, report, interrupt)).await?;
@@ -93,7 +94,11 @@ async fn take_up(
 }
 
 /// Everything up to the moment from which the other side is waited for.
-async fn prepare(args: &SendArgs, report: &mut Report) -> Result<Prepared, Failure> {
+async fn prepare<M: Machine>(
+    machine: &M,
+    args: &SendArgs,
+    report: &mut Report,
+) -> Result<Prepared<M>, Failure> {
     let (paths, name) = (args.paths.clone(), args.name.clone());
     if name.is_some() && !paths.iter().any(|path| path.as_os_str() == STANDARD_INPUT) {
         return Err(Failure::new(
@@ -110,23 +115,23 @@ async fn prepare(args: &SendArgs, report: &mut Report) -> Result<Prepared, Failu
         report.warn(warning);
     }
     let shared = shared(args, report)?;
-    let state = args.keep.and_then(|_| super::continuing::state(report));
+    let state = args.keep.and_then(|_| super::continuing::state(machine, report));
     let (mut keeping, earlier) = Keeping::find(args, state.as_ref(), &sources)?;
-    let mut entropy = entropy()?;
-    let meeting = meet(args, earlier.as_ref()).await?;
+    let mut entropy = entropy(machine)?;
+    let meeting = meet(machine, args, earlier.as_ref()).await?;
     if earlier.is_some() {
         return Ok(Prepared { sources, keeping, begun: Begun::Kept(meeting.ours) });
     }
     keeping.at(meeting.place);
-    let created = signaling::create(&meeting.ours, meeting.wants_code).await;
+    let created = signaling::create(machine, &meeting.ours, meeting.wants_code).await;
     let created = created.map_err(|error| signal_failure(&error))?;
 
     let Invited { link, code, session } =
         Invited::new(&shared, &meeting.theirs, &created, &mut entropy)
             .map_err(|error| Failure::of_error(&error))?;
-    let socket = Socket::connect(&meeting.ours, created.token).await;
+    let socket = Socket::connect(machine, &meeting.ours, created.token).await;
     let socket = socket.map_err(|error| signal_failure(&error))?;
-    let node = Node::start(Role::Responder, session, socket, args.net, &mut entropy)?;
+    let node = Node::start(machine, Role::Responder, session, socket, args.net, &mut entropy)?;
 
     let bare = link.bare();
     let link = link.to_text();
@@ -175,7 +180,11 @@ fn shared(args: &SendArgs, report: &mut Report) -> Result<Shared, Failure> {
 }
 
 /// Where an earlier process met its receiver, or else where the options say.
-async fn meet(args: &SendArgs, earlier: Option<&Place>) -> Result<Meeting, Failure> {
+async fn meet(
+    machine: &impl Machine,
+    args: &SendArgs,
+    earlier: Option<&Place>,
+) -> Result<Meeting, Failure> {
     let damaged = || internal("the notes of an earlier run hold no place to meet");
     let place = match earlier {
         None => args.rendezvous(),
@@ -187,12 +196,16 @@ async fn meet(args: &SendArgs, earlier: Option<&Place>) -> Result<Meeting, Failu
             let place = Place::Server(url.to_string());
             Ok(Meeting { ours: url.clone(), theirs: url, wants_code: true, place })
         }
-        Rendezvous::Embedded(address) => embed(address, args.net.bind).await,
+        Rendezvous::Embedded(address) => embed(machine, address, args.net.bind).await,
     }
 }
 
 /// Starts a rendezvous in this process.
-async fn embed(address: SocketAddr, bind: Option<IpAddr>) -> Result<Meeting, Failure> {
+async fn embed(
+    machine: &impl Machine,
+    address: SocketAddr,
+    bind: Option<IpAddr>,
+) -> Result<Meeting, Failure> {
     let refused = |error: std::io::Error| {
         Failure::new(
             Exit::Server,
@@ -200,7 +213,7 @@ async fn embed(address: SocketAddr, bind: Option<IpAddr>) -> Result<Meeting, Fai
             "Choose another address with --listen, or another server with --server.",
         )
     };
-    let listener = TcpListener::bind(address).await.map_err(refused)?;
+    let listener = machine.listen(address).await.map_err(refused)?;
     let local = listener.local_addr().map_err(refused)?;
     let config = ShellConfig::default();
     let server = Server::start(config.clone()).map_err(refused)?;
@@ -210,7 +223,7 @@ async fn embed(address: SocketAddr, bind: Option<IpAddr>) -> Result<Meeting, Fai
         server.close_sockets();
     });
     let (ours, theirs) = if local.ip().is_unspecified() {
-        (IpAddr::V4(Ipv4Addr::LOCALHOST), bind.unwrap_or_else(own_address))
+        (IpAddr::V4(Ipv4Addr::LOCALHOST), bind.unwrap_or_else(|| own_address(machine)))
     } else {
         (local.ip(), local.ip())
     };
@@ -223,11 +236,11 @@ async fn embed(address: SocketAddr, bind: Option<IpAddr>) -> Result<Meeting, Fai
 }
 
 /// The address at which others on the same network reach this computer.
-fn own_address() -> IpAddr {
-    let interfaces = if_addrs::get_if_addrs().unwrap_or_default();
-    let mut addresses: Vec<IpAddr> = interfaces
-        .iter()
-        .map(if_addrs::Interface::ip)
+fn own_address(machine: &impl Machine) -> IpAddr {
+    let mut addresses: Vec<IpAddr> = machine
+        .addresses()
+        .unwrap_or_default()
+        .into_iter()
         .filter(|ip| match ip {
             IpAddr::V4(ip) => !ip.is_link_local() && !ip.is_loopback(),
             IpAddr::V6(ip) => !ip.is_unicast_link_local() && !ip.is_loopback(),
@@ -238,19 +251,20 @@ fn own_address() -> IpAddr {
 }
 
 /// What is offered, over one connection after another.
-struct Offering<'a> {
+struct Offering<'a, M> {
+    machine: &'a M,
     args: &'a SendArgs,
     sources: &'a Arc<Sources>,
     keeping: &'a mut Keeping,
 }
 
 /// Everything from the other side's arrival on.
-async fn transfer(
-    mut drive: Drive,
-    mut offering: Offering<'_>,
+async fn transfer<M: Machine>(
+    mut drive: Drive<M>,
+    mut offering: Offering<'_, M>,
     server: Url,
-    mut again: Option<Again>,
-) -> ExitCode {
+    mut again: Option<Again<M>>,
+) -> Exit {
     loop {
         let lost = match connection(&mut drive, &mut offering, again.as_mut()).await {
             Ok(exit) => {
@@ -264,7 +278,9 @@ async fn transfer(
         };
         let (args, keeping) = (offering.args, &offering.keeping);
         let ready = keeping.kept().cloned().ok_or_else(|| lost.clone()).and_then(|kept| {
-            let found = again.take().map_or_else(|| keeping.again(server.clone(), args), Ok)?;
+            let found = again
+                .take()
+                .map_or_else(|| keeping.again(offering.machine, server.clone(), args), Ok)?;
             Ok((kept, again.insert(found)))
         });
         let (report, interrupt) = drive.voice();
@@ -288,11 +304,11 @@ async fn transfer(
 }
 
 /// Until the connection ends, and how: with the whole program, or lost.
-async fn connection(
-    drive: &mut Drive,
-    offering: &mut Offering<'_>,
-    mut again: Option<&mut Again>,
-) -> Result<ExitCode, Failure> {
+async fn connection<M: Machine>(
+    drive: &mut Drive<M>,
+    offering: &mut Offering<'_, M>,
+    mut again: Option<&mut Again<M>>,
+) -> Result<Exit, Failure> {
     let exit = loop {
         match drive.next().await {
             Turn::Established => offer(drive, offering),
@@ -321,7 +337,7 @@ async fn connection(
             Turn::Offered(id) => {
                 // `send` takes nothing.
                 let error = super::recv::declined();
-                let _ = drive.node.endpoint.reject(std::time::Instant::now(), id, error);
+                let _ = drive.node.endpoint.reject(crate::clock::now(), id, error);
             }
             Turn::Tick => {}
         }
@@ -329,7 +345,7 @@ async fn connection(
     Ok(exit)
 }
 
-fn offer(drive: &mut Drive, offering: &mut Offering<'_>) {
+fn offer<M: Machine>(drive: &mut Drive<M>, offering: &mut Offering<'_, M>) {
     let manifest = Arc::clone(offering.sources.manifest());
     let note = offering.keeping.note(offering.args).to_owned();
     drive
@@ -337,7 +353,7 @@ fn offer(drive: &mut Drive, offering: &mut Offering<'_>) {
         .event(&Event::offer(&manifest, Some(note.clone()).filter(|note| !note.is_empty())));
     let job = Job::Send(Arc::clone(offering.sources));
     let offered = drive.node.start_storage(job).and_then(|()| {
-        let (now, endpoint) = (std::time::Instant::now(), &mut drive.node.endpoint);
+        let (now, endpoint) = (crate::clock::now(), &mut drive.node.endpoint);
         let offered = match offering.keeping.token() {
             None => endpoint.offer(now, manifest, &note),
             Some(token) => endpoint.offer_again(now, manifest, &note, token),
@@ -348,7 +364,7 @@ fn offer(drive: &mut Drive, offering: &mut Offering<'_>) {
         Ok(transfer) => {
             offering.keeping.offered(&mut drive.node.endpoint, transfer);
             if let Some(limit) = offering.args.limit {
-                let now = std::time::Instant::now();
+                let now = crate::clock::now();
                 // The transfer was offered just now, so that there is one to be limited.
                 let _ = drive.node.endpoint.set_rate_limit(now, Some(transfer), Some(limit.get()));
             }

@@ -1,22 +1,21 @@
 //! `passel serve`: a rendezvous for others, until it is interrupted.
 
 use std::io::Write;
-use std::process::ExitCode;
 
-use passel_rendezvous::shell::{Rendezvous, ShellConfig, router, serve_router};
-use tokio::net::TcpListener;
+use passel_rendezvous::shell::{Listener, Rendezvous, ShellConfig, router, serve_router};
 
 use super::interrupt::Interrupt;
 use super::report::Report;
 use crate::args::ServeArgs;
 use crate::events::Event;
 use crate::exit::{Exit, Failure, table};
+use crate::machine::Machine;
 
 /// Runs the command.
-pub(super) async fn run(args: ServeArgs) -> ExitCode {
-    let mut report = Report::new(args.json);
-    match serve(&args, &mut report).await {
-        Ok(()) => Exit::Ok.into(),
+pub(super) async fn run(machine: &impl Machine, args: ServeArgs) -> Exit {
+    let mut report = Report::new(machine, args.json);
+    match serve(machine, &args, &mut report).await {
+        Ok(()) => Exit::Ok,
         Err(error) => report.fail(&Failure::new(
             Exit::Server,
             format!("the rendezvous cannot listen at {}: {error}", args.listen),
@@ -25,9 +24,13 @@ pub(super) async fn run(args: ServeArgs) -> ExitCode {
     }
 }
 
-async fn serve(args: &ServeArgs, report: &mut Report) -> std::io::Result<()> {
-    let interrupt = Interrupt::listen();
-    let listener = TcpListener::bind(args.listen).await?;
+async fn serve(
+    machine: &impl Machine,
+    args: &ServeArgs,
+    report: &mut Report,
+) -> std::io::Result<()> {
+    let interrupt = Interrupt::listen(machine);
+    let listener = machine.listen(args.listen).await?;
     let url = format!("http://{}/", listener.local_addr()?);
     let config = ShellConfig::default();
     let server = Rendezvous::start(config.clone())?;
@@ -40,7 +43,7 @@ async fn serve(args: &ServeArgs, report: &mut Report) -> std::io::Result<()> {
 }
 
 /// `passel exit-codes`
-pub(super) fn print_exit_codes() -> ExitCode {
+pub(super) fn print_exit_codes() -> Exit {
     let _ = writeln!(std::io::stdout(), "{}", table());
-    Exit::Ok.into()
+    Exit::Ok
 }

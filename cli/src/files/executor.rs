@@ -5,7 +5,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 
 use passel_proto::storage::{StorageError, StorageReply, StorageRequest};
@@ -39,10 +39,20 @@ pub enum SubmitError {
 /// A thread that carries out storage requests. Dropping it waits until all
 /// requests that were taken are carried out, but for reads of streams; what is
 /// temporary is then removed.
-#[derive(Debug)]
 pub struct Executor {
     queue: Option<SyncSender<StorageRequest>>,
     thread: Option<JoinHandle<()>>,
+    /// In place of a thread.
+    inline: Option<Inline>,
+}
+
+/// Carries out a request at once.
+type Inline = Box<dyn FnMut(StorageRequest)>;
+
+impl std::fmt::Debug for Executor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Executor").field("thread", &self.thread).finish_non_exhaustive()
+    }
 }
 
 impl Executor {
@@ -58,14 +68,26 @@ impl Executor {
         deliver: impl FnMut(StorageReply) + Clone + Send + 'static,
     ) -> io::Result<Self> {
         let (queue, requests) = sync_channel(capacity);
-        let thread = std::thread::Builder::new()
-            .name("passel-storage".to_owned())
-            .spawn(move || run(job, &requests, deliver))?;
-        Ok(Self { queue: Some(queue), thread: Some(thread) })
+        let thread =
+            std::thread::Builder::new().name("passel-storage".to_owned()).spawn(move || {
+                let mut work = work(job, deliver);
+                requests.iter().for_each(&mut work);
+            })?;
+        Ok(Self { queue: Some(queue), thread: Some(thread), inline: None })
     }
 
-    /// Hands a request to the thread; never waits.
-    pub fn submit(&self, request: StorageRequest) -> Result<(), SubmitError> {
+    /// One without a thread, which carries requests out where they are submitted:
+    /// for simulations, in which only one thing happens at a time.
+    pub fn inline(job: Job, deliver: impl FnMut(StorageReply) + Clone + Send + 'static) -> Self {
+        Self { queue: None, thread: None, inline: Some(Box::new(work(job, deliver))) }
+    }
+
+    /// Hands a request to the thread; never waits for it.
+    pub fn submit(&mut self, request: StorageRequest) -> Result<(), SubmitError> {
+        if let Some(inline) = &mut self.inline {
+            inline(request);
+            return Ok(());
+        }
         let Some(queue) = &self.queue else { return Err(SubmitError::Ended(request)) };
         queue.try_send(request).map_err(|error| match error {
             TrySendError::Full(request) => SubmitError::Full(request),
@@ -90,11 +112,10 @@ enum Worker {
     Sink(Box<Sink>),
 }
 
-fn run(
+fn work(
     job: Job,
-    requests: &Receiver<StorageRequest>,
     mut deliver: impl FnMut(StorageReply) + Clone + Send + 'static,
-) {
+) -> impl FnMut(StorageRequest) {
     let (mut worker, mut streams) = match job {
         Job::Send(sources) => {
             let streams = Streams::new(Arc::clone(&sources), deliver.clone());
@@ -102,7 +123,7 @@ fn run(
         }
         Job::Receive(sink) => (Worker::Sink(sink), None),
     };
-    while let Ok(request) = requests.recv() {
+    move |request| {
         let request = match &mut streams {
             Some(streams) => streams.take(request),
             None => Some(request),
@@ -181,7 +202,7 @@ mod tests {
     use passel_proto::ids::{FileIndex, TransferId};
     use std::fs;
     use std::sync::Mutex;
-    use std::sync::mpsc::channel;
+    use std::sync::mpsc::{Receiver, channel};
 
     const ID: TransferId = TransferId(2);
 
@@ -205,8 +226,8 @@ mod tests {
         let manifest = Arc::clone(sources.manifest());
         let out = temp.path().join("out");
         let sink = Sink::create(&out, Arc::clone(&manifest)).unwrap();
-        let (reader, reads) = start(Job::Send(sources));
-        let (writer, writes) = start(Job::Receive(Box::new(sink)));
+        let (mut reader, reads) = start(Job::Send(sources));
+        let (mut writer, writes) = start(Job::Receive(Box::new(sink)));
         let mut buffer = Vec::with_capacity(65_536);
         let address = buffer.as_ptr();
         let mut directories = Vec::new();
@@ -263,7 +284,7 @@ mod tests {
     fn requests_that_do_not_fit_the_job_are_answered_with_an_error() {
         let temp = tempfile::tempdir().unwrap();
         let sources = Arc::new(walk(&[temp.path().to_owned()]).unwrap());
-        let (executor, replies) = start(Job::Send(sources));
+        let (mut executor, replies) = start(Job::Send(sources));
         let (file, data, leaf) = (FileIndex(0), vec![7], [0; 32]);
         let write = StorageRequest::Write { transfer: ID, file, offset: 0, data, leaf };
         executor.submit(write).unwrap();
@@ -281,7 +302,7 @@ mod tests {
         let (gate, wait) = channel::<()>();
         let wait = Arc::new(Mutex::new(wait));
         let (deliver, replies) = channel();
-        let executor = Executor::spawn(Job::Send(sources), 1, move |reply| {
+        let mut executor = Executor::spawn(Job::Send(sources), 1, move |reply| {
             let _ = wait.lock().unwrap().recv();
             let _ = deliver.send(reply);
         })

@@ -8,7 +8,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::str::FromStr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::code::CODE_VARIABLE;
 
@@ -96,12 +96,12 @@ impl Scan {
         let child =
             command.spawn().map_err(|error| format!("the scanner cannot be run ({error})"))?;
         *running() = Some(child);
-        let end = Instant::now() + self.limit;
+        let end = crate::clock::now() + self.limit;
         let ended = loop {
             if let Some(ended) = look()? {
                 break ended;
             }
-            let is_late = Instant::now() >= end;
+            let is_late = crate::clock::now() >= end;
             if is_late || self.stop.is_stopped() {
                 kill_running();
                 let why =

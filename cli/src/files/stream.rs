@@ -236,7 +236,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("pipe");
         make_pipe(&path);
-        let (executor, replies) = sending(std::slice::from_ref(&path));
+        let (mut executor, replies) = sending(std::slice::from_ref(&path));
         for number in 0..4 {
             executor.submit(read(0, number * 4, 4)).unwrap();
         }
@@ -260,7 +260,7 @@ mod tests {
         let (pipe, file) = (dir.path().join("a"), dir.path().join("b"));
         make_pipe(&pipe);
         fs::write(&file, b"0123").unwrap();
-        let (executor, replies) = sending(&[pipe.clone(), file]);
+        let (mut executor, replies) = sending(&[pipe.clone(), file]);
         executor.submit(read(0, 0, 4)).unwrap();
         executor.submit(read(1, 0, 4)).unwrap();
         let reply = replies.recv().unwrap();
@@ -281,7 +281,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("pipe");
         make_pipe(&path);
-        let (executor, replies) = sending(std::slice::from_ref(&path));
+        let (mut executor, replies) = sending(std::slice::from_ref(&path));
         fs::remove_file(&path).unwrap();
         executor.submit(read(0, 0, 4)).unwrap();
         executor.submit(read(0, 4, 4)).unwrap();
@@ -290,7 +290,7 @@ mod tests {
             assert_eq!(bytes(&reply).2, Err(StorageErrorKind::Unreadable));
         }
         make_pipe(&path);
-        let (executor, replies) = sending(std::slice::from_ref(&path));
+        let (mut executor, replies) = sending(std::slice::from_ref(&path));
         fs::remove_file(&path).unwrap();
         fs::write(&path, b"0123").unwrap();
         executor.submit(read(0, 0, 4)).unwrap();

@@ -23,8 +23,10 @@ use tokio::sync::mpsc;
 use self::signal_task::{SignalTask, Signaled};
 use self::udp::{RecvBatch, UdpPaths};
 use crate::args::NetArgs;
+use crate::clock;
 use crate::exit::Failure;
 use crate::files::executor::{Executor, Job};
+use crate::machine::Machine;
 use crate::signaling::Socket;
 
 /// Storage requests that may wait: more than the protocol has outstanding.
@@ -33,10 +35,11 @@ const STORAGE_QUEUE: usize = 16 * 1024;
 const REPLIES_PER_TURN: usize = 64;
 
 /// One endpoint with everything that it needs around it.
-pub(crate) struct Node {
+pub(crate) struct Node<M: Machine> {
     /// The state machine. After using it, call [`Node::flush`].
     pub(crate) endpoint: Endpoint,
-    udp: UdpPaths,
+    machine: M,
+    udp: UdpPaths<M>,
     batch: RecvBatch,
     signaling: Option<SignalTask>,
     storage: Option<Executor>,
@@ -56,27 +59,25 @@ enum Wake {
     Timer,
 }
 
-impl Node {
+impl<M: Machine> Node<M> {
     /// Binds sockets and begins to connect. `entropy` must come from the system.
     pub(crate) fn start(
+        machine: &M,
         role: Role,
         signal: SignalSession,
         socket: Socket,
         net: NetArgs,
         entropy: &mut Entropy,
     ) -> Result<Self, Failure> {
-        let udp = UdpPaths::bind(net.bind).map_err(|error| no_socket(&error))?;
+        let udp = UdpPaths::bind(machine, net.bind).map_err(|error| no_socket(&error))?;
         let credentials = IceCredentials::from_seed(&entropy.array());
-        let mut config = EndpointConfig::new(
-            role,
-            signal,
-            LaneConfig::new(role, 0, credentials),
-            entropy.array(),
-        );
+        let mut lane = LaneConfig::new(role, 0, credentials);
+        machine.prepare(&mut lane);
+        let mut config = EndpointConfig::new(role, signal, lane, entropy.array());
         config.timers.idle = Duration::from_secs(net.silence);
         // Each sign asks for one of the other side, so this is enough for both.
         config.timers.keep_alive = config.timers.keep_alive.min(config.timers.idle / 3);
-        let now = Instant::now();
+        let now = clock::now();
         let mut endpoint = Endpoint::new(config, now).map_err(|error| Failure::of_error(&error))?;
         for address in udp.local_candidates().map_err(|error| no_socket(&error))? {
             endpoint.add_local_candidate(address);
@@ -85,6 +86,7 @@ impl Node {
         let (reply_to, replies) = mpsc::unbounded_channel();
         let mut node = Self {
             endpoint,
+            machine: machine.clone(),
             udp,
             batch: RecvBatch::default(),
             signaling: Some(SignalTask::spawn(socket)),
@@ -101,10 +103,15 @@ impl Node {
     /// Starts the thread that carries out the transfer's storage requests.
     pub(crate) fn start_storage(&mut self, job: Job) -> Result<(), Failure> {
         let reply_to = self.reply_to.clone();
-        let executor = Executor::spawn(job, STORAGE_QUEUE, move |reply| {
+        let deliver = move |reply| {
             // After the node is gone nobody waits for replies.
             let _ = reply_to.send(reply);
-        });
+        };
+        let executor = if self.machine.has_threads() {
+            Executor::spawn(job, STORAGE_QUEUE, deliver)
+        } else {
+            Ok(Executor::inline(job, deliver))
+        };
         let executor = executor.map_err(|error| {
             Failure::new(
                 crate::exit::Exit::Other,
@@ -119,7 +126,7 @@ impl Node {
     /// Waits for one input and takes it in. Dropping the future loses nothing.
     pub(crate) async fn turn(&mut self) {
         let wake = self.wake().await;
-        let now = Instant::now();
+        let now = clock::now();
         match wake {
             Wake::Datagrams(Ok(())) => {
                 self.endpoint.handle_datagrams(now, self.batch.datagrams());
@@ -156,12 +163,15 @@ impl Node {
                 None => std::future::pending().await,
             }
         };
+        // What the network can do without end comes last, so that it holds up
+        // nothing; all else runs out.
         tokio::select! {
-            read = self.udp.recv(&mut self.batch) => Wake::Datagrams(read),
-            _ = self.udp.writable() => Wake::Writable,
-            Some(reply) = self.replies.recv() => Wake::Reply(reply),
-            signaled = signal => Wake::Signal(signaled),
+            biased;
             () = timer => Wake::Timer,
+            signaled = signal => Wake::Signal(signaled),
+            Some(reply) = self.replies.recv() => Wake::Reply(reply),
+            _ = self.udp.writable() => Wake::Writable,
+            read = self.udp.recv(&mut self.batch) => Wake::Datagrams(read),
         }
     }
 
@@ -210,12 +220,12 @@ impl Node {
     }
 
     fn submit(&mut self, request: StorageRequest) {
-        match &self.storage {
+        match &mut self.storage {
             Some(storage) => {
                 if let Err(error) = storage.submit(request) {
                     tracing::error!(%error, "a storage request was lost");
                     let error = Error::local(ErrorCode::Internal, error.to_string());
-                    self.endpoint.close(Instant::now(), Some(error));
+                    self.endpoint.close(clock::now(), Some(error));
                 }
             }
             // Before there is a thread there is nothing that could be discarded.

@@ -1,6 +1,7 @@
 //! UDP sockets for lanes: one for IPv4 and one for IPv6, read and written in
 //! batches with the kernel's segmentation offload where it has one. What does
-//! not live here: which lane a datagram belongs to, and what it means.
+//! not live here: the sockets themselves, which are the machine's, which lane a
+//! datagram belongs to, and what it means.
 
 use std::collections::VecDeque;
 use std::future::pending;
@@ -8,17 +9,14 @@ use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use passel_sans_io::datagram::{Datagram, DatagramRef};
-use quinn_udp::{RecvMeta, Transmit, UdpSocketState};
-use tokio::io::Interest;
-use tokio::net::UdpSocket;
+
+use crate::machine::{Machine, RecvMeta, Transmit, UdpSocket};
 
 /// Most local addresses that are named to a peer.
 pub(crate) const MAX_LOCAL_CANDIDATES: usize = 16;
 /// Datagrams that wait for room in a socket's buffer, for each socket. More are
 /// dropped, as a network would.
 pub(crate) const SEND_QUEUE: usize = 1_024;
-/// Socket buffer asked for, in bytes; the system may give less.
-const SOCKET_BUFFER: usize = 4 << 20;
 /// Slots of a [`RecvBatch`].
 const SLOTS: usize = if quinn_udp::BATCH_SIZE < 16 { quinn_udp::BATCH_SIZE } else { 16 };
 /// Bytes of a slot: the longest run of datagrams that the kernel puts together.
@@ -66,24 +64,16 @@ impl RecvBatch {
 }
 
 /// One socket, and what waits to be sent on it.
-struct UdpPath {
-    socket: UdpSocket,
-    state: UdpSocketState,
+struct UdpPath<S> {
+    socket: S,
     local: SocketAddr,
     queue: VecDeque<Datagram>,
 }
 
-impl UdpPath {
-    fn bind(ip: IpAddr) -> io::Result<Self> {
-        let socket = std::net::UdpSocket::bind((ip, 0))?;
-        let state = UdpSocketState::new((&socket).into())?;
-        // A smaller buffer costs speed, not correctness.
-        let _ = state.set_recv_buffer_size((&socket).into(), SOCKET_BUFFER);
-        let _ = state.set_send_buffer_size((&socket).into(), SOCKET_BUFFER);
-        socket.set_nonblocking(true)?;
+impl<S: UdpSocket> UdpPath<S> {
+    fn new(socket: S) -> io::Result<Self> {
         let local = socket.local_addr()?;
-        let socket = UdpSocket::from_std(socket)?;
-        Ok(Self { socket, state, local, queue: VecDeque::new() })
+        Ok(Self { socket, local, queue: VecDeque::new() })
     }
 
     fn try_recv(&self, batch: &mut RecvBatch) -> io::Result<()> {
@@ -92,9 +82,7 @@ impl UdpPath {
         let mut slots = buffer.chunks_exact_mut(SLOT);
         let mut slices: [IoSliceMut<'_>; SLOTS] =
             std::array::from_fn(|_| IoSliceMut::new(slots.next().unwrap_or_default()));
-        *filled = self.socket.try_io(Interest::READABLE, || {
-            self.state.recv((&self.socket).into(), &mut slices, metas)
-        })?;
+        *filled = self.socket.try_recv(&mut slices, metas)?;
         *local = self.local;
         Ok(())
     }
@@ -105,7 +93,7 @@ impl UdpPath {
         let Some(first) = self.queue.front() else { return (0, 0) };
         let segment = first.contents.len();
         let (mut count, mut bytes) = (1, segment);
-        for next in self.queue.iter().skip(1).take(self.state.max_gso_segments() - 1) {
+        for next in self.queue.iter().skip(1).take(self.socket.max_segments() - 1) {
             let len = next.contents.len();
             let same_way = next.destination == first.destination && next.source == first.source;
             if !same_way || len > segment || len == 0 || bytes + len > MAX_TRAIN {
@@ -141,14 +129,11 @@ impl UdpPath {
                 segment_size: (count > 1).then_some(first.contents.len()),
                 src_ip: Some(first.source.ip()).filter(|ip| !ip.is_unspecified()),
             };
-            let sent = self.socket.try_io(Interest::WRITABLE, || {
-                self.state.try_send((&self.socket).into(), &transmit)
-            });
-            match sent {
+            match self.socket.try_send(&transmit) {
                 Ok(()) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
                 // The kernel has just shown that it can't segment: one by one.
-                Err(_) if count > 1 && self.state.max_gso_segments() == 1 => continue,
+                Err(_) if count > 1 && self.socket.max_segments() == 1 => continue,
                 // No route, no permission, too long: lost, as on the network.
                 Err(error) => {
                     tracing::debug!(%error, count, "datagrams dropped");
@@ -161,31 +146,33 @@ impl UdpPath {
 }
 
 /// The sockets of one lane, or shared by several.
-pub(crate) struct UdpPaths {
-    v4: Option<UdpPath>,
-    v6: Option<UdpPath>,
+pub(crate) struct UdpPaths<M: Machine> {
+    machine: M,
+    v4: Option<UdpPath<M::Udp>>,
+    v6: Option<UdpPath<M::Udp>>,
     scratch: Vec<u8>,
     dropped: u64,
 }
 
-impl UdpPaths {
+impl<M: Machine> UdpPaths<M> {
     /// Binds one socket for IPv4 and one for IPv6 to ports that the system
     /// chooses, or only one if `bind` names an address. It is enough if one of
     /// the two can be bound. To be called within a tokio runtime.
-    pub(crate) fn bind(bind: Option<IpAddr>) -> io::Result<Self> {
+    pub(crate) fn bind(machine: &M, bind: Option<IpAddr>) -> io::Result<Self> {
+        let path = |ip| machine.bind_udp(ip).and_then(UdpPath::new);
         let (v4, v6) = match bind {
-            Some(ip @ IpAddr::V4(_)) => (Some(UdpPath::bind(ip)?), None),
-            Some(ip @ IpAddr::V6(_)) => (None, Some(UdpPath::bind(ip)?)),
+            Some(ip @ IpAddr::V4(_)) => (Some(path(ip)?), None),
+            Some(ip @ IpAddr::V6(_)) => (None, Some(path(ip)?)),
             None => {
-                let v4 = UdpPath::bind(Ipv4Addr::UNSPECIFIED.into());
-                let v6 = UdpPath::bind(Ipv6Addr::UNSPECIFIED.into());
+                let v4 = path(Ipv4Addr::UNSPECIFIED.into());
+                let v6 = path(Ipv6Addr::UNSPECIFIED.into());
                 match (v4, v6) {
                     (Err(error), Err(_)) => return Err(error),
                     (v4, v6) => (v4.ok(), v6.ok()),
                 }
             }
         };
-        Ok(Self { v4, v6, scratch: Vec::new(), dropped: 0 })
+        Ok(Self { machine: machine.clone(), v4, v6, scratch: Vec::new(), dropped: 0 })
     }
 
     /// Addresses at which these sockets can be reached on this machine's own
@@ -198,17 +185,22 @@ impl UdpPaths {
         {
             return Ok(vec![only]);
         }
-        let interfaces = if_addrs::get_if_addrs()?;
-        Ok(choose(interfaces.iter().map(if_addrs::Interface::ip), &bound))
+        Ok(choose(self.machine.addresses()?.into_iter(), &bound))
     }
 
     /// Waits until datagrams have come, and reads them. Dropping the future
     /// loses nothing.
     pub(crate) async fn recv(&self, batch: &mut RecvBatch) -> io::Result<()> {
         loop {
+            // The one that was read last has to wait for the other.
+            let (first, second) = match batch.local {
+                SocketAddr::V4(_) => (self.v6.as_ref(), self.v4.as_ref()),
+                SocketAddr::V6(_) => (self.v4.as_ref(), self.v6.as_ref()),
+            };
             let path = tokio::select! {
-                ready = readable(self.v4.as_ref()) => ready?,
-                ready = readable(self.v6.as_ref()) => ready?,
+                biased;
+                ready = readable(first) => ready?,
+                ready = readable(second) => ready?,
             };
             match path.try_recv(batch) {
                 Ok(()) => return Ok(()),
@@ -243,6 +235,7 @@ impl UdpPaths {
     /// ever if nothing is queued.
     pub(crate) async fn writable(&self) -> io::Result<()> {
         tokio::select! {
+            biased;
             ready = writable(self.v4.as_ref()) => ready,
             ready = writable(self.v6.as_ref()) => ready,
         }
@@ -254,14 +247,14 @@ impl UdpPaths {
     }
 }
 
-async fn readable(path: Option<&UdpPath>) -> io::Result<&UdpPath> {
+async fn readable<S: UdpSocket>(path: Option<&UdpPath<S>>) -> io::Result<&UdpPath<S>> {
     match path {
         Some(path) => path.socket.readable().await.map(|()| path),
         None => pending().await,
     }
 }
 
-async fn writable(path: Option<&UdpPath>) -> io::Result<()> {
+async fn writable<S: UdpSocket>(path: Option<&UdpPath<S>>) -> io::Result<()> {
     match path {
         Some(path) if !path.queue.is_empty() => path.socket.writable().await,
         _ => pending().await,
@@ -303,6 +296,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::machine::Real;
 
     const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
@@ -313,8 +307,8 @@ mod tests {
     /// Sends all of `lengths` from one pair of sockets to the other, and gives
     /// back what arrived: source, destination, contents.
     async fn carry(
-        from: &mut UdpPaths,
-        to: &UdpPaths,
+        from: &mut UdpPaths<Real>,
+        to: &UdpPaths<Real>,
         way: (SocketAddr, SocketAddr),
         lengths: &[usize],
     ) -> Vec<(SocketAddr, SocketAddr, Vec<u8>)> {
@@ -346,8 +340,8 @@ mod tests {
     }
 
     async fn arrive_one_by_one(ip: IpAddr) {
-        let mut a = UdpPaths::bind(Some(ip)).unwrap();
-        let b = UdpPaths::bind(Some(ip)).unwrap();
+        let mut a = UdpPaths::bind(&Real, Some(ip)).unwrap();
+        let b = UdpPaths::bind(&Real, Some(ip)).unwrap();
         let way = (a.local_candidates().unwrap()[0], b.local_candidates().unwrap()[0]);
         // Two runs of one size with a shorter last, and a longer one after.
         let mut lengths = vec![1_200; 40];
@@ -376,7 +370,7 @@ mod tests {
 
     #[tokio::test]
     async fn equal_datagrams_go_to_the_kernel_together() {
-        let mut paths = UdpPaths::bind(Some(LOOPBACK)).unwrap();
+        let mut paths = UdpPaths::bind(&Real, Some(LOOPBACK)).unwrap();
         let local = paths.local_candidates().unwrap()[0];
         let mut queue = |len: usize, port: u16| {
             let destination = SocketAddr::new(LOOPBACK, port);
@@ -389,7 +383,7 @@ mod tests {
         queue(50, 9);
         queue(100, 10);
         let path = paths.v4.as_mut().unwrap();
-        let segments = path.state.max_gso_segments();
+        let segments = path.socket.max_segments();
         assert_eq!(path.train(), if segments >= 4 { (4, 350) } else { (1, 100) });
         path.queue.drain(..4);
         assert_eq!(path.train(), (1, 50));
@@ -397,9 +391,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_wildcard_socket_reports_the_address_that_was_sent_to() {
-        let b = UdpPaths::bind(None).unwrap();
+        let b = UdpPaths::bind(&Real, None).unwrap();
         let port = b.v4.as_ref().unwrap().local.port();
-        let mut a = UdpPaths::bind(Some(LOOPBACK)).unwrap();
+        let mut a = UdpPaths::bind(&Real, Some(LOOPBACK)).unwrap();
         let way = (a.local_candidates().unwrap()[0], SocketAddr::new(LOOPBACK, port));
         let arrived = carry(&mut a, &b, way, &[10]).await;
         assert_eq!((arrived[0].0, arrived[0].1), way);
@@ -407,7 +401,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_full_queue_drops_and_counts() {
-        let mut paths = UdpPaths::bind(Some(LOOPBACK)).unwrap();
+        let mut paths = UdpPaths::bind(&Real, Some(LOOPBACK)).unwrap();
         let local = paths.local_candidates().unwrap()[0];
         for _ in 0..SEND_QUEUE + 3 {
             paths.queue(Datagram { source: local, destination: local, contents: vec![0] });
@@ -420,8 +414,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_datagram_that_cannot_be_sent_does_not_block_the_next() {
-        let mut a = UdpPaths::bind(Some(LOOPBACK)).unwrap();
-        let b = UdpPaths::bind(Some(LOOPBACK)).unwrap();
+        let mut a = UdpPaths::bind(&Real, Some(LOOPBACK)).unwrap();
+        let b = UdpPaths::bind(&Real, Some(LOOPBACK)).unwrap();
         let way = (a.local_candidates().unwrap()[0], b.local_candidates().unwrap()[0]);
         a.queue(Datagram { source: way.0, destination: way.1, contents: vec![0; 70_000] });
         let arrived = carry(&mut a, &b, way, &[5]).await;

@@ -1,5 +1,6 @@
 //! Reaching the server: name, TCP, TLS. The same for requests and sockets, so
-//! that both have the same bounds and the same errors.
+//! that both have the same bounds and the same errors. The connections of TCP are
+//! the machine's.
 
 use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr};
@@ -7,7 +8,6 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::ServerName;
@@ -15,6 +15,7 @@ use tokio_rustls::rustls::{ClientConfig, RootCertStore, crypto};
 use url::{Host, Url};
 
 use super::error::{SignalError, shown};
+use crate::machine::Machine;
 
 /// Head start of one address over the next.
 const STAGGER: Duration = Duration::from_millis(250);
@@ -62,12 +63,14 @@ impl Place {
 }
 
 /// Connects to `server` within [`super::CONNECT_TIMEOUT`].
-pub(super) async fn connect(server: &Url, place: &Place) -> Result<Box<dyn Io>, SignalError> {
+pub(super) async fn connect<M: Machine>(
+    machine: &M,
+    server: &Url,
+    place: &Place,
+) -> Result<Box<dyn Io>, SignalError> {
     let unreachable = || SignalError::Unreachable { url: shown(server) };
     let attempt = async {
-        let tcp = connect_tcp(place).await.ok_or_else(unreachable)?;
-        // Messages here are few and small, and each is waited for.
-        let _ = tcp.set_nodelay(true);
+        let tcp = connect_tcp(machine, place).await.ok_or_else(unreachable)?;
         if !place.tls {
             return Ok(Box::new(tcp) as Box<dyn Io>);
         }
@@ -91,11 +94,9 @@ pub(super) async fn connect(server: &Url, place: &Place) -> Result<Box<dyn Io>, 
 
 /// The first of the host's addresses that answers. Each has a short head start
 /// over the next, so that a dead address family costs little.
-async fn connect_tcp(place: &Place) -> Option<TcpStream> {
+async fn connect_tcp<M: Machine>(machine: &M, place: &Place) -> Option<M::Tcp> {
     let addresses: Vec<SocketAddr> = match &place.host {
-        Host::Domain(name) => {
-            tokio::net::lookup_host((name.as_str(), place.port)).await.ok()?.collect()
-        }
+        Host::Domain(name) => machine.resolve(name, place.port).await.ok()?,
         Host::Ipv4(ip) => vec![(*ip, place.port).into()],
         Host::Ipv6(ip) => vec![(*ip, place.port).into()],
     };
@@ -104,9 +105,10 @@ async fn connect_tcp(place: &Place) -> Option<TcpStream> {
     for address in alternate(&addresses).into_iter().take(MAX_ADDRESSES) {
         let wait = delay;
         delay += STAGGER;
+        let machine = machine.clone();
         attempts.spawn(async move {
             tokio::time::sleep(wait).await;
-            TcpStream::connect(address).await
+            machine.connect(address).await
         });
     }
     while let Some(attempt) = attempts.join_next().await {

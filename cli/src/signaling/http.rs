@@ -17,12 +17,14 @@ use url::Url;
 
 use super::connect::{Place, connect};
 use super::error::{SignalError, shown};
+use crate::machine::Machine;
 
 const NOT_THE_PROTOCOL: SignalError =
     SignalError::ServerMisbehaved { what: "its answer is none of a passel server's" };
 
 /// Posts `body` as JSON and reads the answer.
 pub(super) async fn post<B: Serialize, A: DeserializeOwned>(
+    machine: &impl Machine,
     server: &Url,
     path: &str,
     body: &B,
@@ -34,7 +36,7 @@ pub(super) async fn post<B: Serialize, A: DeserializeOwned>(
         .header(CONTENT_TYPE, "application/json")
         .body(Full::new(Bytes::from(body)))
         .map_err(|_| SignalError::BadUrl)?;
-    let stream = connect(server, &place).await?;
+    let stream = connect(machine, server, &place).await?;
     let exchange = async {
         let (mut sender, connection) =
             http1::handshake(TokioIo::new(stream)).await.map_err(|_| SignalError::Lost)?;

@@ -17,6 +17,8 @@ use passel_rendezvous::messages::{
 };
 use url::Url;
 
+use crate::machine::Machine;
+
 pub(crate) use self::error::SignalError;
 pub(crate) use self::socket::{Event, Socket};
 
@@ -27,11 +29,12 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Creates a session at the server, with a nameplate if one is wanted.
 pub(crate) async fn create(
+    machine: &impl Machine,
     server: &Url,
     want_nameplate: bool,
 ) -> Result<CreateResponse, SignalError> {
     let request = CreateRequest { nameplate: want_nameplate };
-    let created: CreateResponse = http::post(server, PATH_CREATE, &request).await?;
+    let created: CreateResponse = http::post(machine, server, PATH_CREATE, &request).await?;
     if want_nameplate && created.nameplate.is_none() {
         return Err(SignalError::ServerMisbehaved { what: "it gave no nameplate" });
     }
@@ -39,11 +42,19 @@ pub(crate) async fn create(
 }
 
 /// Joins the session that `target` names.
-pub(crate) async fn join(server: &Url, target: JoinRequest) -> Result<JoinResponse, SignalError> {
-    http::post(server, PATH_JOIN, &target).await
+pub(crate) async fn join(
+    machine: &impl Machine,
+    server: &Url,
+    target: JoinRequest,
+) -> Result<JoinResponse, SignalError> {
+    http::post(machine, server, PATH_JOIN, &target).await
 }
 
 /// Goes to the meeting, where the other peer may wait or come later.
-pub(crate) async fn meet(server: &Url, meeting: MeetingId) -> Result<MeetResponse, SignalError> {
-    http::post(server, PATH_MEET, &MeetRequest { meeting }).await
+pub(crate) async fn meet(
+    machine: &impl Machine,
+    server: &Url,
+    meeting: MeetingId,
+) -> Result<MeetResponse, SignalError> {
+    http::post(machine, server, PATH_MEET, &MeetRequest { meeting }).await
 }

@@ -18,6 +18,7 @@ use url::Url;
 use super::connect::{Io, Place, connect};
 use super::error::{SignalError, shown};
 use super::http::refusal;
+use crate::machine::Machine;
 
 /// Silence after which the connection counts as lost; the server pings more
 /// often (`RV-CLIENT-ALIVE`).
@@ -55,7 +56,11 @@ pub(crate) struct Socket {
 
 impl Socket {
     /// Opens a socket with a token from [`super::create`] or [`super::join`].
-    pub(crate) async fn connect(server: &Url, token: Token) -> Result<Self, SignalError> {
+    pub(crate) async fn connect(
+        machine: &impl Machine,
+        server: &Url,
+        token: Token,
+    ) -> Result<Self, SignalError> {
         let place = Place::of(server)?;
         // The scheme is for the library alone; whether there is TLS is decided below it.
         let request = format!("ws://{}{}{PATH_SOCKET}", place.authority, place.base)
@@ -65,7 +70,7 @@ impl Socket {
         let config = WebSocketConfig::default()
             .max_message_size(Some(MAX_SIGNAL_BLOB))
             .max_frame_size(Some(MAX_SIGNAL_BLOB));
-        let stream = connect(server, &place).await?;
+        let stream = connect(machine, server, &place).await?;
         let open = async {
             let opened =
                 tokio_tungstenite::client_async_with_config(request, stream, Some(config)).await;

@@ -186,7 +186,7 @@ mod tests {
 
     #[test]
     fn lines_come_every_few_seconds_only() {
-        let (shared, start) = (Shared::default(), Instant::now());
+        let (shared, start) = (Shared::default(), crate::clock::now());
         let mut progress = Progress::Lines { out: Box::new(shared.clone()), last: None };
         for second in 0..=10 {
             progress.show(&state(second * 100_000), start + Duration::from_secs(second));

@@ -1,8 +1,10 @@
-//! Accepts TCP connections and serves HTTP/1.1 on them, with bounds on their
-//! number and on the time that a request may take to arrive.
+//! Accepts connections and serves HTTP/1.1 on them, with bounds on their number
+//! and on the time that a request may take to arrive. They are TCP's, or those of
+//! a simulation.
 
 use std::future::Future;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +13,7 @@ use axum::{Extension, Router};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -20,6 +23,33 @@ use super::{Rendezvous, ShellConfig, router};
 /// Pause after a failed accept, such as for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
+/// Where connections come from.
+pub trait Listener: Send + Sync + 'static {
+    /// A connection.
+    type Stream: AsyncRead + AsyncWrite + Send + Unpin + 'static;
+
+    /// The next connection and who made it. Dropping the future loses none.
+    fn accept(&self) -> impl Future<Output = io::Result<(Self::Stream, SocketAddr)>> + Send;
+
+    /// The address that is listened at.
+    ///
+    /// # Errors
+    /// The system's.
+    fn local_addr(&self) -> io::Result<SocketAddr>;
+}
+
+impl Listener for TcpListener {
+    type Stream = tokio::net::TcpStream;
+
+    async fn accept(&self) -> io::Result<(Self::Stream, SocketAddr)> {
+        TcpListener::accept(self).await
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        TcpListener::local_addr(self)
+    }
+}
+
 /// Runs a rendezvous server on `listener` until `shutdown` is done, then closes
 /// all its connections.
 ///
@@ -27,7 +57,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// When the system gives no entropy. Failures of single connections only show
 /// in the log.
 pub async fn serve(
-    listener: TcpListener,
+    listener: impl Listener,
     config: ShellConfig,
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
@@ -40,7 +70,7 @@ pub async fn serve(
 /// Serves `router`, which may hold other routes next to [`router`]'s, until
 /// `shutdown` is done. WebSockets outlive it: see [`Rendezvous::close_sockets`].
 pub async fn serve_router(
-    listener: TcpListener,
+    listener: impl Listener,
     router: Router,
     config: &ShellConfig,
     shutdown: impl Future<Output = ()>,
@@ -57,6 +87,7 @@ pub async fn serve_router(
             (permit, listener.accept().await)
         };
         let (permit, accepted) = tokio::select! {
+            biased;
             () = &mut shutdown => return,
             Some(_) = connections.join_next() => continue,
             accepted = accepted => accepted,

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use axum::Router;
 use tokio::sync::{Notify, mpsc};
 
-pub use self::listen::{serve, serve_router};
+pub use self::listen::{Listener, serve, serve_router};
 use crate::server::{Action, Config, ConnId, Refusal, Server};
 
 /// Actions that wait for one socket; more, and it is given up (`RV-SLOW`).
@@ -86,9 +86,9 @@ pub fn router(rendezvous: &Rendezvous) -> Router {
     http::router(rendezvous.clone())
 }
 
-#[expect(clippy::disallowed_methods, reason = "the shell is where the clock comes from")]
+/// The runtime's clock, which may be simulated.
 fn now() -> Instant {
-    Instant::now()
+    tokio::time::Instant::now().into_std()
 }
 
 impl Rendezvous {
@@ -186,7 +186,7 @@ async fn drive_timers(inner: Weak<Inner>, changed: Arc<Notify>) {
         match due {
             Some(due) => {
                 let wake = tokio::time::sleep_until(due.into());
-                tokio::select! { () = wake => {} () = changed.notified() => {} }
+                tokio::select! { biased; () = wake => {} () = changed.notified() => {} }
             }
             None => changed.notified().await,
         }

@@ -52,7 +52,16 @@ async fn run(mut socket: WebSocket, attached: Attached, mut actions: mpsc::Recei
     ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut heard = Instant::now();
     loop {
+        // What a peer can do without end comes last.
         tokio::select! {
+            biased;
+            // RV-PING
+            _ = ping.tick() => {
+                let is_lost = heard.elapsed() > config.silence;
+                if is_lost || !send(&mut socket, Message::Ping(Vec::new().into())).await {
+                    return;
+                }
+            }
             action = actions.recv() => {
                 let message = match action {
                     Some(Action::SendText(text)) => text_message(&text),
@@ -75,13 +84,6 @@ async fn run(mut socket: WebSocket, attached: Attached, mut actions: mpsc::Recei
                     }
                     Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
                     Some(Ok(Message::Close(_)) | Err(_)) | None => return,
-                }
-            }
-            // RV-PING
-            _ = ping.tick() => {
-                let is_lost = heard.elapsed() > config.silence;
-                if is_lost || !send(&mut socket, Message::Ping(Vec::new().into())).await {
-                    return;
                 }
             }
         }
