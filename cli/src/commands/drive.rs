@@ -223,6 +223,8 @@ impl<M: Machine> Drive<M> {
                 None
             }
             EndpointEvent::Connection(event) => self.take_connected(event),
+            // The program asks for one lane.
+            EndpointEvent::LaneWanted { .. } | EndpointEvent::LaneOver { .. } => None,
         }
     }
 
@@ -298,8 +300,11 @@ impl<M: Machine> Drive<M> {
                 None
             }
             Connected::ResumptionStored => Some(Turn::Stored),
-            // The program has nothing to say beside files, nor to hear.
+            // The program has nothing to say beside files, nor to hear; lanes are the
+            // endpoint's.
             Connected::Message { .. }
+            | Connected::LaneSignal { .. }
+            | Connected::LaneEnded { .. }
             | Connected::MessagesSent { .. }
             | Connected::Backpressure { .. }
             | Connected::Drained { .. } => None,
