@@ -187,6 +187,12 @@ pub struct NetArgs {
         value_parser = clap::value_parser!(u32).range(0..=100)
     )]
     pub attempts: u32,
+    /// Most associations to use side by side; 1 for none but the first
+    #[arg(
+        long, value_name = "NUMBER", default_value_t = 32,
+        value_parser = clap::value_parser!(u16).range(1..=32)
+    )]
+    pub lanes: u16,
 }
 
 /// How a sender and its receiver find each other.

@@ -13,7 +13,7 @@ use forger::Forger;
 use passel_proto::connection::{Config, Event};
 use passel_proto::error::ErrorCode;
 use passel_proto::frame::{Frame, LaneEnd, LaneSignal, LaneTally};
-use passel_proto::ids::TransferId;
+use passel_proto::ids::{Channel, TransferId};
 use passel_proto::limits::MAX_LANES_COUNT;
 use support::{Pair, Side, config, content, manifest};
 
@@ -115,7 +115,7 @@ fn data_goes_over_all_lanes() {
     while pair.step() {
         used.extend(pair.receiver.lane_inbox.iter().map(|(lane, _)| *lane));
         let mut buf = Vec::new();
-        pair.sender.connection.handle_lane_writable(2, 40_000);
+        pair.sender.connection.handle_lane_writable(2, 40_000, true);
         if let Some(transmit) = pair.sender.connection.poll_transmit(pair.now, &mut buf) {
             used.insert(transmit.lane);
             match transmit.lane {
@@ -148,15 +148,19 @@ fn lose(pair: &mut Pair, files: &[(&str, Vec<u8>)], steps: usize) -> u64 {
             pair.receiver.connection.end_lane(pair.now, lane);
         }
     }
+    for _ in 0..3 {
+        pair.step();
+    }
+    let resent = pair.sender.connection.progress(id).map_or(0, |progress| progress.chunks_resent);
     pair.finish();
-    pair.sender.connection.progress(id).map_or(0, |progress| progress.chunks_resent)
+    resent
 }
 
 /// One step in which nothing that goes over a lane arrives.
 fn step_losing(pair: &mut Pair, lane: u16) {
     let mut buf = Vec::new();
     let room = pair.sender.lanes.get(&lane).copied().unwrap_or(0);
-    pair.sender.connection.handle_lane_writable(lane, room);
+    pair.sender.connection.handle_lane_writable(lane, room, true);
     while let Some(transmit) = pair.sender.connection.poll_transmit(pair.now, &mut buf) {
         match transmit.lane {
             0 => pair.receiver.inbox.push((transmit.channel, buf.clone())),
@@ -172,16 +176,17 @@ fn step_losing(pair: &mut Pair, lane: u16) {
 // LN-AGAIN, LN-AGAIN-END, LN-REPEATED, LN-END-COUNT
 #[test]
 fn nothing_is_lost_with_a_lane() {
+    let mut resent = 0;
     for steps in 1..6 {
         let mut pair = pair(32, 32);
         let many: Vec<(String, Vec<u8>)> =
             (0..60u64).map(|n| (format!("s{n:02}"), content(100 + 50 * n as usize, n))).collect();
         let mut files = vec![("a", content(2 << 20, 1)), ("b|", content(1 << 20, 2))];
         files.extend(many.iter().map(|(name, content)| (name.as_str(), content.clone())));
-        let resent = lose(&mut pair, &files, steps);
-        assert!(resent > 0, "something was lost");
+        resent += lose(&mut pair, &files, steps);
         expect_whole(&pair, &files);
     }
+    assert!(resent > 10, "{resent} chunks went again");
 }
 
 // LN-END-COUNT: what is lost with lanes is not lost of the credit.
@@ -197,7 +202,7 @@ fn credit_survives_any_number_of_lost_lanes() {
     for _ in 0..100 {
         let lane = pair.sender.connection.open_lane().unwrap();
         pair.sender.connection.send_lane_signal(lane, vec![7]).unwrap();
-        pair.sender.connection.handle_lane_writable(lane, 300_000);
+        pair.sender.connection.handle_lane_writable(lane, 300_000, true);
         let mut buf = Vec::new();
         while let Some(transmit) = pair.sender.connection.poll_transmit(pair.now, &mut buf) {
             if transmit.lane == 0 {
@@ -217,6 +222,36 @@ fn credit_survives_any_number_of_lost_lanes() {
     pair.finish();
     expect_whole(&pair, &files);
     assert!(lost > 1 << 20, "{lost}");
+}
+
+/// A lane that is not to be used any more finishes what it began.
+// LN-CHUNK
+#[test]
+fn a_lane_that_rests_keeps_nothing_back() {
+    let mut pair = pair(8, 8);
+    let lane = open(&mut pair, 1, 0)[0];
+    let files = [("a", content(1 << 20, 1))];
+    let id = pair.offer(&files);
+    pair.run();
+    pair.receiver.connection.accept(pair.now, id, None).unwrap();
+    let (mut over, mut buf) = (0, Vec::new());
+    pair.sender.lanes.clear();
+    while pair.step() {
+        // It has room for a piece at a time, and nothing begins after the first.
+        pair.sender.connection.handle_writable(Channel::File, 0);
+        pair.sender.connection.handle_lane_writable(lane, 17_000, over == 0);
+        while let Some(transmit) = pair.sender.connection.poll_transmit(pair.now, &mut buf) {
+            if transmit.lane == lane {
+                over += 1;
+                pair.receiver.lane_inbox.push((lane, buf.clone()));
+            } else {
+                pair.receiver.inbox.push((transmit.channel, buf.clone()));
+            }
+        }
+    }
+    pair.finish();
+    expect_whole(&pair, &files);
+    assert!((1..=4).contains(&over), "{over} pieces of one chunk");
 }
 
 /// A record of a lane, altered or late, ends that lane or nothing.

@@ -10,8 +10,7 @@ mod world;
 use std::time::Duration;
 
 use passel_proto::connection::Event;
-use passel_proto::crypto::Secret32;
-use passel_proto::error::{Error, ErrorCode};
+use passel_proto::error::ErrorCode;
 use passel_proto::frame::Message;
 use passel_proto::ids::Channel;
 use passel_proto::signal::{SignalSecret, SignalSession};

@@ -223,7 +223,7 @@ impl<M: Machine> Drive<M> {
                 None
             }
             EndpointEvent::Connection(event) => self.take_connected(event),
-            // The program asks for one lane.
+            // The node has dealt with it.
             EndpointEvent::LaneWanted { .. } | EndpointEvent::LaneOver { .. } => None,
         }
     }

@@ -74,12 +74,13 @@ impl<M: Machine> Node<M> {
         let mut lane = LaneConfig::new(role, 0, credentials);
         machine.prepare(&mut lane);
         let mut config = EndpointConfig::new(role, signal, lane, entropy.array());
+        config.lanes = net.lanes;
         config.timers.idle = Duration::from_secs(net.silence);
         // Each sign asks for one of the other side, so this is enough for both.
         config.timers.keep_alive = config.timers.keep_alive.min(config.timers.idle / 3);
         let now = clock::now();
         let mut endpoint = Endpoint::new(config, now).map_err(|error| Failure::of_error(&error))?;
-        for address in udp.local_candidates().map_err(|error| no_socket(&error))? {
+        for address in udp.local_candidates(0).map_err(|error| no_socket(&error))? {
             endpoint.add_local_candidate(address);
         }
         endpoint.start(now);
@@ -233,9 +234,29 @@ impl<M: Machine> Node<M> {
         }
     }
 
-    /// The next piece of news.
+    /// Gives a further lane its sockets, or none if the system has none left.
+    fn add_lane(&mut self, lane: u16) {
+        let bound = self.udp.add(lane).and_then(|()| self.udp.local_candidates(lane));
+        let addresses = bound.unwrap_or_else(|error| {
+            tracing::warn!(%error, "a further lane has no socket");
+            Vec::new()
+        });
+        self.endpoint.bind_lane(clock::now(), lane, &addresses);
+        self.flush();
+    }
+
+    /// The next piece of news, but for what concerns lanes.
     pub(crate) fn poll_event(&mut self) -> Option<EndpointEvent> {
-        let event = self.endpoint.poll_event();
+        let event = loop {
+            match self.endpoint.poll_event() {
+                Some(EndpointEvent::LaneWanted { lane }) => self.add_lane(lane),
+                Some(EndpointEvent::LaneOver { lane }) => {
+                    self.flush();
+                    self.udp.remove(lane);
+                }
+                event => break event,
+            }
+        };
         if let Some(EndpointEvent::Connection(Event::Established { .. })) = &event {
             // The rendezvous has done its part.
             self.signaling_over = true;

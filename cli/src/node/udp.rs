@@ -1,12 +1,14 @@
-//! UDP sockets for lanes: one for IPv4 and one for IPv6, read and written in
+//! UDP sockets for lanes: one each for IPv4 and one for IPv6, read and written in
 //! batches with the kernel's segmentation offload where it has one. What does
 //! not live here: the sockets themselves, which are the machine's, which lane a
 //! datagram belongs to, and what it means.
 
 use std::collections::VecDeque;
-use std::future::pending;
+use std::future::poll_fn;
 use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::pin::Pin;
+use std::task::Poll;
 
 use passel_sans_io::datagram::{Datagram, DatagramRef};
 
@@ -145,41 +147,58 @@ impl<S: UdpSocket> UdpPath<S> {
     }
 }
 
-/// The sockets of one lane, or shared by several.
+/// The sockets of all lanes. A lane has one for IPv4 and one for IPv6.
 pub(crate) struct UdpPaths<M: Machine> {
     machine: M,
-    v4: Option<UdpPath<M::Udp>>,
-    v6: Option<UdpPath<M::Udp>>,
+    bind: Option<IpAddr>,
+    paths: Vec<(u16, UdpPath<M::Udp>)>,
     scratch: Vec<u8>,
     dropped: u64,
 }
 
+type Ready<'a> = Pin<Box<dyn Future<Output = io::Result<()>> + 'a>>;
+
 impl<M: Machine> UdpPaths<M> {
-    /// Binds one socket for IPv4 and one for IPv6 to ports that the system
-    /// chooses, or only one if `bind` names an address. It is enough if one of
-    /// the two can be bound. To be called within a tokio runtime.
+    /// The sockets of lane 0: one for IPv4 and one for IPv6, at ports that the
+    /// system chooses, or only one if `bind` names an address. It is enough if one
+    /// of the two can be bound. To be called within a tokio runtime.
     pub(crate) fn bind(machine: &M, bind: Option<IpAddr>) -> io::Result<Self> {
-        let path = |ip| machine.bind_udp(ip).and_then(UdpPath::new);
-        let (v4, v6) = match bind {
-            Some(ip @ IpAddr::V4(_)) => (Some(path(ip)?), None),
-            Some(ip @ IpAddr::V6(_)) => (None, Some(path(ip)?)),
-            None => {
-                let v4 = path(Ipv4Addr::UNSPECIFIED.into());
-                let v6 = path(Ipv6Addr::UNSPECIFIED.into());
-                match (v4, v6) {
-                    (Err(error), Err(_)) => return Err(error),
-                    (v4, v6) => (v4.ok(), v6.ok()),
-                }
-            }
-        };
-        Ok(Self { machine: machine.clone(), v4, v6, scratch: Vec::new(), dropped: 0 })
+        let (paths, scratch) = (Vec::new(), Vec::new());
+        let mut sockets = Self { machine: machine.clone(), bind, paths, scratch, dropped: 0 };
+        sockets.add(0)?;
+        Ok(sockets)
     }
 
-    /// Addresses at which these sockets can be reached on this machine's own
+    /// Binds the sockets of a further lane in the same way.
+    pub(crate) fn add(&mut self, lane: u16) -> io::Result<()> {
+        let both = [Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()];
+        let one = self.bind.map(|ip| [ip]);
+        let mut failure = None;
+        for ip in one.as_ref().map_or(&both[..], |one| &one[..]) {
+            match self.machine.bind_udp(*ip).and_then(UdpPath::new) {
+                Ok(path) => self.paths.push((lane, path)),
+                Err(error) => failure = failure.or(Some(error)),
+            }
+        }
+        match failure {
+            Some(error) if self.of(lane).next().is_none() => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Closes the sockets of a lane.
+    pub(crate) fn remove(&mut self, lane: u16) {
+        self.paths.retain(|(of, _)| *of != lane);
+    }
+
+    fn of(&self, lane: u16) -> impl Iterator<Item = &UdpPath<M::Udp>> {
+        self.paths.iter().filter(move |(of, _)| *of == lane).map(|(_, path)| path)
+    }
+
+    /// Addresses at which a lane's sockets can be reached on this machine's own
     /// networks, at most [`MAX_LOCAL_CANDIDATES`].
-    pub(crate) fn local_candidates(&self) -> io::Result<Vec<SocketAddr>> {
-        let paths = [&self.v4, &self.v6].into_iter().flatten();
-        let bound: Vec<SocketAddr> = paths.map(|path| path.local).collect();
+    pub(crate) fn local_candidates(&self, lane: u16) -> io::Result<Vec<SocketAddr>> {
+        let bound: Vec<SocketAddr> = self.of(lane).map(|path| path.local).collect();
         if let [only] = bound[..]
             && !only.ip().is_unspecified()
         {
@@ -188,34 +207,35 @@ impl<M: Machine> UdpPaths<M> {
         Ok(choose(self.machine.addresses()?.into_iter(), &bound))
     }
 
-    /// Waits until datagrams have come, and reads them. Dropping the future
-    /// loses nothing.
+    /// Waits until datagrams have come to a socket, and reads them. Dropping the
+    /// future loses nothing.
     pub(crate) async fn recv(&self, batch: &mut RecvBatch) -> io::Result<()> {
+        // Reading without waiting must not keep timers from their turn.
+        tokio::task::consume_budget().await;
         loop {
-            // The one that was read last has to wait for the other.
-            let (first, second) = match batch.local {
-                SocketAddr::V4(_) => (self.v6.as_ref(), self.v4.as_ref()),
-                SocketAddr::V6(_) => (self.v4.as_ref(), self.v6.as_ref()),
-            };
-            let path = tokio::select! {
-                biased;
-                ready = readable(first) => ready?,
-                ready = readable(second) => ready?,
-            };
-            match path.try_recv(batch) {
-                Ok(()) => return Ok(()),
-                // Some systems report here that an earlier datagram found nobody.
-                Err(error) if is_transient(&error) => {}
-                Err(error) => return Err(error),
+            // The one that was read last has to wait for the others.
+            let places = self.paths.iter().position(|(_, path)| path.local == batch.local);
+            let (first, last) = self.paths.split_at(places.map_or(0, |place| place + 1));
+            for (_, path) in last.iter().chain(first) {
+                match path.try_recv(batch) {
+                    Ok(()) => return Ok(()),
+                    // Some systems report here that an earlier datagram found nobody.
+                    Err(error) if is_transient(&error) => {}
+                    Err(error) => return Err(error),
+                }
             }
+            any(self.paths.iter().map(|(_, path)| path.socket.readable())).await?;
         }
     }
 
-    /// Puts a datagram into the queue of the socket of its family. It is dropped
-    /// if there is no such socket, or if the queue is full.
+    /// Puts a datagram into the queue of the socket that it comes from. It is
+    /// dropped if there is no such socket, or if the queue is full.
     pub(crate) fn queue(&mut self, datagram: Datagram) {
-        let path = if datagram.destination.is_ipv4() { &mut self.v4 } else { &mut self.v6 };
-        match path {
+        let is_it = |path: &UdpPath<M::Udp>| {
+            path.local.port() == datagram.source.port()
+                && path.local.is_ipv4() == datagram.destination.is_ipv4()
+        };
+        match self.paths.iter_mut().map(|(_, path)| path).find(|path| is_it(path)) {
             Some(path) if path.queue.len() < SEND_QUEUE => path.queue.push_back(datagram),
             _ => self.dropped += 1,
         }
@@ -225,7 +245,7 @@ impl<M: Machine> UdpPaths<M> {
     /// is left: wait for [`Self::writable`], then call this again.
     pub(crate) fn flush(&mut self) -> bool {
         let mut all = true;
-        for path in [&mut self.v4, &mut self.v6].into_iter().flatten() {
+        for (_, path) in &mut self.paths {
             all &= path.flush(&mut self.scratch, &mut self.dropped);
         }
         all
@@ -234,11 +254,8 @@ impl<M: Machine> UdpPaths<M> {
     /// Waits until a socket with something in its queue can be written to; for
     /// ever if nothing is queued.
     pub(crate) async fn writable(&self) -> io::Result<()> {
-        tokio::select! {
-            biased;
-            ready = writable(self.v4.as_ref()) => ready,
-            ready = writable(self.v6.as_ref()) => ready,
-        }
+        let full = self.paths.iter().filter(|(_, path)| !path.queue.is_empty());
+        any(full.map(|(_, path)| path.socket.writable())).await
     }
 
     /// Datagrams that were dropped on this side.
@@ -247,18 +264,17 @@ impl<M: Machine> UdpPaths<M> {
     }
 }
 
-async fn readable<S: UdpSocket>(path: Option<&UdpPath<S>>) -> io::Result<&UdpPath<S>> {
-    match path {
-        Some(path) => path.socket.readable().await.map(|()| path),
-        None => pending().await,
-    }
-}
-
-async fn writable<S: UdpSocket>(path: Option<&UdpPath<S>>) -> io::Result<()> {
-    match path {
-        Some(path) if !path.queue.is_empty() => path.socket.writable().await,
-        _ => pending().await,
-    }
+/// Waits for the first of some futures; for ever if there is none.
+async fn any<'a, F>(waits: impl Iterator<Item = F>) -> io::Result<()>
+where
+    F: Future<Output = io::Result<()>> + 'a,
+{
+    let mut waits: Vec<Ready<'a>> = waits.map(|wait| Box::pin(wait) as Ready<'a>).collect();
+    poll_fn(|context| {
+        let mut polls = waits.iter_mut().map(|wait| wait.as_mut().poll(context));
+        polls.find(Poll::is_ready).unwrap_or(Poll::Pending)
+    })
+    .await
 }
 
 fn is_transient(error: &io::Error) -> bool {
@@ -342,7 +358,7 @@ mod tests {
     async fn arrive_one_by_one(ip: IpAddr) {
         let mut a = UdpPaths::bind(&Real, Some(ip)).unwrap();
         let b = UdpPaths::bind(&Real, Some(ip)).unwrap();
-        let way = (a.local_candidates().unwrap()[0], b.local_candidates().unwrap()[0]);
+        let way = (a.local_candidates(0).unwrap()[0], b.local_candidates(0).unwrap()[0]);
         // Two runs of one size with a shorter last, and a longer one after.
         let mut lengths = vec![1_200; 40];
         lengths.extend([700, 900, 900, 1_400, 1]);
@@ -371,7 +387,7 @@ mod tests {
     #[tokio::test]
     async fn equal_datagrams_go_to_the_kernel_together() {
         let mut paths = UdpPaths::bind(&Real, Some(LOOPBACK)).unwrap();
-        let local = paths.local_candidates().unwrap()[0];
+        let local = paths.local_candidates(0).unwrap()[0];
         let mut queue = |len: usize, port: u16| {
             let destination = SocketAddr::new(LOOPBACK, port);
             paths.queue(Datagram { source: local, destination, contents: vec![0; len] });
@@ -382,7 +398,7 @@ mod tests {
         queue(50, 9);
         queue(50, 9);
         queue(100, 10);
-        let path = paths.v4.as_mut().unwrap();
+        let path = &mut paths.paths[0].1;
         let segments = path.socket.max_segments();
         assert_eq!(path.train(), if segments >= 4 { (4, 350) } else { (1, 100) });
         path.queue.drain(..4);
@@ -392,9 +408,9 @@ mod tests {
     #[tokio::test]
     async fn a_wildcard_socket_reports_the_address_that_was_sent_to() {
         let b = UdpPaths::bind(&Real, None).unwrap();
-        let port = b.v4.as_ref().unwrap().local.port();
+        let port = b.paths[0].1.local.port();
         let mut a = UdpPaths::bind(&Real, Some(LOOPBACK)).unwrap();
-        let way = (a.local_candidates().unwrap()[0], SocketAddr::new(LOOPBACK, port));
+        let way = (a.local_candidates(0).unwrap()[0], SocketAddr::new(LOOPBACK, port));
         let arrived = carry(&mut a, &b, way, &[10]).await;
         assert_eq!((arrived[0].0, arrived[0].1), way);
     }
@@ -402,7 +418,7 @@ mod tests {
     #[tokio::test]
     async fn a_full_queue_drops_and_counts() {
         let mut paths = UdpPaths::bind(&Real, Some(LOOPBACK)).unwrap();
-        let local = paths.local_candidates().unwrap()[0];
+        let local = paths.local_candidates(0).unwrap()[0];
         for _ in 0..SEND_QUEUE + 3 {
             paths.queue(Datagram { source: local, destination: local, contents: vec![0] });
         }
@@ -416,7 +432,7 @@ mod tests {
     async fn a_datagram_that_cannot_be_sent_does_not_block_the_next() {
         let mut a = UdpPaths::bind(&Real, Some(LOOPBACK)).unwrap();
         let b = UdpPaths::bind(&Real, Some(LOOPBACK)).unwrap();
-        let way = (a.local_candidates().unwrap()[0], b.local_candidates().unwrap()[0]);
+        let way = (a.local_candidates(0).unwrap()[0], b.local_candidates(0).unwrap()[0]);
         a.queue(Datagram { source: way.0, destination: way.1, contents: vec![0; 70_000] });
         let arrived = carry(&mut a, &b, way, &[5]).await;
         assert_eq!(arrived[0].2.len(), 5);

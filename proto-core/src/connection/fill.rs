@@ -198,8 +198,9 @@ impl Established {
         let behind = self.transfers.range(self.turn..);
         let before = self.transfers.range(..self.turn);
         let (rates, credit) = (&mut self.rates, self.send_credit);
+        let begins = self.lanes.begins(lane);
         let ready = |(id, slot): (&TransferId, &Slot)| match &slot.transfer {
-            Transfer::Out(outgoing) if outgoing.can_send(lane, credit) => {
+            Transfer::Out(outgoing) if outgoing.can_send((lane, begins), credit) => {
                 rates.admits(*id, now).then_some(*id)
             }
             _ => None,
@@ -214,7 +215,8 @@ impl Established {
             return Ok(false);
         };
         let mut writer = FrameWriter::new(buf, RECORD_HEADER);
-        let cost = outgoing.fill(lane, &mut writer, &mut self.send_credit, &mut self.out)?;
+        let cost =
+            outgoing.fill((lane, begins), &mut writer, &mut self.send_credit, &mut self.out)?;
         if let Some(cost) = cost {
             self.lanes.sent(lane, id, cost);
             self.rates.pay(id, now, buf.len() + RECORD_TAG);

@@ -32,6 +32,8 @@ impl Tally {
 #[derive(Debug, Default)]
 struct Lane {
     room: usize,
+    /// Whether chunks may begin on it.
+    begins: bool,
     sent: Tally,
     received: Tally,
     /// Whether this side said LANE_END.
@@ -120,10 +122,15 @@ impl Lanes {
         self.open.get(&lane).is_some_and(|lane| !lane.ended_here)
     }
 
-    pub(super) fn set_room(&mut self, lane: u16, room: usize) {
+    fn set_room(&mut self, lane: u16, room: usize, begins: bool) {
         if let Some(lane) = self.open.get_mut(&lane) {
-            lane.room = room;
+            (lane.room, lane.begins) = (room, begins);
         }
+    }
+
+    /// Whether chunks may begin on the lane.
+    pub(super) fn begins(&self, lane: u16) -> bool {
+        self.open.get(&lane).is_none_or(|lane| lane.begins)
     }
 
     pub(super) fn room(&self, lane: u16) -> usize {
@@ -175,10 +182,11 @@ impl Lanes {
 /// What a caller does with further lanes.
 impl Connection {
     /// The transport can take `room` bytes of further messages on `file` of a further
-    /// lane. Replaces what was said before.
-    pub fn handle_lane_writable(&mut self, lane: u16, room: usize) {
+    /// lane. Replaces what was said before. Where nothing `begins`, only the chunk that
+    /// was begun there goes on (`LN-CHUNK`), so that the lane falls silent.
+    pub fn handle_lane_writable(&mut self, lane: u16, room: usize, begins: bool) {
         if let Phase::Established(session) = &mut self.phase {
-            session.lanes.set_room(lane, room);
+            session.lanes.set_room(lane, room, begins);
         }
     }
 

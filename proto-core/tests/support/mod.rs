@@ -320,7 +320,7 @@ impl Pair {
                 from.connection.handle_writable(channel, 128 * 1024);
             }
             for (lane, room) in &from.lanes {
-                from.connection.handle_lane_writable(*lane, *room);
+                from.connection.handle_lane_writable(*lane, *room, true);
             }
             let mut buf = Vec::new();
             while let Some(transmit) = from.connection.poll_transmit(self.now, &mut buf) {

@@ -112,9 +112,9 @@ impl Endpoint {
     pub(super) fn say_rooms(&mut self, now: Instant, connection: &mut Connection) {
         let mut used = self.growth.plan().lanes.saturating_sub(1);
         for (number, further) in &mut self.further.lanes {
-            let room = if used > 0 { further.room(now) } else { 0 };
-            used -= u16::from(used > 0 && further.is_up);
-            connection.handle_lane_writable(*number, room);
+            let is_used = used > 0 && further.is_up;
+            used -= u16::from(is_used);
+            connection.handle_lane_writable(*number, further.room(now), is_used);
         }
     }
 

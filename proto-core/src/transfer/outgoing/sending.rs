@@ -7,18 +7,18 @@ use crate::limits::FILE_END_COST;
 use crate::transfer::{Outbox, SendCredit, TransferState};
 
 impl Outgoing {
-    /// Bytes that the next record over a lane will cost in credit and take of
-    /// payload, if there is something to send.
-    fn next_cost(&self, lane: u16) -> Option<u64> {
+    /// Bytes that the next record over a lane, on which chunks may begin or not, will
+    /// cost in credit and take of payload, if there is something to send.
+    fn next_cost(&self, (lane, begins): (u16, bool)) -> Option<u64> {
         let next = || self.next_for(lane).and_then(|place| self.loaded.get(place));
-        let chunk = self.lanes.midway(lane).or_else(next)?;
+        let chunk = self.lanes.midway(lane).or_else(|| next().filter(|_| begins))?;
         let piece = (chunk.data.len() - chunk.sent).min(1 << self.sizes.piece_log2);
         let ends = chunk.end.is_some() && chunk.sent + piece == chunk.data.len();
         Some(piece as u64 + if ends { FILE_END_COST as u64 } else { 0 })
     }
 
     /// Whether a record could be filled for the lane now, were there room for it.
-    pub(crate) fn can_send(&self, lane: u16, connection: SendCredit) -> bool {
+    pub(crate) fn can_send(&self, lane: (u16, bool), connection: SendCredit) -> bool {
         self.state == TransferState::Active
             && self
                 .next_cost(lane)
@@ -49,15 +49,16 @@ impl Outgoing {
     /// for it.
     pub(crate) fn fill(
         &mut self,
-        lane: u16,
+        place: (u16, bool),
         writer: &mut FrameWriter<'_>,
         connection: &mut SendCredit,
         out: &mut Outbox,
     ) -> Result<Option<u64>, Error> {
-        if !self.can_send(lane, *connection) {
+        if !self.can_send(place, *connection) {
             return Ok(None);
         }
-        let Some(cost) = self.next_cost(lane) else { return Ok(None) };
+        let Some(cost) = self.next_cost(place) else { return Ok(None) };
+        let (lane, _) = place;
         // LN-CHUNK: what was begun on a lane goes on there, piece by piece (TR-PIECE-ORDER).
         let next = self.lanes.take_midway(lane);
         let next = next.or_else(|| self.loaded.remove(self.next_for(lane)?));
