@@ -21,7 +21,7 @@
 //! below them. A plan may have them lose their connection and crash, and
 //! connect [`again`](Plan::again); what must then be true is in [`model`]. What
 //! a bug in channels or disks does is shown by [`Planted`]; what runs must meet
-//! now and then is [`Sometimes`]. T1, in [`t1`], is two whole endpoints over a
+//! now and then is [`Sometimes`]. What a person sees of a run is in [`trace`]. T1, in [`t1`], is two whole endpoints over a
 //! simulated network, which is in [`net`].
 
 pub mod channel;
@@ -40,6 +40,7 @@ mod sometimes;
 pub mod swarm;
 mod t0;
 pub mod t1;
+pub mod trace;
 pub mod wire;
 pub mod world;
 
@@ -49,4 +50,4 @@ pub use plan::{
     Window,
 };
 pub use sometimes::{Met, Sometimes, missed};
-pub use t0::run;
+pub use t0::{record, run};

@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 
 use clap::{Parser, Subcommand, ValueEnum};
 use passel_sim::swarm::{Choice, swarm};
-use passel_sim::{Plan, Planted, RunReport, run, shrink, t1};
+use passel_sim::trace::{self, Recording};
+use passel_sim::{Plan, Planted, RunReport, record, run, shrink, t1};
 use serde::Serialize;
 
 /// Runs passel in a deterministic world with planned faults.
@@ -41,9 +42,8 @@ enum Command {
         /// Run this plan in place of the seed's.
         #[arg(long)]
         plan: Option<PathBuf>,
-        /// Write a line for every event to this file.
-        #[arg(long)]
-        trace: Option<PathBuf>,
+        #[command(flatten)]
+        files: Files,
         /// Print the line of JSON alone, without the plan.
         #[arg(long)]
         json: bool,
@@ -73,6 +73,8 @@ enum Command {
     Replay {
         /// The plan, as JSON.
         file: PathBuf,
+        #[command(flatten)]
+        files: Files,
     },
     /// Make a failing plan small, and print it.
     Shrink {
@@ -82,6 +84,20 @@ enum Command {
         #[arg(long, default_value_t = 2000)]
         tries: usize,
     },
+}
+
+/// What is written of a run besides its report.
+#[derive(Default, clap::Args)]
+struct Files {
+    /// Write a page to look at: messages, throughput, states and faults over time.
+    #[arg(long, value_name = "FILE")]
+    trace: Option<PathBuf>,
+    /// Write what went over the simulated wire, as a capture for Wireshark (t1).
+    #[arg(long, value_name = "FILE")]
+    pcap: Option<PathBuf>,
+    /// Write a line of text for every event.
+    #[arg(long, value_name = "FILE")]
+    events: Option<PathBuf>,
 }
 
 fn planted(name: &str) -> Result<Planted, String> {
@@ -105,7 +121,7 @@ type Failure = Box<dyn std::error::Error>;
 /// Returns whether everything held.
 fn execute(command: Command) -> Result<bool, Failure> {
     match command {
-        Command::Run { tier: Tier::T0, seed, plan, trace, json } => {
+        Command::Run { tier: Tier::T0, seed, plan, files, json } => {
             let plan = match plan {
                 Some(file) => load(&file)?,
                 None => Plan::from_seed(seed),
@@ -113,9 +129,9 @@ fn execute(command: Command) -> Result<bool, Failure> {
             if !json {
                 writeln!(std::io::stdout(), "{}", plan.to_json()?)?;
             }
-            one(&plan, trace.as_deref())
+            one(&plan, &files)
         }
-        Command::Run { tier: Tier::T1, seed, plan, trace, json } => {
+        Command::Run { tier: Tier::T1, seed, plan, files, json } => {
             let plan = match plan {
                 Some(file) => t1::Plan::parse(&std::fs::read_to_string(file)?)?,
                 None => t1::Plan::from_seed(seed),
@@ -123,13 +139,13 @@ fn execute(command: Command) -> Result<bool, Failure> {
             if !json {
                 writeln!(std::io::stdout(), "{}", plan.to_json()?)?;
             }
-            one_of_t1(&plan, trace.as_deref())
+            one_of_t1(&plan, &files)
         }
-        Command::Replay { file } => {
+        Command::Replay { file, files } => {
             let text = std::fs::read_to_string(file)?;
             match t1::Plan::parse(&text) {
-                Ok(plan) => one_of_t1(&plan, None),
-                Err(_) => one(&Plan::parse(&text)?, None),
+                Ok(plan) => one_of_t1(&plan, &files),
+                Err(_) => one(&Plan::parse(&text)?, &files),
             }
         }
         Command::Swarm { tier: Tier::T0, seeds, first, threads, smallest, planted } => {
@@ -151,31 +167,59 @@ fn execute(command: Command) -> Result<bool, Failure> {
             let plan = load(&file)?;
             let small = shrink::shrink(&plan, tries).ok_or("this plan does not fail")?;
             writeln!(std::io::stdout(), "{}", small.to_json()?)?;
-            one(&small, None)
+            one(&small, &Files::default())
         }
     }
 }
 
-fn one(plan: &Plan, trace: Option<&Path>) -> Result<bool, Failure> {
-    let (outcome, took) = timed(|| run(plan, trace.is_some()));
-    tell(trace, &outcome.trace, &outcome.report(took.as_secs_f64()))?;
-    Ok(outcome.passed())
-}
-
-fn one_of_t1(plan: &t1::Plan, trace: Option<&Path>) -> Result<bool, Failure> {
-    let (outcome, took) = timed(|| t1::run(plan, trace.is_some()));
-    tell(trace, &outcome.trace, &outcome.report(took.as_secs_f64()))?;
-    Ok(outcome.passed())
-}
-
-/// Writes the trace to its file, if one is asked for, and prints the report.
-fn tell(file: Option<&Path>, trace: &[String], report: &RunReport) -> Result<(), Failure> {
-    if let Some(file) = file {
-        let mut text = trace.join("\n");
-        text.push('\n');
-        std::fs::write(file, text)?;
+fn one(plan: &Plan, files: &Files) -> Result<bool, Failure> {
+    if files.pcap.is_some() {
+        return Err("t0 has no wire below its messages: --pcap is for t1".into());
     }
-    print(report)
+    let (outcome, took) = timed(|| run(plan, files.events.is_some()));
+    let report = outcome.report(took.as_secs_f64());
+    files.write(&report, outcome.virtual_us, &outcome.trace, plan, || record(plan).1)?;
+    print(&report)?;
+    Ok(outcome.passed())
+}
+
+fn one_of_t1(plan: &t1::Plan, files: &Files) -> Result<bool, Failure> {
+    let (outcome, took) = timed(|| t1::run(plan, files.events.is_some()));
+    let report = outcome.report(took.as_secs_f64());
+    files.write(&report, outcome.virtual_us, &outcome.trace, plan, || t1::record(plan).1)?;
+    print(&report)?;
+    Ok(outcome.passed())
+}
+
+impl Files {
+    /// Writes what is asked for. A run that is looked at is run once more for that,
+    /// so that looking costs the others nothing.
+    fn write(
+        &self,
+        report: &RunReport,
+        virtual_us: u64,
+        events: &[String],
+        plan: &impl Serialize,
+        recorded: impl FnOnce() -> Recording,
+    ) -> Result<(), Failure> {
+        if let Some(file) = &self.events {
+            let mut text = events.join("\n");
+            text.push('\n');
+            std::fs::write(file, text)?;
+        }
+        if self.trace.is_none() && self.pcap.is_none() {
+            return Ok(());
+        }
+        let recording = recorded();
+        if let Some(file) = &self.trace {
+            let facts = trace::Facts::new(report.clone(), virtual_us, plan)?;
+            std::fs::write(file, trace::html(&facts, &recording)?)?;
+        }
+        if let Some(file) = &self.pcap {
+            std::fs::write(file, trace::pcap::pcapng(&recording))?;
+        }
+        Ok(())
+    }
 }
 
 fn load(file: &Path) -> Result<Plan, Failure> {

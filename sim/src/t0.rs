@@ -5,6 +5,7 @@
 
 mod again;
 mod people;
+mod picture;
 mod watch;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -25,6 +26,7 @@ use crate::outcome::{Outcome, Violation};
 use crate::plan::{Fault, Plan, Planted, Request, Side};
 use crate::rng::Draw;
 use crate::sometimes::{Met, Sometimes};
+use crate::trace::Recording;
 use crate::wire;
 use crate::world::World;
 
@@ -37,7 +39,7 @@ const EARLY_PERMILLE: u64 = 20;
 #[derive(Debug)]
 enum Happening {
     /// A message reaches `to`.
-    Deliver { to: Side, channel: Channel, message: Vec<u8>, sent_step: u64 },
+    Deliver { to: Side, channel: Channel, message: Vec<u8>, sent_step: u64, number: usize },
     /// A disk gets to a request.
     Storage { side: Side, request: StorageRequest },
     /// A timer is due, unless another was set since.
@@ -119,11 +121,20 @@ struct Run<'p> {
 
 /// Runs a plan. With `traced`, the outcome holds a line for every event.
 pub fn run(plan: &Plan, traced: bool) -> Outcome {
-    let mut run = match Run::new(plan, traced) {
+    carried_out(plan, Watch::new(traced)).0
+}
+
+/// Runs a plan and takes down what a person may want to see of it.
+pub fn record(plan: &Plan) -> (Outcome, Recording) {
+    carried_out(plan, Watch::recording(plan))
+}
+
+fn carried_out(plan: &Plan, watch: Watch) -> (Outcome, Recording) {
+    let mut run = match Run::new(plan, watch) {
         Ok(run) => run,
         Err(broken) => {
-            let violation = Violation { broken, at_us: 0 };
-            return Outcome { violation: Some(violation), ..Outcome::default() };
+            let violation = Some(Violation { broken, at_us: 0 });
+            return (Outcome { violation, ..Outcome::default() }, Recording::default());
         }
     };
     let result = run.complete();
@@ -133,7 +144,7 @@ pub fn run(plan: &Plan, traced: bool) -> Outcome {
 }
 
 impl<'p> Run<'p> {
-    fn new(plan: &'p Plan, traced: bool) -> Result<Self, Broken> {
+    fn new(plan: &'p Plan, watch: Watch) -> Result<Self, Broken> {
         let world = World::new();
         let mut entropy = again::entropy(plan);
         let secret = again::first_secret(plan);
@@ -161,7 +172,7 @@ impl<'p> Run<'p> {
             oracle: Oracle::new(plan),
             stories: people::stories(plan),
             messages: Messages::default(),
-            watch: Watch::new(traced),
+            watch,
             draw: Draw::new(plan.seed, "run"),
             entropy,
             connection: 0,
@@ -224,6 +235,9 @@ impl<'p> Run<'p> {
                 _ => false,
             };
             if connection != self.connection && !is_of_plan {
+                if let Happening::Deliver { number, .. } = happening {
+                    self.watch.on_lost(number, "connection gone");
+                }
                 continue; // What it was meant for is gone.
             }
             self.step += 1;
@@ -269,8 +283,8 @@ impl<'p> Run<'p> {
 
     fn happen(&mut self, happening: Happening) -> Result<(), Broken> {
         match happening {
-            Happening::Deliver { to, channel, message, sent_step } => {
-                self.deliver(to, channel, message, sent_step)
+            Happening::Deliver { to, channel, message, sent_step, number } => {
+                self.deliver(to, channel, message, (sent_step, number))
             }
             Happening::Storage { side, request } => self.carry_out(side, request),
             Happening::Timer { side, generation } => self.wake(side, generation),
@@ -289,13 +303,15 @@ impl<'p> Run<'p> {
         to: Side,
         channel: Channel,
         mut message: Vec<u8>,
-        sent_step: u64,
+        (sent_step, number): (u64, usize),
     ) -> Result<(), Broken> {
         let now = self.world.instant();
         let Some(connection) = self.hosts[to.place()].connection.as_mut().filter(|_| !self.cut)
         else {
+            self.watch.on_lost(number, "nobody there");
             return Ok(());
         };
+        self.watch.on_arrival(self.world.now(), number);
         self.links[to.peer().place()].arrived(channel, message.len());
         let header = wire::header(&message).filter(|_| connection.is_established());
         connection.handle_message(now, channel, &mut message);
@@ -307,7 +323,7 @@ impl<'p> Run<'p> {
             let (oracle, watch) = (&mut self.oracle, &mut self.watch);
             let (stories, goes_on) = (&mut self.stories, self.plan.again > 0);
             wire::frames(&message, channel, |frame, payload| {
-                watch.on_frame(frame);
+                watch.on_frame(frame, number);
                 oracle.on_frame(to, frame, payload, sent_step)?;
                 let facts = wire::transfer(frame).and_then(|id| oracle.transfers.get(&id));
                 match facts.filter(|_| goes_on) {
@@ -317,6 +333,12 @@ impl<'p> Run<'p> {
                         story.on_frame(frame, |file| facts.wants(file), watch.met())
                     }
                 }
+            })?;
+        } else if header.is_some() {
+            let watch = &mut self.watch; // The last word is to be seen too.
+            wire::frames(&message, channel, |frame, _| {
+                watch.name(frame, number);
+                Ok::<(), Broken>(())
             })?;
         }
         self.drain(to)?;
@@ -335,6 +357,7 @@ impl<'p> Run<'p> {
         let (reply, effect) = self.hosts[side.place()].disk.carry_out(request);
         self.on_effect(side, &effect)?;
         let Some(mut reply) = reply else { return Ok(()) };
+        self.watch.on_reply(self.world.now(), side, &reply);
         if self.plan.planted == Some(Planted::CompareSkipped) {
             self.skip_compare(&mut reply);
         }
@@ -527,17 +550,19 @@ impl<'p> Run<'p> {
             }
         }
         let now = self.world.now();
-        self.watch.on_transmit(now, side, channel, &message);
+        let number = self.watch.on_transmit(now, side, channel, &message);
         self.oracle.on_transmit(side, channel, &message, room)?;
         if self.plan.again > 0 {
             self.messages.add(side, channel.id(), &message)?;
         }
         let Some(at) = self.links[side.place()].send(now, channel, message.len()) else {
+            self.watch.on_lost(number, "lost");
             return Ok(());
         };
         for later in copies {
             let (to, message, sent_step) = (side.peer(), message.clone(), self.step);
-            self.schedule(at + later, Happening::Deliver { to, channel, message, sent_step });
+            let happening = Happening::Deliver { to, channel, message, sent_step, number };
+            self.schedule(at + later, happening);
         }
         Ok(())
     }

@@ -144,7 +144,7 @@ impl Run<'_> {
         self.links = [Link::new(&calm, "link of inviter"), Link::new(&calm, "link of joiner")];
         self.oracle = Oracle::new(&calm);
         (self.cut, self.closing) = (false, false);
-        self.watch.on_connect();
+        self.watch.on_connect(self.world.now(), self.connection, self.healed);
         for (place, fault) in plan.faults.iter().enumerate() {
             if let Fault::CutAgain { connection, after_us } = fault
                 && *connection == self.connection

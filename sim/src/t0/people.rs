@@ -284,7 +284,7 @@ impl Run<'_> {
         if side == Side::Joiner {
             self.joiner_named = 0;
         }
-        self.watch.on_crash(&host.disk);
+        self.watch.on_crash(self.world.now(), side, &host.disk);
         let purpose = match self.connection {
             0 => "crash".to_owned(),
             nth => format!("crash {nth}"),

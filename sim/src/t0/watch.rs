@@ -7,14 +7,17 @@ use passel_proto::connection::Event;
 use passel_proto::error::ErrorCode;
 use passel_proto::frame::Frame;
 use passel_proto::ids::Channel;
+use passel_proto::storage::StorageReply;
 
 use super::people::ends;
+use super::picture;
 use crate::disk::{Disk, Effect};
 use crate::hash::RunHash;
 use crate::oracle::{Ending, Oracle};
 use crate::outcome::{Outcome, Violation};
 use crate::plan::{Fault, Plan, Side};
 use crate::sometimes::{Met, Sometimes};
+use crate::trace::{Recording, words};
 
 #[derive(Debug)]
 pub(super) struct Watch {
@@ -22,6 +25,7 @@ pub(super) struct Watch {
     wire: RunHash,
     met: Met,
     trace: Option<Vec<String>>,
+    recording: Option<Recording>,
     /// The newest record of each side's file channel.
     newest: BTreeMap<Side, u64>,
     partitioned: bool,
@@ -34,9 +38,15 @@ impl Watch {
             wire: RunHash::default(),
             met: Met::new(),
             trace: traced.then(Vec::new),
+            recording: None,
             newest: BTreeMap::new(),
             partitioned: false,
         }
+    }
+
+    /// One that takes down what a person may want to see.
+    pub(super) fn recording(plan: &Plan) -> Self {
+        Self { recording: Some(picture::begun(plan)), ..Self::new(false) }
     }
 
     pub(super) fn outcome(
@@ -45,8 +55,8 @@ impl Watch {
         violation: Option<Violation>,
         virtual_us: u64,
         steps: u64,
-    ) -> Outcome {
-        Outcome {
+    ) -> (Outcome, Recording) {
+        let outcome = Outcome {
             seed,
             violation,
             semantic_hash: self.semantic.hex(),
@@ -55,7 +65,8 @@ impl Watch {
             steps,
             met: self.met,
             trace: self.trace.unwrap_or_default(),
-        }
+        };
+        (outcome, self.recording.unwrap_or_default())
     }
 
     pub(super) fn meet(&mut self, condition: Sometimes) {
@@ -67,8 +78,11 @@ impl Watch {
     }
 
     /// Another connection begins.
-    pub(super) fn on_connect(&mut self) {
+    pub(super) fn on_connect(&mut self, now: u64, nth: u32, healed: bool) {
         self.newest.clear();
+        if let Some(recording) = &mut self.recording {
+            picture::on_connect(recording, now, nth, healed);
+        }
     }
 
     fn note(&mut self, now: u64, what: &str) {
@@ -79,12 +93,46 @@ impl Watch {
         }
     }
 
-    pub(super) fn on_transmit(&mut self, now: u64, side: Side, channel: Channel, message: &[u8]) {
+    /// A message goes out. The number by which it is known again.
+    pub(super) fn on_transmit(
+        &mut self,
+        now: u64,
+        side: Side,
+        channel: Channel,
+        message: &[u8],
+    ) -> usize {
         self.wire.number(now << 3 | u64::from(channel.id()) << 1 | side.place() as u64);
         self.wire.bytes(message);
         if let Some(trace) = &mut self.trace {
             let (name, len) = (channel.name(), message.len());
             trace.push(format!("{now:>12} {side:?} sends {len} bytes on {name}"));
+        }
+        let Some(recording) = &mut self.recording else { return 0 };
+        let (from, to) = (side.place(), side.peer().place());
+        recording.sent(now, from, to, &words::message(channel, message), message.len())
+    }
+
+    /// A message reaches its reader.
+    pub(super) fn on_arrival(&mut self, now: u64, number: usize) {
+        if let Some(message) = self.recording.as_mut().and_then(|all| all.messages.get_mut(number))
+        {
+            message.arrived_us = Some(now);
+        }
+    }
+
+    /// A message does not reach its reader.
+    pub(super) fn on_lost(&mut self, number: usize, why: &'static str) {
+        if let Some(message) = self.recording.as_mut().and_then(|all| all.messages.get_mut(number))
+        {
+            message.lost = true;
+            message.fates.push(why);
+        }
+    }
+
+    /// A disk answers.
+    pub(super) fn on_reply(&mut self, now: u64, side: Side, reply: &StorageReply) {
+        if let Some(recording) = &mut self.recording {
+            picture::on_reply(recording, now, side, reply);
         }
     }
 
@@ -98,7 +146,16 @@ impl Watch {
         }
     }
 
-    pub(super) fn on_frame(&mut self, frame: &Frame) {
+    /// What a message had in it.
+    pub(super) fn name(&mut self, frame: &Frame, number: usize) {
+        if let Some(message) = self.recording.as_mut().and_then(|all| all.messages.get_mut(number))
+        {
+            picture::on_frame(message, frame);
+        }
+    }
+
+    pub(super) fn on_frame(&mut self, frame: &Frame, number: usize) {
+        self.name(frame, number);
         match frame {
             Frame::Credit(_) => self.meet(Sometimes::CreditRaised),
             Frame::Ping(_) => self.meet(Sometimes::Ping),
@@ -115,6 +172,9 @@ impl Watch {
             return;
         }
         self.note(now, &format!("{side:?} {effect:?}"));
+        if let Some(recording) = &mut self.recording {
+            picture::on_effect(recording, now, side, effect);
+        }
         if let Effect::Committed { place, size, .. } = effect {
             match (oracle.is_directory(*place), size) {
                 (true, _) => self.meet(Sometimes::Directory),
@@ -132,6 +192,9 @@ impl Watch {
     /// A fault that happens at a moment.
     pub(super) fn on_fault(&mut self, now: u64, fault: &Fault, oracle: &Oracle) {
         self.note(now, &format!("{fault:?}"));
+        if let Some(recording) = &mut self.recording {
+            picture::on_fault(recording, now, fault);
+        }
         let active = |side| oracle.active(side).count() > 0;
         match fault {
             Fault::Cut { .. } | Fault::CutAgain { .. } if active(Side::Inviter) => {
@@ -164,7 +227,10 @@ impl Watch {
     }
 
     /// A process is about to die.
-    pub(super) fn on_crash(&mut self, disk: &Disk) {
+    pub(super) fn on_crash(&mut self, now: u64, side: Side, disk: &Disk) {
+        if let Some(recording) = &mut self.recording {
+            picture::on_crash(recording, now, side);
+        }
         if disk.parts.values().any(|part| !part.unsynced.is_empty()) {
             self.meet(Sometimes::CrashLostWrites);
         }
@@ -182,6 +248,9 @@ impl Watch {
         plan: &Plan,
     ) {
         self.note(now, &format!("{side:?} {event:?}"));
+        if let Some(recording) = &mut self.recording {
+            words::event(recording, now, side.place(), event);
+        }
         let from = |transfer| oracle.transfers.get(transfer).map(|facts| facts.from);
         match event {
             Event::Accepted { .. } => {

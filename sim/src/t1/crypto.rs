@@ -10,6 +10,7 @@ use passel_sans_io::lane::{CryptoProvider, DtlsCert, DtlsVersion};
 use str0m::crypto::CryptoError;
 use str0m::crypto::dtls::{DtlsImplError, DtlsInstance, DtlsOutput, DtlsProvider, ProtocolVersion};
 
+use super::tap::Tap;
 use crate::plan::Side;
 
 /// The default's hashes and ours of DTLS.
@@ -64,13 +65,17 @@ impl DtlsProvider for SeededDtls {
             return Err(CryptoError::Other("only DTLS 1.3 is repeatable".to_owned()));
         }
         let dtls = dimpl::Dtls::new_13(Arc::new(config), certificate.clone(), now);
-        Ok(Box::new(Instance { dtls }))
+        let side = Side::BOTH
+            .into_iter()
+            .find(|side| self::certificate(*side).certificate == certificate.certificate);
+        Ok(Box::new(Instance { dtls, tap: side.and_then(Tap::new) }))
     }
 }
 
-/// Hands everything on.
+/// Hands everything on, past whoever listens.
 struct Instance {
     dtls: dimpl::Dtls,
+    tap: Option<Tap>,
 }
 
 impl std::fmt::Debug for Instance {
@@ -89,7 +94,15 @@ impl DtlsInstance for Instance {
     }
 
     fn poll_output<'a>(&mut self, buf: &'a mut [u8]) -> DtlsOutput<'a> {
-        self.dtls.poll_output(buf)
+        let output = self.dtls.poll_output(buf);
+        if let Some(tap) = &mut self.tap {
+            match &output {
+                DtlsOutput::Packet(packet) => tap.packet(packet),
+                DtlsOutput::ApplicationData(data) => tap.received(data),
+                _ => {}
+            }
+        }
+        output
     }
 
     fn handle_timeout(&mut self, now: Instant) -> Result<(), DtlsImplError> {
@@ -97,6 +110,9 @@ impl DtlsInstance for Instance {
     }
 
     fn send_application_data(&mut self, data: &[u8]) -> Result<usize, DtlsImplError> {
+        if let Some(tap) = &mut self.tap {
+            tap.sent(data);
+        }
         self.dtls.send_application_data(data)
     }
 

@@ -10,9 +10,11 @@ mod draw;
 mod host;
 mod oracle;
 mod outcome;
+mod picture;
 mod plan;
 mod sometimes;
 mod swarm;
+mod tap;
 mod watch;
 
 use std::rc::Rc;
@@ -34,6 +36,7 @@ use crate::net::{Fate, Header, Network};
 use crate::oracle::{Broken, broken};
 use crate::outcome::Violation;
 use crate::plan::Side;
+use crate::trace::Recording;
 use crate::world::World;
 
 /// Wake-ups of one endpoint at one moment before that counts as spinning.
@@ -77,12 +80,21 @@ struct Run<'p> {
 /// Runs a plan, on a thread of its own. With `traced`, the outcome holds a line
 /// for every event and datagram.
 pub fn run(plan: &Plan, traced: bool) -> Outcome {
+    on_own_thread(plan, || Watch::new(traced)).0
+}
+
+/// Runs a plan and takes down what a person may want to see of it.
+pub fn record(plan: &Plan) -> (Outcome, Recording) {
+    on_own_thread(plan, || Watch::recording(plan))
+}
+
+fn on_own_thread(plan: &Plan, watch: impl FnOnce() -> Watch + Send) -> (Outcome, Recording) {
     std::thread::scope(|scope| {
         let seeded = || {
             passel_sim_entropy::with_seed(plan.seed, || {
                 // Whoever draws from here took its first seed from the system.
                 fastrand::seed(plan.seed);
-                on_this_thread(plan, traced)
+                on_this_thread(plan, watch())
             })
         };
         match scope.spawn(seeded).join() {
@@ -92,12 +104,13 @@ pub fn run(plan: &Plan, traced: bool) -> Outcome {
     })
 }
 
-fn on_this_thread(plan: &Plan, traced: bool) -> Outcome {
-    let mut run = match Run::new(plan, traced) {
+fn on_this_thread(plan: &Plan, watch: Watch) -> (Outcome, Recording) {
+    let mut run = match Run::new(plan, watch) {
         Ok(run) => run,
         Err(broken) => {
             let violation = Some(Violation { broken, at_us: 0 });
-            return Outcome { seed: plan.seed, violation, ..Outcome::default() };
+            let outcome = Outcome { seed: plan.seed, violation, ..Outcome::default() };
+            return (outcome, Recording::default());
         }
     };
     let result = run.complete();
@@ -108,10 +121,9 @@ fn on_this_thread(plan: &Plan, traced: bool) -> Outcome {
 }
 
 impl<'p> Run<'p> {
-    fn new(plan: &'p Plan, traced: bool) -> Result<Self, Broken> {
+    fn new(plan: &'p Plan, mut watch: Watch) -> Result<Self, Broken> {
         let world = World::new();
         let hosts = host::both(plan, world.instant())?;
-        let mut watch = Watch::new(traced);
         let both = |host: &crate::net::HostPlan| {
             [true, false].iter().all(|v4| host.addresses.iter().any(|one| one.is_ipv4() == *v4))
         };
@@ -198,6 +210,7 @@ impl<'p> Run<'p> {
                 Ok(())
             }
             Happening::Arrives { to, datagram } => {
+                self.watch.on_arrival(self.world.now(), to, &datagram);
                 self.hosts[to.place()].endpoint.handle_datagram(now, datagram.as_ref());
                 self.drain(to)
             }
@@ -264,9 +277,9 @@ impl<'p> Run<'p> {
             }
             while let Some(blob) = self.hosts[side.place()].endpoint.poll_signal() {
                 busy = true;
-                self.watch.on_signal(self.world.now(), side, &blob);
-                oracle::check_unreadable(side, &blob)?;
                 let (at, to) = (self.world.now() + self.plan.signaling_us, side.peer());
+                self.watch.on_signal(self.world.now(), side, &blob, at);
+                oracle::check_unreadable(side, &blob)?;
                 self.world.schedule(at, Happening::Signal { to, blob });
             }
             while let Some(datagram) = self.hosts[side.place()].endpoint.poll_datagram() {
@@ -367,7 +380,11 @@ impl<'p> Run<'p> {
         let now = self.world.now();
         let Datagram { source, destination, contents } = datagram;
         let crossed = self.network.cross(now, from, Header { source, destination });
-        let Ok((to, Header { source, destination })) = crossed else { return };
+        self.watch.on_crossing(&contents);
+        let Ok((to, Header { source, destination })) = crossed else {
+            self.watch.on_stopped();
+            return;
+        };
         let Some(side) = Side::BOTH.into_iter().find(|side| side.place() == to) else { return };
         let carried = self.network.down(now, to, &contents, source.is_ipv6());
         self.befell(side, &carried.fates);

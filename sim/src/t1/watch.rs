@@ -4,13 +4,15 @@
 use passel_sans_io::datagram::Datagram;
 use passel_sans_io::endpoint::EndpointEvent;
 
-use super::Outcome;
 use super::disk::Place;
+use super::picture::Picture;
 use super::sometimes::{Condition, Met};
+use super::{Outcome, Plan};
 use crate::hash::RunHash;
 use crate::net::Fate;
 use crate::outcome::Violation;
 use crate::plan::Side;
+use crate::trace::Recording;
 
 #[derive(Debug)]
 pub(super) struct Watch {
@@ -18,6 +20,7 @@ pub(super) struct Watch {
     wire: RunHash,
     met: Met,
     trace: Option<Vec<String>>,
+    picture: Option<Picture>,
     /// Both handshakes are done and not all transfers have ended.
     pub(super) in_transfer: bool,
 }
@@ -29,8 +32,14 @@ impl Watch {
             wire: RunHash::default(),
             met: Met::new(),
             trace: traced.then(Vec::new),
+            picture: None,
             in_transfer: false,
         }
+    }
+
+    /// One that takes down what a person may want to see.
+    pub(super) fn recording(plan: &Plan) -> Self {
+        Self { picture: Some(Picture::begun(plan)), ..Self::new(false) }
     }
 
     pub(super) fn outcome(
@@ -39,8 +48,8 @@ impl Watch {
         violation: Option<Violation>,
         virtual_us: u64,
         steps: u64,
-    ) -> Outcome {
-        Outcome {
+    ) -> (Outcome, Recording) {
+        let outcome = Outcome {
             seed,
             violation,
             semantic_hash: self.semantic.hex(),
@@ -49,7 +58,8 @@ impl Watch {
             steps,
             met: self.met,
             trace: self.trace.unwrap_or_default(),
-        }
+        };
+        (outcome, self.picture.map(Picture::ended).unwrap_or_default())
     }
 
     pub(super) fn meet(&mut self, condition: Condition) {
@@ -70,6 +80,9 @@ impl Watch {
             self.meet(if v4 { Condition::PathV4 } else { Condition::PathV6 });
         }
         self.note(now, &format!("{side:?} {event:?}"));
+        if let Some(picture) = &mut self.picture {
+            picture.on_event(now, side, event);
+        }
     }
 
     pub(super) fn on_named(&mut self, now: u64, side: Side, place: Place, size: usize) {
@@ -77,9 +90,16 @@ impl Watch {
             self.meet(Condition::EmptyFile);
         }
         self.note(now, &format!("{side:?} names {place:?} of {size} bytes"));
+        if let Some(picture) = &mut self.picture {
+            picture.on_named(now, side, size);
+        }
     }
 
-    pub(super) fn on_signal(&mut self, now: u64, side: Side, blob: &[u8]) {
+    /// A blob goes out that arrives at `at`.
+    pub(super) fn on_signal(&mut self, now: u64, side: Side, blob: &[u8], at: u64) {
+        if let Some(picture) = &mut self.picture {
+            picture.on_signal(now, side, blob.len(), at);
+        }
         self.wire.number(now << 2 | 2 | side.place() as u64);
         self.wire.bytes(blob);
         if let Some(trace) = &mut self.trace {
@@ -99,10 +119,37 @@ impl Watch {
             let (len, to, hash) = (datagram.contents.len(), datagram.destination, hash.hex());
             trace.push(format!("{now:>12} {side:?} sends {len} bytes to {to}: {hash}"));
         }
+        if let Some(picture) = &mut self.picture {
+            picture.on_datagram(now, side, datagram);
+        }
+    }
+
+    /// A datagram comes to the line of its reader.
+    pub(super) fn on_crossing(&mut self, contents: &[u8]) {
+        if let Some(picture) = &mut self.picture {
+            picture.on_crossing(contents);
+        }
+    }
+
+    /// The datagram that came last to a border does not get over it.
+    pub(super) fn on_stopped(&mut self) {
+        if let Some(picture) = &mut self.picture {
+            picture.on_stopped();
+        }
+    }
+
+    /// A datagram reaches its reader.
+    pub(super) fn on_arrival(&mut self, now: u64, to: Side, datagram: &Datagram) {
+        if let Some(picture) = &mut self.picture {
+            picture.on_arrival(now, to, datagram);
+        }
     }
 
     /// What befell a datagram on the way from or to `side`.
     pub(super) fn on_fates(&mut self, now: u64, side: Side, fates: &[Fate]) {
+        if let Some(picture) = &mut self.picture {
+            picture.on_fates(fates);
+        }
         for &fate in fates {
             self.meet(Condition::Datagram(fate));
             if self.in_transfer {
