@@ -5,7 +5,7 @@
 
 mod journal;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use passel_proto::ids::{FileIndex, TransferId};
@@ -25,6 +25,10 @@ pub struct Part {
     pub bytes: Vec<u8>,
     /// Offset and length of what a crash would lose.
     pub unsynced: Vec<(usize, usize)>,
+    /// The same of what it would not, as far as that was written here.
+    pub synced: BTreeSet<(usize, usize)>,
+    /// What syncs leave out, for a planted bug.
+    pub left_out: BTreeSet<(usize, usize)>,
     /// What tells it from another file in its place.
     pub inode: u64,
 }
@@ -210,13 +214,14 @@ impl Disk {
                 }
                 (Some(StorageReply::Read { transfer, file, offset, buf, result }), Effect::None)
             }
-            StorageRequest::Write { transfer, file, offset, data, .. } => {
+            StorageRequest::Write { transfer, file, offset, data, leaf } => {
                 let result = self
                     .full(data.len())
                     .and_then(|()| self.fails(&[(DiskError::Write, OTHER)], self.writes));
                 self.writes += 1;
                 if result.is_ok() {
                     self.write((transfer, file), offset, &data);
+                    self.note_written((transfer, file), offset, data.len(), leaf);
                 }
                 if self.is_planted(Planted::ReplyLost) {
                     return (None, Effect::None);
@@ -343,6 +348,7 @@ impl Disk {
         part.bytes.resize(part.bytes.len().max(until), 0);
         part.bytes[from..until].copy_from_slice(data);
         part.unsynced.push((from, data.len()));
+        part.synced.remove(&(from, data.len()));
         self.written += data.len() as u64;
         if self.planted == Some(Planted::WriteFlipped) {
             flip(&mut self.part(place).bytes);
@@ -362,7 +368,11 @@ impl Disk {
         let parts = self.parts.range_mut(of);
         let synced = parts.flat_map(|(&place, part)| {
             let all = if in_part { 1 } else { part.unsynced.len() };
-            let done: Vec<_> = part.unsynced.drain(..all.min(part.unsynced.len())).collect();
+            let some = part.unsynced.drain(..all.min(part.unsynced.len()));
+            let (left, done): (Vec<_>, Vec<_>) =
+                some.partition(|range| part.left_out.contains(range));
+            part.unsynced.extend(left);
+            part.synced.extend(&done);
             done.into_iter().map(move |(from, len)| (place, from, len))
         });
         synced.collect()
@@ -381,6 +391,18 @@ impl Disk {
         Effect::Committed { place, size, unsynced, again }
     }
 
+    /// The process alone dies: what it wrote is there, and may not be durable. Of a
+    /// write that was under way nobody knows.
+    pub fn kill(&mut self) {
+        self.late.clear();
+        let noted = |place: Place, kept: &Kept, range: &(usize, usize)| {
+            kept.is_noted(place, range.0 as u64, range.1)
+        };
+        for (place, part) in &mut self.parts {
+            part.unsynced.retain(|range| noted(*place, &self.kept, range));
+        }
+    }
+
     /// Loses what was not synced. Of a write that was under way, a part may
     /// have reached the disk; a name that was just given may be gone.
     pub fn crash(&mut self, draw: &mut Draw) {
@@ -397,7 +419,7 @@ impl Disk {
             } else {
                 // The name is lost, and not the file.
                 let Final { bytes, inode, .. } = named;
-                self.parts.insert(place, Part { bytes, unsynced: Vec::new(), inode });
+                self.parts.insert(place, Part { bytes, inode, ..Part::default() });
             }
         }
         if self.is_planted(Planted::JournalLost) {

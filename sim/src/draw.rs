@@ -30,6 +30,7 @@ impl Plan {
         if draw.chance(350) {
             again(&mut draw, &mut plan);
         }
+        more(&mut Draw::new(seed, "more of the plan"), &mut plan);
         plan
     }
 
@@ -113,7 +114,7 @@ fn fault(draw: &mut Draw, transfers: u64) -> Fault {
         2 => Fault::Cut { at_us },
         3 => {
             let notice_us = draw.chance(500).then(|| draw.below(10 * SECOND));
-            Fault::Crash { side, at_us, notice_us }
+            Fault::Crash { side, at_us, notice_us, killed: false }
         }
         4 | 5 => {
             let most = draw.pick(&[1, 10_000, 200_000]);
@@ -146,6 +147,43 @@ fn fault(draw: &mut Draw, transfers: u64) -> Fault {
             let transfer = usize::try_from(draw.below(transfers)).unwrap_or(0);
             Fault::Pause { side, transfer, at_us, for_us: draw.below(40 * SECOND) }
         }
+    }
+}
+
+/// What befalls runs of every kind, drawn by itself: processes that are killed on
+/// machines that go on, new keys, old records, and files larger than all credit.
+fn more(draw: &mut Draw, plan: &mut Plan) {
+    for fault in &mut plan.faults {
+        if let Fault::Crash { killed, .. } | Fault::CrashAt { killed, .. } = fault {
+            *killed = draw.chance(350);
+        }
+    }
+    if draw.chance(120) {
+        let longest = draw.pick(&[300 * MS, SECOND, 5 * SECOND]);
+        let at_us = draw.below(longest);
+        let side = draw.pick(&Side::BOTH);
+        plan.faults.push(Fault::Update { side, at_us });
+        if draw.chance(400) {
+            plan.faults.push(Fault::Update { side: side.peer(), at_us });
+        }
+    }
+    if draw.chance(150) {
+        let side = plan.transfers[0].from.peer();
+        for _ in 0..draw.between(1, 3) {
+            let most = draw.pick(&[1, 3, 10, 60]);
+            let (nth, after_us) = (draw.below(most), draw.pick(&[0, 0, MS, 100 * MS, 2 * SECOND]));
+            plan.faults.push(Fault::Replay { side, nth, after_us });
+        }
+    }
+    if draw.chance(8) && plan.again == 0 {
+        plan.transfers.truncate(1);
+        plan.faults.retain(|fault| {
+            !matches!(fault, Fault::Cancel { transfer, .. } | Fault::Pause { transfer, .. }
+                if *transfer > 0)
+        });
+        plan.transfers[0].entries = vec![Some(draw.between(4_500_000, 6_000_000))];
+        plan.knobs.chunk_log2 = plan.knobs.chunk_log2.max(16);
+        plan.knobs.piece_log2 = 14;
     }
 }
 
@@ -184,13 +222,14 @@ fn changed_in_the_midst(draw: &mut Draw, plan: &mut Plan) {
     };
     let notice_us = Some(draw.below(SECOND));
     let window = Window::After;
-    plan.faults.push(Fault::CrashAt { side, request, nth, window, notice_us });
+    let killed = false;
+    plan.faults.push(Fault::CrashAt { side, request, nth, window, notice_us, killed });
     let how = Change::Bytes;
     plan.faults.push(Fault::Change { transfer: 0, entry: 0, how, connection: 1 });
     if draw.chance(500) {
         let request = draw.pick(&[Request::Read, Request::Sync]);
         let nth = draw.between(1, 8);
-        plan.faults.push(Fault::CrashAt { side, request, nth, window, notice_us });
+        plan.faults.push(Fault::CrashAt { side, request, nth, window, notice_us, killed });
     }
 }
 
@@ -215,7 +254,8 @@ fn fault_again(draw: &mut Draw, plan: &Plan) -> Fault {
             let most = draw.pick(&[1, 3, 10, 30]);
             let notice_us = draw.chance(800).then(|| draw.below(SECOND));
             let window = draw.pick(&[Window::Before, Window::Midst, Window::After]);
-            Fault::CrashAt { side, request, nth: draw.below(most), window, notice_us }
+            let (nth, killed) = (draw.below(most), false);
+            Fault::CrashAt { side, request, nth, window, notice_us, killed }
         }
         6 => Fault::Cut { at_us: draw.below(5 * SECOND) },
         7 | 8 => {

@@ -8,10 +8,12 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use clap::{Parser, Subcommand, ValueEnum};
+use passel_sim::report::{self, Campaign, Report};
 use passel_sim::swarm::{Choice, swarm};
 use passel_sim::trace::{self, Recording};
-use passel_sim::{Plan, Planted, RunReport, record, run, shrink, t1};
+use passel_sim::{Plan, RunReport, record, run, shrink, t1, teeth};
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 /// Runs passel in a deterministic world with planned faults.
 #[derive(Parser)]
@@ -66,8 +68,48 @@ enum Command {
         #[arg(long)]
         smallest: bool,
         /// Plant a bug by its name, to see it found.
-        #[arg(long, value_parser = planted)]
-        planted: Option<Planted>,
+        #[arg(long)]
+        planted: Option<String>,
+    },
+    /// Print both hashes of every seed, to be compared with another machine's or
+    /// build's.
+    Hashes {
+        /// Which part of the stack runs.
+        #[arg(long, default_value = "t0")]
+        tier: Tier,
+        /// How many.
+        #[arg(long, default_value_t = 100)]
+        seeds: u64,
+        /// The first one.
+        #[arg(long, default_value_t = 0)]
+        first: u64,
+    },
+    /// Show what the simulator finds: swarms, conditions, planted bugs, old plans.
+    Report {
+        /// Seeds of T0's swarm; T1 runs a tenth of it.
+        #[arg(long, default_value_t = 2000)]
+        seeds: u64,
+        /// Threads to run the swarms on.
+        #[arg(long, default_value_t = 1)]
+        threads: u64,
+        /// Most seeds for each planted bug.
+        #[arg(long, default_value_t = 1000)]
+        most: u64,
+        /// Where the plans are that once failed.
+        #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/regressions"))]
+        regressions: PathBuf,
+        /// Write it as a page to this file too.
+        #[arg(long)]
+        html: Option<PathBuf>,
+        /// Print it as one line of JSON in place of text.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print the table of planted bugs, as it stands in the documentation.
+    Teeth {
+        /// Most seeds for each.
+        #[arg(long, default_value_t = 1000)]
+        most: u64,
     },
     /// Run a saved plan again.
     Replay {
@@ -100,9 +142,8 @@ struct Files {
     events: Option<PathBuf>,
 }
 
-fn planted(name: &str) -> Result<Planted, String> {
-    let named = serde_json::from_value(serde_json::Value::String(name.to_owned()));
-    named.map_err(|error| error.to_string())
+fn planted<T: DeserializeOwned>(name: Option<String>) -> Result<Option<T>, serde_json::Error> {
+    name.map(|name| serde_json::from_value(serde_json::Value::String(name))).transpose()
 }
 
 fn main() -> ExitCode {
@@ -148,26 +189,73 @@ fn execute(command: Command) -> Result<bool, Failure> {
                 Err(_) => one(&Plan::parse(&text)?, &files),
             }
         }
-        Command::Swarm { tier: Tier::T0, seeds, first, threads, smallest, planted } => {
+        Command::Swarm { tier: Tier::T0, seeds, first, threads, smallest, planted: bug } => {
             let seeds = first..first.saturating_add(seeds);
+            let planted = planted(bug)?;
             let (outcome, took) = timed(|| swarm(seeds, threads, Choice { smallest, planted }));
             print(&outcome.report(took.as_secs_f64()))?;
             Ok(outcome.passed())
         }
-        Command::Swarm { tier: Tier::T1, planted: Some(_), .. } => {
-            Err("bugs can be planted in t0 alone".into())
-        }
-        Command::Swarm { tier: Tier::T1, seeds, first, threads, smallest, planted: None } => {
+        Command::Swarm { tier: Tier::T1, seeds, first, threads, smallest, planted: bug } => {
             let seeds = first..first.saturating_add(seeds);
-            let (outcome, took) = timed(|| t1::swarm(seeds, threads, smallest));
+            let planted = planted(bug)?;
+            let drawn = if smallest { t1::Plan::smallest } else { t1::Plan::from_seed };
+            let plan = |seed| t1::Plan { planted, ..drawn(seed) };
+            let (outcome, took) = timed(|| t1::swarm_of(seeds, threads, !smallest, plan));
             print(&outcome.report(took.as_secs_f64()))?;
             Ok(outcome.passed())
         }
         Command::Shrink { file, tries } => {
-            let plan = load(&file)?;
-            let small = shrink::shrink(&plan, tries).ok_or("this plan does not fail")?;
+            let text = std::fs::read_to_string(file)?;
+            if let Ok(plan) = t1::Plan::parse(&text) {
+                let small = t1::shrink(&plan, tries).ok_or("this plan does not fail")?;
+                writeln!(std::io::stdout(), "{}", small.to_json()?)?;
+                return one_of_t1(&small, &Files::default());
+            }
+            let small = shrink::shrink(&Plan::parse(&text)?, tries);
+            let small = small.ok_or("this plan does not fail")?;
             writeln!(std::io::stdout(), "{}", small.to_json()?)?;
             one(&small, &Files::default())
+        }
+        Command::Hashes { tier, seeds, first } => {
+            for seed in first..first.saturating_add(seeds) {
+                let (semantic, wire) = match tier {
+                    Tier::T0 => {
+                        let outcome = run(&Plan::from_seed(seed), false);
+                        (outcome.semantic_hash, outcome.wire_hash)
+                    }
+                    Tier::T1 => {
+                        let outcome = t1::run(&t1::Plan::from_seed(seed), false);
+                        (outcome.semantic_hash, outcome.wire_hash)
+                    }
+                };
+                writeln!(std::io::stdout(), "{seed} {semantic} {wire}")?;
+            }
+            Ok(true)
+        }
+        Command::Teeth { most } => {
+            let all = teeth::all(most);
+            write!(std::io::stdout(), "{}", teeth::table(&all))?;
+            Ok(all.iter().all(|tooth| tooth.seeds.is_some()))
+        }
+        Command::Report { seeds, threads, most, regressions, html, json } => {
+            let (outcome, took) = timed(|| swarm(0..seeds, threads, Choice::default()));
+            let met = outcome.met.iter().map(|one| one.name()).collect();
+            let of_t0 = Campaign { report: outcome.report(took.as_secs_f64()), met, threads };
+            let (outcome, took) = timed(|| t1::swarm(0..seeds / 10, threads, false));
+            let met = outcome.met.iter().map(|one| one.name()).collect();
+            let of_t1 = Campaign { report: outcome.report(took.as_secs_f64()), met, threads };
+            let plans = report::regressions(&regressions)?;
+            let report = Report::new(vec![of_t0, of_t1], teeth::all(most), plans);
+            if let Some(file) = html {
+                std::fs::write(file, report.html())?;
+            }
+            if json {
+                print(&report)?;
+            } else {
+                write!(std::io::stdout(), "{}", report.text())?;
+            }
+            Ok(report.passed)
         }
     }
 }

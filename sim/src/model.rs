@@ -9,6 +9,7 @@ use std::rc::Rc;
 use passel_proto::connection::Completion;
 use passel_proto::frame::Frame;
 use passel_proto::ids::{FileIndex, Token};
+use passel_proto::storage::WrittenChunk;
 
 use crate::disk::Digest;
 use crate::oracle::{Broken, broken};
@@ -20,6 +21,8 @@ use crate::sometimes::{Met, Sometimes};
 struct File {
     /// Chunks that storage has made durable.
     durable: BTreeSet<u64>,
+    /// Chunks that were found as they had been written, and may not be durable.
+    found: BTreeSet<u64>,
     /// Chunks that the sender was told of.
     acked: BTreeSet<u64>,
     /// Chunks of which the sender was told that they may be others.
@@ -63,7 +66,10 @@ impl Story {
     pub fn offer(&mut self, token: Token, entries: Vec<Digest>, chunk_size: u64) {
         (self.token, self.entries, self.chunk_size) = (Some(token), entries, chunk_size);
         self.claims.clear();
-        self.files.values_mut().for_each(|file| file.given_up = false);
+        for file in self.files.values_mut() {
+            file.given_up = false;
+            file.found.clear();
+        }
     }
 
     fn file(&mut self, file: FileIndex) -> &mut File {
@@ -85,6 +91,29 @@ impl Story {
     pub fn on_synced(&mut self, file: FileIndex, offset: u64) {
         let chunk = offset / self.chunk_size.max(1);
         self.file(file).durable.insert(chunk);
+    }
+
+    /// Chunks were found in a file that goes on, whose bytes are these. Those of them
+    /// count that are of a source (`RS-WRITTEN`).
+    pub fn on_found(
+        &mut self,
+        file: FileIndex,
+        chunks: &[WrittenChunk],
+        bytes: &[u8],
+    ) -> &BTreeSet<u64> {
+        let chunk_size = self.chunk_size.max(1);
+        let is_there = |chunk: &&WrittenChunk| {
+            let from = usize::try_from(chunk.offset).unwrap_or(usize::MAX);
+            let until = from.saturating_add(chunk.len as usize);
+            let there = bytes.get(from..until);
+            let versions = self.versions.iter().filter_map(|all| all.get(file.0 as usize));
+            there.is_some() && versions.flatten().any(|source| source.get(from..until) == there)
+        };
+        let found = chunks.iter().filter(is_there).map(|chunk| chunk.offset / chunk_size);
+        let found: BTreeSet<u64> = found.collect();
+        let file = self.file(file);
+        file.found = found;
+        &file.found
     }
 
     /// A file got its final name.
@@ -167,7 +196,9 @@ impl Story {
                     met.insert(Sometimes::ResumedInMidChunk);
                 }
                 let file = self.file(have.file);
-                if let Some(chunk) = had.difference(&file.durable).next() {
+                let is_lost =
+                    |chunk: &&u64| !file.durable.contains(chunk) && !file.found.contains(chunk);
+                if let Some(chunk) = had.iter().find(is_lost) {
                     let detail = format!("chunk {chunk} of {:?}", have.file);
                     return broken("what is claimed is durable", detail);
                 }

@@ -114,6 +114,10 @@ pub enum Fault {
         at_us: u64,
         /// When the peer's transport notices after that; never, if absent.
         notice_us: Option<u64>,
+        /// The process alone dies and its machine goes on, so that its disk loses
+        /// nothing.
+        #[serde(default, skip_serializing_if = "is_false")]
+        killed: bool,
     },
     /// A disk takes so many bytes and no more.
     DiskFull {
@@ -181,6 +185,25 @@ pub enum Fault {
         window: Window,
         /// When the peer's transport notices after that; never, if absent.
         notice_us: Option<u64>,
+        /// As in [`Crash`](Self::Crash).
+        #[serde(default, skip_serializing_if = "is_false")]
+        killed: bool,
+    },
+    /// A side asks for new keys.
+    Update {
+        /// Who.
+        side: Side,
+        /// When.
+        at_us: u64,
+    },
+    /// Somebody on the way delivers a record of an unordered channel once more.
+    Replay {
+        /// To whom.
+        side: Side,
+        /// Which of those that it has opened, counted from 0 over all connections.
+        nth: u64,
+        /// How long after it came first.
+        after_us: u64,
     },
     /// The transport ends in a later connection, and both sides are told.
     CutAgain {
@@ -317,6 +340,13 @@ pub enum Planted {
     SeedAgain,
     /// A side forgets the older secret as soon as it has a newer one.
     SecretForgotten,
+    /// What was noted of chunks that were written is believed without a look at them.
+    NotesBelieved,
+    /// Chunks that were written before a process was killed are left out of the next
+    /// sync, which is answered as if they were in it.
+    WrittenNotSynced,
+    /// A draw of the world comes from a counter that all runs of the process share.
+    DrawShared,
 }
 
 impl Planted {
@@ -345,7 +375,18 @@ impl Planted {
         Planted::CompareSkipped,
         Planted::SeedAgain,
         Planted::SecretForgotten,
+        Planted::NotesBelieved,
+        Planted::WrittenNotSynced,
+        Planted::DrawShared,
     ];
+
+    /// Its name in plans and reports.
+    pub fn name(self) -> String {
+        match serde_json::to_value(self) {
+            Ok(serde_json::Value::String(name)) => name,
+            _ => format!("{self:?}"),
+        }
+    }
 }
 
 /// A whole run as data. Equal plans give equal runs.
@@ -367,6 +408,11 @@ pub struct Plan {
     /// A bug of the world itself; none but when the invariants are tested.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub planted: Option<Planted>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants it so")]
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants it so")]
@@ -412,8 +458,10 @@ impl Plan {
             Fault::Cut { at_us }
             | Fault::Crash { at_us, .. }
             | Fault::Cancel { at_us, .. }
+            | Fault::Update { at_us, .. }
             | Fault::Close { at_us, .. } => *at_us,
-            Fault::DiskFull { .. }
+            Fault::Replay { .. }
+            | Fault::DiskFull { .. }
             | Fault::DiskError { .. }
             | Fault::CrashAt { .. }
             | Fault::CutAgain { .. }

@@ -66,7 +66,9 @@ impl Search {
                 let mut smaller = best.clone();
                 let number = match &mut smaller.faults[place] {
                     Fault::DiskFull { after_bytes, .. } => after_bytes,
-                    Fault::DiskError { nth, .. } | Fault::CrashAt { nth, .. } => nth,
+                    Fault::DiskError { nth, .. }
+                    | Fault::CrashAt { nth, .. }
+                    | Fault::Replay { nth, .. } => nth,
                     _ => break,
                 };
                 if *number == 0 {

@@ -114,6 +114,15 @@ sometimes! {
     ReceiptAgain = "receipt_again";
     /// Two sides met again by the older of two secrets.
     OlderSecret = "older_secret";
+    /// A transfer went on with chunks that a killed process had written and not
+    /// made durable.
+    ResumedFromNotes = "resumed_from_notes";
+    /// Keys were updated in a session.
+    KeysUpdated = "keys_updated";
+    /// Both sides asked for new keys at the same time.
+    UpdatesCrossed = "updates_crossed";
+    /// An old record came again, and was dropped.
+    ReplayDropped = "replay_dropped";
 }
 
 /// The conditions that were met.

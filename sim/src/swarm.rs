@@ -102,7 +102,7 @@ impl SwarmOutcome {
         self.virtual_us = self.virtual_us.saturating_add(outcome.virtual_us);
         if plan.seed.is_multiple_of(TWICE_EVERY) {
             self.twice += 1;
-            self.compare(plan, &outcome);
+            self.failures.extend(differs(plan, &outcome));
         }
         if let Some(Violation { broken, .. }) = outcome.violation {
             let failure =
@@ -112,20 +112,6 @@ impl SwarmOutcome {
         self.met.extend(outcome.met);
     }
 
-    /// Runs the plan again and names the first event that differs, if one does.
-    fn compare(&mut self, plan: &Plan, first: &Outcome) {
-        if run(plan, false) == *first {
-            return;
-        }
-        let (one, other) = (run(plan, true), run(plan, true));
-        let detail = divergence(&one.trace, &other.trace).map_or_else(
-            || "the hashes differ and the traces do not".to_owned(),
-            |(place, one, other)| format!("event {place}: {one} | {other}"),
-        );
-        let invariant = "equal plans have equal runs";
-        self.failures.push(Failure { seed: plan.seed, invariant, detail });
-    }
-
     fn join(&mut self, other: SwarmOutcome) {
         self.seeds += other.seeds;
         self.twice += other.twice;
@@ -133,6 +119,20 @@ impl SwarmOutcome {
         self.met.extend(other.met);
         self.virtual_us = self.virtual_us.saturating_add(other.virtual_us);
     }
+}
+
+/// Runs a plan again and names the first event that differs from that of `first`,
+/// if one does.
+pub fn differs(plan: &Plan, first: &Outcome) -> Option<Failure> {
+    if run(plan, false) == *first {
+        return None;
+    }
+    let (one, other) = (run(plan, true), run(plan, true));
+    let detail = divergence(&one.trace, &other.trace).map_or_else(
+        || "the hashes differ and the traces do not".to_owned(),
+        |(place, one, other)| format!("event {place}: {one} | {other}"),
+    );
+    Some(Failure { seed: plan.seed, invariant: "equal plans have equal runs", detail })
 }
 
 /// What a swarm runs.

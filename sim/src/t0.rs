@@ -32,6 +32,9 @@ use crate::world::World;
 
 /// Timers that may go off at one moment before that counts as spinning.
 const TIMERS_AT_ONCE: u32 = 16;
+/// Only for a planted bug.
+static SHARED: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
+
 /// How often a connection is woken before its time, in a thousand messages.
 const EARLY_PERMILLE: u64 = 20;
 
@@ -40,6 +43,8 @@ const EARLY_PERMILLE: u64 = 20;
 enum Happening {
     /// A message reaches `to`.
     Deliver { to: Side, channel: Channel, message: Vec<u8>, sent_step: u64, number: usize },
+    /// A record that `to` has opened comes to it again.
+    Again { to: Side, channel: Channel, message: Vec<u8> },
     /// A disk gets to a request.
     Storage { side: Side, request: StorageRequest },
     /// A timer is due, unless another was set since.
@@ -75,6 +80,8 @@ struct Host {
     requests: usize,
     /// Messages sent, for planted bugs.
     sent: u64,
+    /// Records of unordered channels that it has opened.
+    opened: u64,
     /// Requests that its disk got to, over all connections.
     served: BTreeMap<Request, u64>,
     /// By what it knows the peer again, the newest first.
@@ -161,6 +168,7 @@ impl<'p> Run<'p> {
             generation: 0,
             requests: 0,
             sent: 0,
+            opened: 0,
             served: BTreeMap::new(),
             kept: secret.clone(),
         };
@@ -199,6 +207,7 @@ impl<'p> Run<'p> {
             | Fault::Crash { at_us, .. }
             | Fault::Cancel { at_us, .. }
             | Fault::Pause { at_us, .. }
+            | Fault::Update { at_us, .. }
             | Fault::Close { at_us, .. } = fault
             {
                 self.schedule(*at_us, Happening::Fault { place });
@@ -286,6 +295,7 @@ impl<'p> Run<'p> {
             Happening::Deliver { to, channel, message, sent_step, number } => {
                 self.deliver(to, channel, message, (sent_step, number))
             }
+            Happening::Again { to, channel, message } => self.replay(to, channel, message),
             Happening::Storage { side, request } => self.carry_out(side, request),
             Happening::Timer { side, generation } => self.wake(side, generation),
             Happening::Offer { planned } => self.offer(planned),
@@ -314,16 +324,21 @@ impl<'p> Run<'p> {
         self.watch.on_arrival(self.world.now(), number);
         self.links[to.peer().place()].arrived(channel, message.len());
         let header = wire::header(&message).filter(|_| connection.is_established());
+        let is_replayed =
+            |fault: &Fault| matches!(fault, Fault::Replay { side, .. } if *side == to);
+        let sealed = (header.is_some() && !channel.is_ordered())
+            .then(|| self.plan.faults.iter().any(is_replayed).then(|| message.clone()))
+            .flatten();
         connection.handle_message(now, channel, &mut message);
         if self.draw.chance(EARLY_PERMILLE) {
             connection.handle_timeout(now); // Calling it early is harmless.
         }
-        if let Some((_, counter)) = header.filter(|_| connection.is_established()) {
-            self.watch.on_record(to, channel, counter);
+        if let Some((epoch, counter)) = header.filter(|_| connection.is_established()) {
+            self.watch.on_record(to, channel, (epoch, counter));
             let (oracle, watch) = (&mut self.oracle, &mut self.watch);
             let (stories, goes_on) = (&mut self.stories, self.plan.again > 0);
             wire::frames(&message, channel, |frame, payload| {
-                watch.on_frame(frame, number);
+                watch.on_frame(to, frame, number);
                 oracle.on_frame(to, frame, payload, sent_step)?;
                 let facts = wire::transfer(frame).and_then(|id| oracle.transfers.get(&id));
                 match facts.filter(|_| goes_on) {
@@ -341,9 +356,47 @@ impl<'p> Run<'p> {
                 Ok::<(), Broken>(())
             })?;
         }
+        if let Some(sealed) = sealed.filter(|sealed| *sealed != message) {
+            self.plan_replay(to, channel, &sealed);
+        }
         self.drain(to)?;
         // There is room again.
         self.drain(to.peer())
+    }
+
+    /// A record was opened that may have to come again.
+    fn plan_replay(&mut self, to: Side, channel: Channel, sealed: &[u8]) {
+        let opened = &mut self.hosts[to.place()].opened;
+        let place = *opened;
+        *opened += 1;
+        for fault in self.plan.faults.iter().filter(|_| !self.healed) {
+            let Fault::Replay { side, nth, after_us } = fault else { continue };
+            if (*side, *nth) == (to, place) {
+                let message = sealed.to_vec();
+                let at = self.world.now() + after_us;
+                self.world
+                    .schedule(at, (self.connection, Happening::Again { to, channel, message }));
+            }
+        }
+    }
+
+    /// RL-WINDOW: what was opened once is not opened again.
+    fn replay(&mut self, to: Side, channel: Channel, mut message: Vec<u8>) -> Result<(), Broken> {
+        let (at, now) = (self.world.now(), self.world.instant());
+        let Some(connection) = self.hosts[to.place()].connection.as_mut().filter(|_| !self.cut)
+        else {
+            return Ok(());
+        };
+        if !connection.is_established() {
+            return Ok(());
+        }
+        self.watch.on_replay(at, to);
+        let sealed = message.clone();
+        connection.handle_message(now, channel, &mut message);
+        if message != sealed {
+            return broken("a record is taken once", format!("{to:?} opened one again"));
+        }
+        self.drain(to)
     }
 
     fn carry_out(&mut self, side: Side, request: StorageRequest) -> Result<(), Broken> {
@@ -547,6 +600,13 @@ impl<'p> Run<'p> {
                     self.oracle.on_transmit(side, channel, &message, room)?;
                 }
                 _ => {}
+            }
+        }
+        if self.plan.planted == Some(Planted::DrawShared) && !channel.is_ordered() {
+            // What an earlier run drew is seen in this one.
+            let drawn = SHARED.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            for later in &mut copies {
+                *later += drawn % 7;
             }
         }
         let now = self.world.now();

@@ -6,7 +6,9 @@
 use std::collections::BTreeSet;
 
 use passel_sim::swarm::{Choice, SEEDS_TO_MEET_ALL, SwarmOutcome, swarm};
-use passel_sim::{Fault, Plan, Planted, RunReport, Side, missed, run, shrink};
+use passel_sim::{
+    Fault, Plan, Planted, RunReport, Side, Sometimes, Window, missed, report, run, shrink, teeth,
+};
 
 /// Seeds within which a planted bug must be found.
 const SEEDS_TO_FIND: u64 = 400;
@@ -74,9 +76,7 @@ fn a_trace_changes_nothing_and_tells_every_event() {
 #[test]
 fn every_planted_bug_is_found_and_by_the_invariant_that_it_breaks() {
     for &planted in Planted::ALL {
-        let choice = Choice { planted: Some(planted), ..Choice::default() };
-        let found = (0..SEEDS_TO_FIND).find_map(|seed| run(&choice.plan(seed), false).violation);
-        let found = found.map(|violation| violation.broken.invariant);
+        let found = teeth::t0(planted, SEEDS_TO_FIND).invariant;
         let accused = Some("nothing fails without a cause");
         let expected: &[Option<&str>] = match planted {
             Planted::SyncForgotten | Planted::SyncLate => &[
@@ -96,9 +96,11 @@ fn every_planted_bug_is_found_and_by_the_invariant_that_it_breaks() {
             }
             Planted::CounterRepeated => &[Some("a nonce is used once")],
             Planted::ClockBehind => &[Some("a timer does not spin")],
-            Planted::JournalFirst | Planted::JournalEarly => {
-                &[Some("what is claimed is durable"), Some("what has its name is its source")]
-            }
+            Planted::JournalFirst | Planted::JournalEarly => &[
+                Some("what is claimed is durable"),
+                Some("what has its name is its source"),
+                Some("what has its name is durable"),
+            ],
             Planted::JournalLost => &[
                 Some("what was acknowledged is still there"),
                 Some("what was acknowledged is still known"),
@@ -110,6 +112,13 @@ fn every_planted_bug_is_found_and_by_the_invariant_that_it_breaks() {
             Planted::CompareSkipped => &[Some("what has its name is its source")],
             Planted::SeedAgain => &[Some("no two messages are equal")],
             Planted::SecretForgotten => &[Some("the peers know each other again")],
+            Planted::NotesBelieved => {
+                &[Some("what is claimed is durable"), Some("what has its name is its source")]
+            }
+            Planted::WrittenNotSynced => {
+                &[Some("what is acknowledged is durable"), Some("a file that is done is stored")]
+            }
+            Planted::DrawShared => &[Some("equal plans have equal runs")],
         };
         assert!(expected.contains(&found), "{planted:?}: {found:?}");
     }
@@ -157,15 +166,10 @@ fn a_failing_plan_shrinks_to_what_it_needs() {
 #[test]
 fn plans_that_once_failed_pass() {
     let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/regressions");
-    let mut count = 0;
-    for entry in std::fs::read_dir(directory).unwrap() {
-        let path = entry.unwrap().path();
-        let plan = Plan::parse(&std::fs::read_to_string(&path).unwrap()).unwrap();
-        let outcome = run(&plan, false);
-        assert!(outcome.passed(), "{}: {:?}", path.display(), outcome.violation);
-        count += 1;
-    }
-    assert!(count > 0);
+    let all = report::regressions(directory.as_ref()).unwrap();
+    let failed: Vec<_> = all.iter().filter(|plan| plan.broken.is_some()).collect();
+    assert!(failed.is_empty(), "{failed:?}");
+    assert!(all.len() >= 6, "{}", all.len());
 }
 
 #[test]
@@ -177,4 +181,67 @@ fn a_report_has_the_fields_that_others_read() {
         assert!(!json[field].is_null(), "{field}");
     }
     assert_eq!((json["verdict"].as_str(), json["real_s"].as_f64()), (Some("pass"), Some(0.5)));
+}
+
+/// `RS-WRITTEN`: what was written and not made durable outlives a process, and not a
+/// loss of power.
+#[test]
+fn a_killed_process_keeps_what_it_wrote_and_a_loss_of_power_does_not() {
+    let met = |killed, planted| {
+        let mut plan = Plan::smallest(4);
+        plan.again = 1;
+        plan.planted = planted;
+        (plan.knobs.chunk_log2, plan.knobs.piece_log2) = (14, 12);
+        plan.transfers[0].entries = vec![Some(300_000)];
+        let (side, request, window) = (Side::Joiner, passel_sim::Request::Sync, Window::Before);
+        let notice_us = Some(1000);
+        plan.faults = vec![Fault::CrashAt { side, request, nth: 0, window, notice_us, killed }];
+        let outcome = run(&plan, false);
+        let from_notes = outcome.met.contains(&Sometimes::ResumedFromNotes);
+        (outcome.violation.map(|violation| violation.broken.invariant), from_notes)
+    };
+    assert_eq!(met(true, None), (None, true));
+    let (violation, _) = met(false, None);
+    assert_eq!(violation, None);
+    let (violation, _) = met(true, Some(Planted::WrittenNotSynced));
+    assert_eq!(violation, Some("what has its name is durable"));
+    let (violation, _) = met(false, Some(Planted::NotesBelieved));
+    assert_eq!(violation, Some("what is claimed is durable"));
+}
+
+#[test]
+fn keys_are_updated_while_both_ask_and_old_records_come_again() {
+    let mut plan = Plan::smallest(4);
+    plan.transfers[0].entries = vec![Some(400_000)];
+    plan.knobs.rate = 1_000_000;
+    for side in Side::BOTH {
+        plan.faults.push(Fault::Update { side, at_us: 150_000 });
+    }
+    for nth in [0, 5, 12] {
+        plan.faults.push(Fault::Replay { side: Side::Joiner, nth, after_us: nth * 1000 });
+    }
+    let outcome = run(&plan, false);
+    assert_eq!(outcome.violation, None);
+    for condition in [Sometimes::KeysUpdated, Sometimes::UpdatesCrossed, Sometimes::ReplayDropped] {
+        assert!(outcome.met.contains(&condition), "{condition:?}");
+    }
+}
+
+#[test]
+fn a_world_that_is_not_repeatable_is_found_and_the_first_event_that_differs_is_named() {
+    let choice = Choice { planted: Some(Planted::DrawShared), ..Choice::default() };
+    let outcome = swarm(0..200, 1, choice);
+    assert_eq!(outcome.twice, 4, "2 % of the seeds");
+    let differs: Vec<_> = outcome
+        .failures
+        .iter()
+        .filter(|failure| failure.invariant == "equal plans have equal runs")
+        .collect();
+    assert!(!differs.is_empty());
+    for failure in differs {
+        let detail = failure.detail.strip_prefix("event ").unwrap();
+        let (place, events) = detail.split_once(": ").unwrap();
+        let (one, other) = events.split_once(" | ").unwrap();
+        assert!(place.parse::<usize>().is_ok() && one != other, "{detail}");
+    }
 }

@@ -10,6 +10,7 @@
 mod ci;
 mod deny;
 mod measure;
+mod planted;
 mod process;
 mod repo;
 mod spec;
@@ -29,6 +30,7 @@ const USAGE: &str = "usage: cargo xtask <chore>
   ci                   every check: format, lints, documentation, dependencies, tests
   test                 all tests of the workspace, with a summary of what they proved
   measure              how fast the release program is here, as a Markdown table
+  planted              plants bugs in a copy of the core and has the simulator find them
   deny                 the rules for dependencies (deny.toml) alone
   spec                 which code and which tests cite each statement of the spec; writes
                        the graphs of its tables of states (spec/states)
@@ -46,6 +48,7 @@ fn main() -> ExitCode {
         ["ci"] => close(&ci::run()),
         ["test"] => close(&test_run::run()),
         ["measure"] => outcome(measure::run()),
+        ["planted"] => outcome(planted::run()),
         ["deny"] => close(&deny::run()),
         ["spec"] => outcome(spec::report::print().and_then(|()| spec::states::write())),
         ["spec", "--check"] => outcome(

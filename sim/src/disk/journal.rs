@@ -6,7 +6,8 @@
 use std::collections::BTreeMap;
 
 use passel_proto::ids::{FileIndex, Token, TransferId};
-use passel_proto::storage::{Have, HaveState, JournalEntry};
+use passel_proto::storage::{Have, HaveState, JournalEntry, WrittenChunk};
+use passel_proto::tree::leaf_hash;
 
 use super::{Disk, Final, Part, Place};
 use crate::plan::Planted;
@@ -37,6 +38,15 @@ pub enum Record {
     },
 }
 
+/// That a chunk was written.
+#[derive(Clone, Copy, Debug)]
+struct Note {
+    len: u32,
+    leaf: [u8; 32],
+    /// Syncs of its transfer that were carried out since.
+    syncs: u8,
+}
+
 /// What is kept while no connection asks for it.
 #[derive(Debug, Default)]
 pub struct Kept {
@@ -49,6 +59,9 @@ pub struct Kept {
     /// Files that had their names under an entry that is another one now, or whose
     /// source is. They stay, and nothing more is said of them.
     pub former: u64,
+    /// Chunks that were written, by where they begin; no more than notes, which may be
+    /// there after a loss of power or not.
+    notes: BTreeMap<Key, BTreeMap<u64, Note>>,
     /// What the journal held before its newest entries, for a planted bug.
     before: BTreeMap<Key, Option<Record>>,
     /// The newest entries of each transfer, for a planted bug.
@@ -61,6 +74,13 @@ impl Kept {
     fn key(&self, (id, file): Place) -> Option<Key> {
         let (token, entries) = self.open.get(&id)?;
         Some((*token, *entries.get(file.0 as usize)?))
+    }
+
+    /// Whether a note says that so much was written there.
+    pub(super) fn is_noted(&self, place: Place, offset: u64, len: usize) -> bool {
+        let notes = self.key(place).and_then(|key| self.notes.get(&key));
+        let note = notes.and_then(|notes| notes.get(&offset));
+        note.is_some_and(|note| note.len as usize == len)
     }
 
     fn note(&mut self, key: Key, record: Option<Record>) {
@@ -96,7 +116,7 @@ impl Kept {
     /// Brings journal and files into line after whatever happened: a name that was
     /// about to be given is given, and what nobody knows of is removed.
     fn recover(&mut self) {
-        let Self { journal, parts, finals, .. } = self;
+        let Self { journal, parts, finals, notes, .. } = self;
         journal.retain(|key, record| match record {
             Record::Partial { inode, .. } => {
                 parts.get(key).is_some_and(|part| part.inode == *inode)
@@ -113,7 +133,8 @@ impl Kept {
                 true
             }
         });
-        parts.retain(|key, _| journal.contains_key(key));
+        notes.retain(|key, notes| parts.contains_key(key) && !notes.is_empty());
+        parts.retain(|key, _| journal.contains_key(key) || notes.contains_key(key));
     }
 }
 
@@ -142,15 +163,60 @@ impl Disk {
             if let Some(named) = self.kept.finals.remove(&key) {
                 self.finals.insert((id, file), named);
             }
-            let state = match self.kept.journal.get(&key) {
-                None => continue,
-                Some(Record::Partial { state, .. }) => HaveState::Partial(state.clone()),
-                Some(Record::Stored { .. }) => HaveState::Stored,
+            let chunks = self.found(key, (id, file));
+            let state = match (self.kept.journal.get(&key), chunks) {
+                (Some(Record::Stored { .. }), _) => HaveState::Stored,
+                (None, chunks) if chunks.is_empty() => {
+                    self.parts.remove(&(id, file)); // Nothing in it is known.
+                    continue;
+                }
+                (None, chunks) => HaveState::Written { state: Vec::new(), chunks },
+                (Some(Record::Partial { state, .. }), chunks) if chunks.is_empty() => {
+                    HaveState::Partial(state.clone())
+                }
+                (Some(Record::Partial { state, .. }), chunks) => {
+                    HaveState::Written { state: state.clone(), chunks }
+                }
             };
             have.push(Have { file, state });
         }
         self.kept.open.insert(id, (token, entries));
         have
+    }
+
+    /// Chunks of a file that are noted as written and have their leaves. The next sync
+    /// sees to them (`RS-WRITTEN`).
+    fn found(&mut self, key: Key, place: Place) -> Vec<WrittenChunk> {
+        let believed = self.is_planted(Planted::NotesBelieved);
+        let forgotten = self.is_planted(Planted::WrittenNotSynced);
+        let Some(notes) = self.kept.notes.get_mut(&key) else { return Vec::new() };
+        let Some(part) = self.parts.get_mut(&place) else { return Vec::new() };
+        let is_there = |offset: u64, note: &Note| {
+            let from = usize::try_from(offset).unwrap_or(usize::MAX);
+            let bytes = part.bytes.get(from..from.saturating_add(note.len as usize));
+            bytes.is_some_and(|bytes| believed || leaf_hash(bytes) == note.leaf)
+        };
+        notes.retain(|offset, note| is_there(*offset, note));
+        let mut chunks = Vec::new();
+        for (&offset, &Note { len, leaf, .. }) in notes.iter() {
+            chunks.push(WrittenChunk { offset, len, leaf });
+            let range = (usize::try_from(offset).unwrap_or(0), len as usize);
+            let is_known = part.unsynced.contains(&range) || part.synced.contains(&range);
+            if !is_known {
+                part.unsynced.push(range);
+            }
+            if forgotten {
+                part.left_out.insert(range);
+            }
+        }
+        chunks
+    }
+
+    pub(super) fn note_written(&mut self, place: Place, offset: u64, len: usize, leaf: [u8; 32]) {
+        let note = Note { len: u32::try_from(len).unwrap_or(0), leaf, syncs: 0 };
+        if let Some(key) = self.kept.key(place) {
+            self.kept.notes.entry(key).or_default().insert(offset, note);
+        }
     }
 
     /// The connection is over and nothing more is asked.
@@ -180,6 +246,15 @@ impl Disk {
 
     pub(super) fn note_entries(&mut self, id: TransferId, entries: Vec<JournalEntry>) {
         self.kept.before.clear();
+        // What was written two syncs ago is in the journal.
+        let token = self.kept.open.get(&id).map(|(token, _)| *token);
+        let of = self.kept.notes.iter_mut().filter(|((of, _), _)| Some(*of) == token);
+        for (_, notes) in of {
+            for note in notes.values_mut() {
+                note.syncs += 1;
+            }
+            notes.retain(|_, note| note.syncs < 2);
+        }
         for JournalEntry { file, state } in entries {
             let Some(key) = self.kept.key((id, file)) else { continue };
             let Some(part) = self.parts.get(&(id, file)) else { continue };
@@ -224,12 +299,14 @@ impl Disk {
             (Some(file), _) => {
                 if let Some(key) = self.kept.key((id, file)) {
                     self.kept.journal.remove(&key);
+                    self.kept.notes.remove(&key);
                 }
             }
             (None, Some((token, _))) => {
                 let token = *token;
                 self.kept.journal.retain(|(of, _), _| *of != token);
                 self.kept.parts.retain(|(of, _), _| *of != token);
+                self.kept.notes.retain(|(of, _), _| *of != token);
             }
             (None, None) => {}
         }

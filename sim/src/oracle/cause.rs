@@ -61,7 +61,10 @@ pub(super) fn is_calm(plan: &Plan, planned: usize) -> bool {
             partitioned += for_us;
             true
         }
-        Fault::SlowDisk { .. } | Fault::Pause { .. } => true,
+        Fault::SlowDisk { .. }
+        | Fault::Pause { .. }
+        | Fault::Update { .. }
+        | Fault::Replay { .. } => true,
         Fault::Cancel { transfer, .. } | Fault::Change { transfer, .. } => *transfer != planned,
         _ => false,
     });

@@ -37,6 +37,9 @@ pub struct Facts {
     pub taken: BTreeMap<FileIndex, Vec<u8>>,
     /// Those of them that the transfer failed to send again; they stay.
     pub lapsed: BTreeSet<FileIndex>,
+    /// Chunks that an earlier process wrote, and that the receiver names although they
+    /// may not be durable (`RS-WRITTEN`). Its sender takes them for done.
+    pub found: BTreeSet<(FileIndex, u64)>,
     /// Whether the receiver said that it keeps what there is.
     pub kept: bool,
     /// Credit used so far, as the receiver counts it.
@@ -69,6 +72,7 @@ impl Facts {
             seen: false,
             taken: BTreeMap::new(),
             lapsed: BTreeSet::new(),
+            found: BTreeSet::new(),
             kept: false,
             received: 0,
             durable_bytes: [0; 2],
@@ -162,7 +166,10 @@ impl Facts {
 
     pub(super) fn is_durable(&self, file: FileIndex) -> bool {
         let chunks = (self.source(file).unwrap_or_default().len() as u64).div_ceil(self.chunk_size);
-        (0..chunks).all(|chunk| self.durable.contains_key(&(file, chunk)))
+        let is_there = |chunk| {
+            self.durable.contains_key(&(file, chunk)) || self.found.contains(&(file, chunk))
+        };
+        (0..chunks).all(is_there)
     }
 
     pub(super) fn end(&mut self, side: Side, ending: Ending) -> Result<(), Broken> {

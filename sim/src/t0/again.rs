@@ -183,15 +183,15 @@ impl Run<'_> {
 
     /// How far the disk of a side comes with its next request of a kind, if its
     /// process dies there, and when the peer's transport notices.
-    fn dies_at(&mut self, side: Side, kind: Request) -> Option<(Window, Option<u64>)> {
+    fn dies_at(&mut self, side: Side, kind: Request) -> Option<(Window, Option<u64>, bool)> {
         let count = self.hosts[side.place()].served.entry(kind).or_default();
         let now = *count;
         *count += 1;
         self.plan.faults.iter().filter(|_| !self.healed).find_map(|fault| match fault {
-            Fault::CrashAt { side: of, request, nth, window, notice_us }
+            Fault::CrashAt { side: of, request, nth, window, notice_us, killed }
                 if (*of, *request, *nth) == (side, kind, now) =>
             {
-                Some((*window, *notice_us))
+                Some((*window, *notice_us, *killed))
             }
             _ => None,
         })
@@ -205,7 +205,9 @@ impl Run<'_> {
         request: StorageRequest,
     ) -> Result<Option<StorageRequest>, Broken> {
         let (of, transfer) = kind(&request);
-        let Some((window, notice_us)) = self.dies_at(side, of) else { return Ok(Some(request)) };
+        let Some((window, notice_us, killed)) = self.dies_at(side, of) else {
+            return Ok(Some(request));
+        };
         if let (StorageRequest::Commit { file, .. }, Window::Midst) = (&request, window)
             && let Some(facts) = self.oracle.stored_at(side, transfer)
         {
@@ -229,7 +231,7 @@ impl Run<'_> {
             _ => false,
         };
         self.on_effect(side, &effect)?;
-        self.crash(side, notice_us)?;
+        self.crash(side, notice_us, killed)?;
         Ok(None)
     }
 
@@ -336,14 +338,14 @@ impl Run<'_> {
         let Some(connection) = host.connection.as_mut().filter(|one| one.is_established()) else {
             return Ok(());
         };
-        if let Some((Window::Before, notice_us)) = dies {
-            return self.crash(side, notice_us);
+        if let Some((Window::Before, notice_us, killed)) = dies {
+            return self.crash(side, notice_us, killed);
         }
         let from = connection.resumed_from();
         host.kept.retain(|kept| Some(kept.id) == from && keeps_older);
         host.kept.splice(0..0, connection.resumption());
-        if let Some((Window::Midst, notice_us)) = dies {
-            return self.crash(side, notice_us);
+        if let Some((Window::Midst, notice_us, killed)) = dies {
+            return self.crash(side, notice_us, killed);
         }
         if let Err(error) = connection.confirm_resumption_stored(now) {
             return broken("a secret is stored once", error.to_string());
@@ -351,7 +353,7 @@ impl Run<'_> {
         self.forget_older(side);
         self.drain(side)?;
         match dies {
-            Some((_, notice_us)) => self.crash(side, notice_us),
+            Some((_, notice_us, killed)) => self.crash(side, notice_us, killed),
             None => Ok(()),
         }
     }

@@ -158,6 +158,13 @@ impl Run<'_> {
         let facts = self.oracle.on_taken(side, id, disk)?;
         let chunk_size = 1 << self.plan.knobs.chunk_log2;
         for Have { file, state } in &have {
+            if let HaveState::Written { chunks, .. } = state {
+                let bytes = disk.parts.get(&(id, *file)).map(|part| &part.bytes[..]);
+                for chunk in story.on_found(*file, chunks, bytes.unwrap_or_default()) {
+                    facts.found.insert((*file, *chunk));
+                }
+                self.after.insert(Sometimes::ResumedFromNotes);
+            }
             let chunks = match state {
                 HaveState::Partial(_) | HaveState::Written { .. } => story.durable(*file).clone(),
                 HaveState::Stored => {
@@ -214,7 +221,17 @@ impl Run<'_> {
                 self.transport_closed(Side::Inviter)?;
                 self.transport_closed(Side::Joiner)
             }
-            Fault::Crash { side, notice_us, .. } => self.crash(side, notice_us),
+            Fault::Crash { side, notice_us, killed, .. } => self.crash(side, notice_us, killed),
+            Fault::Update { side, .. } => {
+                let Some(connection) = self.connection(side) else { return Ok(()) };
+                if !connection.is_established() {
+                    return Ok(());
+                }
+                if let Err(error) = connection.update_keys(now) {
+                    return broken("keys can be updated", error.to_string());
+                }
+                self.drain(side)
+            }
             Fault::Cancel { side, transfer, .. } => {
                 let Some(id) = self.oracle.planned(transfer) else { return Ok(()) };
                 let Some(connection) = self.connection(side) else { return Ok(()) };
@@ -237,6 +254,7 @@ impl Run<'_> {
             }
             Fault::Partition { .. }
             | Fault::CrashAt { .. }
+            | Fault::Replay { .. }
             | Fault::Change { .. }
             | Fault::DiskFull { .. }
             | Fault::DiskError { .. }
@@ -276,7 +294,12 @@ impl Run<'_> {
         self.drain(side)
     }
 
-    pub(super) fn crash(&mut self, side: Side, notice_us: Option<u64>) -> Result<(), Broken> {
+    pub(super) fn crash(
+        &mut self,
+        side: Side,
+        notice_us: Option<u64>,
+        killed: bool,
+    ) -> Result<(), Broken> {
         let host = &mut self.hosts[side.place()];
         if host.connection.take().is_none() {
             return Ok(());
@@ -284,12 +307,16 @@ impl Run<'_> {
         if side == Side::Joiner {
             self.joiner_named = 0;
         }
-        self.watch.on_crash(self.world.now(), side, &host.disk);
+        self.watch.on_crash(self.world.now(), side, killed, &host.disk);
         let purpose = match self.connection {
             0 => "crash".to_owned(),
             nth => format!("crash {nth}"),
         };
-        host.disk.crash(&mut Draw::new(self.plan.seed, &purpose));
+        if killed {
+            host.disk.kill();
+        } else {
+            host.disk.crash(&mut Draw::new(self.plan.seed, &purpose));
+        }
         self.oracle.on_crash(side, &host.disk)?;
         if self.plan.again > 0 {
             host.disk.park();

@@ -63,8 +63,12 @@ pub(super) fn on_connect(recording: &mut Recording, now: u64, nth: u32, healed: 
     }
 }
 
-pub(super) fn on_crash(recording: &mut Recording, now: u64, side: Side) {
-    let text = "process dies, its disk loses what was not synced";
+pub(super) fn on_crash(recording: &mut Recording, now: u64, side: Side, killed: bool) {
+    let text = if killed {
+        "process is killed, its machine goes on"
+    } else {
+        "process dies, its disk loses what was not synced"
+    };
     recording.mark(now, Some(side.place()), Sort::Fault, text);
     recording.state(now, side.place(), "connection", "dead");
 }
@@ -120,6 +124,7 @@ pub(super) fn on_fault(recording: &mut Recording, now: u64, fault: &Fault) {
             (Some(*side), format!("cancels transfer {transfer} of the plan"))
         }
         Fault::Close { side, .. } => (Some(*side), "closes the connection".to_owned()),
+        Fault::Update { side, .. } => (Some(*side), "asks for new keys".to_owned()),
         _ => return, // Seen as what it does, or as what lasts.
     };
     recording.mark(now, side.map(Side::place), Sort::Fault, text);

@@ -17,7 +17,7 @@ use crate::oracle::{Ending, Oracle};
 use crate::outcome::{Outcome, Violation};
 use crate::plan::{Fault, Plan, Side};
 use crate::sometimes::{Met, Sometimes};
-use crate::trace::{Recording, words};
+use crate::trace::{Recording, Sort, words};
 
 #[derive(Debug)]
 pub(super) struct Watch {
@@ -29,6 +29,8 @@ pub(super) struct Watch {
     /// The newest record of each side's file channel.
     newest: BTreeMap<Side, u64>,
     partitioned: bool,
+    /// Who has asked for new keys and has no answer yet.
+    asked: [bool; 2],
 }
 
 impl Watch {
@@ -41,6 +43,7 @@ impl Watch {
             recording: None,
             newest: BTreeMap::new(),
             partitioned: false,
+            asked: [false; 2],
         }
     }
 
@@ -80,6 +83,7 @@ impl Watch {
     /// Another connection begins.
     pub(super) fn on_connect(&mut self, now: u64, nth: u32, healed: bool) {
         self.newest.clear();
+        self.asked = [false; 2];
         if let Some(recording) = &mut self.recording {
             picture::on_connect(recording, now, nth, healed);
         }
@@ -136,7 +140,10 @@ impl Watch {
         }
     }
 
-    pub(super) fn on_record(&mut self, to: Side, channel: Channel, counter: u64) {
+    pub(super) fn on_record(&mut self, to: Side, channel: Channel, (epoch, counter): (u16, u64)) {
+        if epoch > 0 {
+            self.meet(Sometimes::KeysUpdated);
+        }
         if channel == Channel::File {
             let newest = self.newest.entry(to).or_default();
             if counter < *newest {
@@ -154,11 +161,27 @@ impl Watch {
         }
     }
 
-    pub(super) fn on_frame(&mut self, frame: &Frame, number: usize) {
+    /// An old record is about to come again.
+    pub(super) fn on_replay(&mut self, now: u64, to: Side) {
+        self.meet(Sometimes::ReplayDropped);
+        if let Some(recording) = &mut self.recording {
+            let text = "an old record comes again";
+            recording.mark(now, Some(to.place()), Sort::Fault, text);
+        }
+    }
+
+    pub(super) fn on_frame(&mut self, to: Side, frame: &Frame, number: usize) {
         self.name(frame, number);
         match frame {
             Frame::Credit(_) => self.meet(Sometimes::CreditRaised),
             Frame::Ping(_) => self.meet(Sometimes::Ping),
+            Frame::KeyUpdate(_) => {
+                self.asked[to.peer().place()] = true;
+                if self.asked == [true; 2] {
+                    self.meet(Sometimes::UpdatesCrossed);
+                }
+            }
+            Frame::KeyUpdateAnswer(_) => self.asked = [false; 2],
             _ => {}
         }
     }
@@ -227,9 +250,12 @@ impl Watch {
     }
 
     /// A process is about to die.
-    pub(super) fn on_crash(&mut self, now: u64, side: Side, disk: &Disk) {
+    pub(super) fn on_crash(&mut self, now: u64, side: Side, killed: bool, disk: &Disk) {
         if let Some(recording) = &mut self.recording {
-            picture::on_crash(recording, now, side);
+            picture::on_crash(recording, now, side, killed);
+        }
+        if killed {
+            return;
         }
         if disk.parts.values().any(|part| !part.unsynced.is_empty()) {
             self.meet(Sometimes::CrashLostWrites);

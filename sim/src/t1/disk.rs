@@ -7,6 +7,8 @@ use std::rc::Rc;
 use passel_proto::ids::{FileIndex, TransferId};
 use passel_proto::storage::{StorageError, StorageErrorKind, StorageReply, StorageRequest};
 
+use super::planted::Planted;
+
 /// An entry of a transfer.
 pub(super) type Place = (TransferId, FileIndex);
 
@@ -19,6 +21,7 @@ pub(super) struct Disk {
     parts: BTreeMap<Place, Vec<u8>>,
     /// Files with their final names.
     pub(super) finals: BTreeMap<Place, Vec<u8>>,
+    planted: Option<Planted>,
 }
 
 fn refused<T>(kind: StorageErrorKind, text: &str) -> Result<T, StorageError> {
@@ -26,6 +29,11 @@ fn refused<T>(kind: StorageErrorKind, text: &str) -> Result<T, StorageError> {
 }
 
 impl Disk {
+    /// An empty one.
+    pub(super) fn new(planted: Option<Planted>) -> Self {
+        Self { planted, ..Self::default() }
+    }
+
     /// Does what is asked. With the reply comes the entry that got its name, if
     /// one did.
     pub(super) fn carry_out(&mut self, request: StorageRequest) -> (StorageReply, Option<Place>) {
@@ -47,9 +55,15 @@ impl Disk {
             }
             StorageRequest::Write { transfer, file, offset, data, .. } => {
                 let part = self.parts.entry((transfer, file)).or_default();
-                let from = usize::try_from(offset).unwrap_or(0);
+                let mut from = usize::try_from(offset).unwrap_or(0);
+                if self.planted == Some(Planted::WriteMisplaced) && from >= data.len() {
+                    from -= data.len();
+                }
                 part.resize(part.len().max(from + data.len()), 0);
                 part[from..from + data.len()].copy_from_slice(&data);
+                if self.planted == Some(Planted::WriteFlipped) {
+                    part[from] ^= 1;
+                }
                 StorageReply::Written { transfer, file, offset, buf: data, result: Ok(()) }
             }
             StorageRequest::Sync { transfer, .. } => {
@@ -57,7 +71,16 @@ impl Disk {
             }
             StorageRequest::Commit { transfer, file, .. } => {
                 let place = (transfer, file);
-                let part = self.parts.remove(&place).unwrap_or_default();
+                let mut part = self.parts.remove(&place).unwrap_or_default();
+                match self.planted {
+                    Some(Planted::PartKept) => {
+                        self.parts.insert(place, part.clone());
+                    }
+                    Some(Planted::CutShort) => {
+                        part.pop();
+                    }
+                    _ => {}
+                }
                 let result = if self.finals.insert(place, part).is_some() {
                     refused(StorageErrorKind::NameConflict, "the name is taken")
                 } else {
@@ -72,7 +95,9 @@ impl Disk {
                 StorageReply::Checked { transfer, file, result }
             }
             StorageRequest::Release { transfer, .. } => {
-                self.parts.retain(|(of, _), _| *of != transfer);
+                if self.planted != Some(Planted::PartKept) {
+                    self.parts.retain(|(of, _), _| *of != transfer);
+                }
                 StorageReply::Released { transfer, result: Ok(()) }
             }
             StorageRequest::Discard { transfer, file } => {

@@ -42,6 +42,7 @@ impl Plan {
             closer: draw.pick(&Side::BOTH),
             outages: (0..outages).map(|_| outage(&mut draw)).collect(),
             gateways: Vec::new(),
+            planted: None,
         }
     }
 
@@ -62,6 +63,7 @@ impl Plan {
             closer: Side::Inviter,
             outages: Vec::new(),
             gateways: Vec::new(),
+            planted: None,
         }
     }
 }

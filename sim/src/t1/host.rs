@@ -84,7 +84,7 @@ fn host(
     }
     Ok(Host {
         endpoint: Box::new(endpoint),
-        disk: Disk::default(),
+        disk: Disk::new(plan.planted),
         sockets,
         timer: None,
         generation: 0,

@@ -12,6 +12,8 @@ mod oracle;
 mod outcome;
 mod picture;
 mod plan;
+mod planted;
+mod shrink;
 mod sometimes;
 mod swarm;
 mod tap;
@@ -21,13 +23,16 @@ use std::rc::Rc;
 
 use passel_proto::connection::Event;
 use passel_proto::ids::{FileIndex, TransferId};
+use passel_proto::storage::StorageReply;
 use passel_sans_io::datagram::Datagram;
 use passel_sans_io::endpoint::EndpointEvent;
 
 pub use self::outcome::Outcome;
 pub use self::plan::{Plan, Tier, TransferPlan};
+pub use self::planted::Planted;
+pub use self::shrink::shrink;
 pub use self::sometimes::{Condition, Met, missed};
-pub use self::swarm::{SEEDS_TO_MEET_ALL, SwarmOutcome, swarm};
+pub use self::swarm::{SEEDS_TO_MEET_ALL, SwarmOutcome, differs, swarm, swarm_of};
 
 use self::host::Host;
 use self::oracle::{Facts, IN_NOTE, Oracle};
@@ -75,6 +80,9 @@ struct Run<'p> {
     waiting: Vec<usize>,
     /// When both endpoints were done.
     done_at: Option<u64>,
+    /// Blobs and datagrams so far, for planted bugs.
+    blobs: u64,
+    datagrams: u64,
 }
 
 /// Runs a plan, on a thread of its own. With `traced`, the outcome holds a line
@@ -143,6 +151,8 @@ impl<'p> Run<'p> {
             step: 0,
             waiting: Vec::new(),
             done_at: None,
+            blobs: 0,
+            datagrams: 0,
         })
     }
 
@@ -271,20 +281,32 @@ impl<'p> Run<'p> {
                     self.watch.on_named(self.world.now(), side, place, size);
                     self.oracle.on_named(side, place, &host.disk)?;
                 }
-                if let Err(error) = host.endpoint.handle_storage(now, reply) {
-                    return broken("answers are to what was asked", format!("{side:?}: {error}"));
+                let again = match (&reply, self.plan.planted) {
+                    (StorageReply::Synced { transfer, .. }, Some(Planted::ReplyTwice)) => {
+                        Some(StorageReply::Synced { transfer: *transfer, result: Ok(()) })
+                    }
+                    _ => None,
+                };
+                for reply in [Some(reply), again].into_iter().flatten() {
+                    if let Err(error) = host.endpoint.handle_storage(now, reply) {
+                        let detail = format!("{side:?}: {error}");
+                        return broken("answers are to what was asked", detail);
+                    }
                 }
             }
             while let Some(blob) = self.hosts[side.place()].endpoint.poll_signal() {
                 busy = true;
+                let Some(blob) = self.spoil_blob(blob) else { continue };
                 let (at, to) = (self.world.now() + self.plan.signaling_us, side.peer());
                 self.watch.on_signal(self.world.now(), side, &blob, at);
                 oracle::check_unreadable(side, &blob)?;
                 self.world.schedule(at, Happening::Signal { to, blob });
             }
-            while let Some(datagram) = self.hosts[side.place()].endpoint.poll_datagram() {
+            while let Some(mut datagram) = self.hosts[side.place()].endpoint.poll_datagram() {
                 busy = true;
-                self.send(side, &datagram)?;
+                if self.spoil_datagram(&mut datagram) {
+                    self.send(side, &datagram)?;
+                }
             }
             said |= busy;
         }
@@ -293,7 +315,10 @@ impl<'p> Run<'p> {
         }
         let host = &mut self.hosts[side.place()];
         host.done |= host.endpoint.is_done();
-        let due = host.endpoint.poll_timeout().map(|(at, _)| self.world.micros(at));
+        let mut due = host.endpoint.poll_timeout().map(|(at, _)| self.world.micros(at));
+        if self.plan.planted == Some(Planted::TimerSpins) {
+            due = due.map(|_| self.world.now());
+        }
         if due != host.timer {
             host.timer = due;
             host.generation += 1;
@@ -309,6 +334,11 @@ impl<'p> Run<'p> {
         self.watch.on_event(self.world.now(), side, event);
         if self.oracle.on_event(side, event)? {
             self.watch.meet(Condition::CloseLost);
+        }
+        if self.plan.planted == Some(Planted::DoneEarly)
+            && matches!(event, EndpointEvent::Connection(Event::Closed { .. }))
+        {
+            self.hosts[side.place()].done = true;
         }
         match event {
             EndpointEvent::Connection(Event::Established { .. })

@@ -22,6 +22,8 @@ const IN_CONTENT: &[u8] = b"readable-content";
 const IN_CONTENT_EVERY: usize = 256;
 /// Begins every file's name.
 const IN_NAME: &str = "readable-name";
+/// What nobody may read who carries it.
+pub(super) const READABLE: &[u8] = IN_CONTENT;
 /// Stands in the note of every offer.
 pub(super) const IN_NOTE: &str = "readable-note";
 

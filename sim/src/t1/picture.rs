@@ -74,6 +74,7 @@ impl Picture {
             EndpointEvent::Connection(event) => {
                 words::event(&mut self.recording, now, host, event);
             }
+            lane => self.recording.mark(now, Some(host), Sort::Event, format!("{lane:?}")),
         }
     }
 

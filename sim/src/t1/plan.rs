@@ -4,6 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::planted::Planted;
 use crate::net::{GatewayPlan, HostPlan, LinePlan, Outage};
 use crate::plan::{PlanError, Side};
 
@@ -47,6 +48,9 @@ pub struct Plan {
     /// What stands between the hosts, if anything does.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub gateways: Vec<GatewayPlan>,
+    /// A bug of the world itself; none but when the invariants are tested.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub planted: Option<Planted>,
 }
 
 impl Plan {

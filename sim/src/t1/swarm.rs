@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 use super::sometimes::{Met, missed};
-use super::{Plan, run};
+use super::{Outcome, Plan, run};
 use crate::outcome::{COMMIT, divergence};
 use crate::swarm::{Failure, SwarmReport};
 
@@ -62,9 +62,7 @@ impl SwarmOutcome {
         self.virtual_us = self.virtual_us.saturating_add(outcome.virtual_us);
         if plan.seed.is_multiple_of(TWICE_EVERY) {
             self.twice += 1;
-            if run(plan, false) != outcome {
-                self.failures.push(differs(plan));
-            }
+            self.failures.extend(differs(plan, &outcome));
         }
         if let Some(violation) = outcome.violation {
             let (invariant, detail) = (violation.broken.invariant, violation.broken.detail);
@@ -82,31 +80,46 @@ impl SwarmOutcome {
     }
 }
 
-/// Runs a plan twice more and names the first event that differs, if one does.
-fn differs(plan: &Plan) -> Failure {
+/// Runs a plan again and names the first event that differs from that of `first`,
+/// if one does.
+pub fn differs(plan: &Plan, first: &Outcome) -> Option<Failure> {
+    if run(plan, false) == *first {
+        return None;
+    }
     let (one, other) = (run(plan, true), run(plan, true));
     let detail = divergence(&one.trace, &other.trace).map_or_else(
         || "the hashes differ and the traces do not".to_owned(),
         |(place, one, other)| format!("event {place}: {one} | {other}"),
     );
-    Failure { seed: plan.seed, invariant: "equal plans have equal runs", detail }
+    Some(Failure { seed: plan.seed, invariant: "equal plans have equal runs", detail })
 }
 
 /// Runs the plans of all `seeds` on `threads` threads, at least one; with
 /// `smallest`, the smallest plan for each seed in place of a drawn one.
 pub fn swarm(seeds: Range<u64>, threads: u64, smallest: bool) -> SwarmOutcome {
+    let plan = if smallest { Plan::smallest } else { Plan::from_seed };
+    swarm_of(seeds, threads, !smallest, plan)
+}
+
+/// As [`swarm`], of other plans; `drawn` says that every condition should be met.
+pub fn swarm_of(
+    seeds: Range<u64>,
+    threads: u64,
+    drawn: bool,
+    plan: impl Fn(u64) -> Plan + Sync,
+) -> SwarmOutcome {
+    let plan = &plan;
     let threads = threads.max(1);
     let part = |number: u64| {
         let mut outcome = SwarmOutcome::default();
         let mut seed = seeds.start + number;
         while seed < seeds.end {
-            let plan = if smallest { Plan::smallest(seed) } else { Plan::from_seed(seed) };
-            outcome.add(&plan);
+            outcome.add(&plan(seed));
             seed += threads;
         }
         outcome
     };
-    let mut all = SwarmOutcome { drawn: !smallest, ..SwarmOutcome::default() };
+    let mut all = SwarmOutcome { drawn, ..SwarmOutcome::default() };
     std::thread::scope(|scope| {
         let parts: Vec<_> = (0..threads).map(|number| scope.spawn(move || part(number))).collect();
         for part in parts {

@@ -1,0 +1,99 @@
+//! Bugs put into T1's world on purpose, to show that its invariants find them.
+//! They lie around the endpoints, in what carries their datagrams, blobs, files
+//! and timers, never in the code under test.
+
+use passel_sans_io::datagram::Datagram;
+use serde::{Deserialize, Serialize};
+
+use super::Run;
+use super::oracle::READABLE;
+
+/// A bug of the world.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Planted {
+    /// A blob of the signaling tells the name of a file.
+    BlobReadable,
+    /// A datagram tells what is in a file.
+    DatagramReadable,
+    /// The signaling loses every blob after the first.
+    BlobLost,
+    /// A datagram leaves from an address that is not the host's.
+    OtherAddress,
+    /// The network carries so many datagrams and no more.
+    NetworkStops,
+    /// A shell takes an endpoint for done as soon as it says that it is closed.
+    DoneEarly,
+    /// A shell wakes an endpoint at once whenever it asks to be woken.
+    TimerSpins,
+    /// Storage turns a bit of what it writes.
+    WriteFlipped,
+    /// Storage writes every chunk but the first one in the place before its own.
+    WriteMisplaced,
+    /// Storage leaves the file without a name where it was when it gets one.
+    PartKept,
+    /// Storage answers a request twice.
+    ReplyTwice,
+    /// Storage gives a name to a file that lacks its last byte.
+    CutShort,
+}
+
+impl Planted {
+    /// All of them.
+    pub const ALL: &'static [Planted] = &[
+        Planted::BlobReadable,
+        Planted::DatagramReadable,
+        Planted::BlobLost,
+        Planted::OtherAddress,
+        Planted::NetworkStops,
+        Planted::DoneEarly,
+        Planted::TimerSpins,
+        Planted::WriteFlipped,
+        Planted::WriteMisplaced,
+        Planted::PartKept,
+        Planted::ReplyTwice,
+        Planted::CutShort,
+    ];
+
+    /// Its name in plans and reports.
+    pub fn name(self) -> String {
+        match serde_json::to_value(self) {
+            Ok(serde_json::Value::String(name)) => name,
+            _ => format!("{self:?}"),
+        }
+    }
+}
+
+/// Datagrams that a network carries that stops.
+const CARRIED: u64 = 40;
+/// The datagram that is readable, or leaves from elsewhere.
+const NTH: u64 = 12;
+
+impl Run<'_> {
+    /// What becomes of a blob of the signaling; nothing if it is lost.
+    pub(super) fn spoil_blob(&mut self, mut blob: Vec<u8>) -> Option<Vec<u8>> {
+        self.blobs += 1;
+        match self.plan.planted {
+            Some(Planted::BlobReadable) => blob.extend(READABLE),
+            Some(Planted::BlobLost) if self.blobs > 1 => return None,
+            _ => {}
+        }
+        Some(blob)
+    }
+
+    /// What becomes of a datagram that a host sends. Whether it is carried.
+    pub(super) fn spoil_datagram(&mut self, datagram: &mut Datagram) -> bool {
+        self.datagrams += 1;
+        match self.plan.planted {
+            Some(Planted::DatagramReadable) if self.datagrams == NTH => {
+                datagram.contents.extend(READABLE);
+            }
+            Some(Planted::OtherAddress) if self.datagrams == NTH => {
+                datagram.source.set_port(datagram.source.port().wrapping_add(1));
+            }
+            Some(Planted::NetworkStops) => return self.datagrams <= CARRIED,
+            _ => {}
+        }
+        true
+    }
+}
