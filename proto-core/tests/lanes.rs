@@ -254,6 +254,20 @@ fn a_lane_that_rests_keeps_nothing_back() {
     assert!((1..=4).contains(&over), "{over} pieces of one chunk");
 }
 
+// LN-END-ALONE
+#[test]
+fn the_end_of_a_file_without_data_goes_over_the_first_lane() {
+    let mut pair = pair(8, 8);
+    open(&mut pair, 1, 70_000);
+    let files = [("a", vec![]), ("b", vec![])];
+    let id = pair.offer(&files);
+    pair.run();
+    pair.receiver.connection.accept(pair.now, id, None).unwrap();
+    pair.finish();
+    expect_whole(&pair, &files);
+    assert_eq!(pair.receiver.over_lanes, 0);
+}
+
 /// A record of a lane, altered or late, ends that lane or nothing.
 // LN-RECORD
 #[test]

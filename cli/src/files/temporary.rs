@@ -216,8 +216,8 @@ impl Temporary {
         file
     }
 
-    /// Writes into an entry's file. Zeros behind all that is in it become a hole;
-    /// zeros further in are written, since nobody knows what lies there.
+    /// Writes into an entry's file. Zeros become a hole, behind all that is in it and,
+    /// where the system can make one, further in: chunks come in no order.
     pub(super) fn write(
         &mut self,
         index: u32,
@@ -227,8 +227,11 @@ impl Temporary {
         unsynced: &mut Unsynced,
     ) -> io::Result<()> {
         let file = self.file(index, executable, unsynced)?;
-        if is_zero(data) && offset >= file.metadata()?.len() {
-            file.set_len(offset.saturating_add(data.len() as u64))?;
+        let (len, end) = (file.metadata()?.len(), offset.saturating_add(data.len() as u64));
+        if is_zero(data) && (offset >= len || punch(&file, offset, data.len() as u64)) {
+            if end > len {
+                file.set_len(end)?;
+            }
         } else {
             write_all_at(&file, data, offset)?;
         }
@@ -268,6 +271,20 @@ impl Drop for Temporary {
             tracing::warn!(%error, directory = self.name, "temporary files were left behind");
         }
     }
+}
+
+/// Makes a hole, whatever lies there. `false` if it cannot be made.
+#[cfg(target_os = "linux")]
+fn punch(file: &File, offset: u64, len: u64) -> bool {
+    use rustix::fs::{FallocateFlags, fallocate};
+    let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+    fallocate(file, flags, offset, len).is_ok()
+}
+
+/// Makes a hole, whatever lies there. `false` if it cannot be made.
+#[cfg(not(target_os = "linux"))]
+fn punch(_: &File, _: u64, _: u64) -> bool {
+    false
 }
 
 /// Whether there is nothing but zeros, which are compared with one another.

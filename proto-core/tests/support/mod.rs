@@ -219,6 +219,8 @@ pub struct Side {
     pub lanes: BTreeMap<u16, usize>,
     /// Messages on their way to this side over further lanes.
     pub lane_inbox: Vec<(u16, Vec<u8>)>,
+    /// How many came over them.
+    pub over_lanes: usize,
 }
 
 /// Two sides and what lies between.
@@ -262,6 +264,7 @@ impl Pair {
             sent: Vec::new(),
             lanes: BTreeMap::new(),
             lane_inbox: Vec::new(),
+            over_lanes: 0,
         };
         Self {
             now,
@@ -364,6 +367,7 @@ impl Pair {
             }
             for (lane, mut message) in std::mem::take(&mut to.lane_inbox) {
                 to.connection.handle_lane_message(self.now, lane, &mut message);
+                to.over_lanes += 1;
                 busy = true;
             }
         }

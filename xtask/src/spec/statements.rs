@@ -18,6 +18,7 @@ pub(crate) const PREFIXES: &[(&str, &str)] = &[
     ("RV", "rendezvous"),
     ("SC", "security"),
     ("RS", "resume"),
+    ("LN", "further lanes"),
 ];
 
 /// One normative statement.
