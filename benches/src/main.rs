@@ -1,6 +1,10 @@
-//! `passel-benches compare`: the release program beside others, on this machine.
+//! What is measured of passel as a whole: `compare`, the release program beside
+//! others on this machine; `goodput` and `start`, whole endpoints over simulated
+//! paths, the same on any machine.
 
 mod compare;
+mod page;
+mod path;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -18,6 +22,36 @@ struct Arguments {
 enum Command {
     /// Sends a file of random bytes with passel and with other programs
     Compare(Compare),
+    /// Measures the memory of sender and receiver at full speed; fails above 64 MiB
+    Memory(Memory),
+    /// Measures goodput over paths with delay, loss and a bottleneck, in virtual time
+    Goodput {
+        /// Put them into docs/ as well
+        #[arg(long)]
+        write: bool,
+    },
+    /// Counts round trips from the answer to the first durable byte, in virtual time
+    Start(Start),
+}
+
+/// Which program is measured.
+#[derive(Debug, clap::Args)]
+struct Memory {
+    /// Measure this program, and build none
+    #[arg(long, value_name = "FILE")]
+    passel: Option<PathBuf>,
+}
+
+/// Which paths a transfer starts on.
+#[derive(Debug, clap::Args)]
+struct Start {
+    /// Round-trip times in milliseconds
+    #[arg(long, value_delimiter = ',', default_value = "20,100,500",
+          value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    round_trips: Vec<u64>,
+    /// Put them into docs/ as well
+    #[arg(long)]
+    write: bool,
 }
 
 /// What is compared, and how often.
@@ -41,8 +75,13 @@ struct Compare {
 }
 
 fn main() -> ExitCode {
-    let Command::Compare(options) = Arguments::parse().command;
-    match compare::run(&options) {
+    let result = match Arguments::parse().command {
+        Command::Compare(options) => compare::run(&options),
+        Command::Memory(options) => compare::memory::run(&options),
+        Command::Goodput { write } => path::goodput(write),
+        Command::Start(options) => path::start(&options.round_trips, options.write),
+    };
+    match result {
         Ok(report) => {
             #[allow(clippy::print_stdout, reason = "the result")]
             {

@@ -21,8 +21,9 @@
 //! below them. A plan may have them lose their connection and crash, and
 //! connect [`again`](Plan::again); what must then be true is in [`model`]. What
 //! a bug in channels or disks does is shown by [`Planted`]; what runs must meet
-//! now and then is [`Sometimes`]. What a person sees of a run is in [`trace`]. T1, in [`t1`], is two whole endpoints over a
-//! simulated network, which is in [`net`].
+//! now and then is [`Sometimes`]. What a person sees of a run is in [`trace`]. T1,
+//! in [`t1`], is two whole endpoints over a simulated network, which is in [`net`];
+//! [`path`] measures such endpoints on one path with delay, loss and a bottleneck.
 
 pub mod channel;
 pub mod disk;
@@ -33,6 +34,7 @@ pub mod model;
 pub mod net;
 pub mod oracle;
 mod outcome;
+pub mod path;
 pub mod plan;
 pub mod report;
 pub mod rng;

@@ -7,6 +7,7 @@
     reason = "a command-line tool talks through its standard output"
 )]
 
+mod bench;
 mod ci;
 mod deny;
 mod measure;
@@ -31,6 +32,9 @@ const USAGE: &str = "usage: cargo xtask <chore>
   test                 all tests of the workspace, with a summary of what they proved
   measure              how fast the release program is here, as a Markdown table
   planted              plants bugs in a copy of the core and has the simulator find them
+  bench                how many instructions the hot paths take, counted by valgrind
+  bench --check        fails if they are more than benches/instructions.toml says
+  bench --write        writes them there
   deny                 the rules for dependencies (deny.toml) alone
   spec                 which code and which tests cite each statement of the spec; writes
                        the graphs of its tables of states (spec/states)
@@ -49,6 +53,9 @@ fn main() -> ExitCode {
         ["test"] => close(&test_run::run()),
         ["measure"] => outcome(measure::run()),
         ["planted"] => outcome(planted::run()),
+        ["bench"] => outcome(bench::print()),
+        ["bench", "--check"] => outcome(bench::check()),
+        ["bench", "--write"] => outcome(bench::write()),
         ["deny"] => close(&deny::run()),
         ["spec"] => outcome(spec::report::print().and_then(|()| spec::states::write())),
         ["spec", "--check"] => outcome(

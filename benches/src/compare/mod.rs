@@ -1,11 +1,15 @@
 //! The comparison: each program sends the same random bytes, in turn, and what it
-//! took is put into one table. A program is a [`Peer`], in a file of its own; a
-//! process that is measured is in `process`, the table in `report`.
+//! took is put into one table. A program is a [`Peer`]: passel, magic-wormhole,
+//! and in `channel` the raw data channels of other stacks. A process that is
+//! measured is in `process`, what it uses in `usage`, the table in `report`. What
+//! passel alone keeps in memory is in `memory`.
 
-mod libdatachannel;
+mod channel;
+pub(crate) mod memory;
 mod passel;
 mod process;
 mod report;
+mod usage;
 mod wormhole;
 
 use std::fs::{self, File};
@@ -44,6 +48,16 @@ trait Peer {
         true
     }
 
+    /// Most bytes that it is given, if a transfer of more would take too long.
+    fn most(&self) -> u64 {
+        u64::MAX
+    }
+
+    /// How many times its speed passel is to have.
+    fn wanted(&self) -> Option<f64> {
+        None
+    }
+
     /// Moves `job.file` once.
     fn transfer(&self, job: &Job) -> Result<Run, String>;
 }
@@ -66,37 +80,50 @@ pub(crate) fn run(options: &Compare) -> Result<String, String> {
     let mut peers: Vec<Box<dyn Peer>> =
         vec![Box::new(passel::Passel::new(options.passel.clone(), &place.binaries))];
     if !options.alone {
-        peers.push(Box::new(wormhole::Wormhole::new(&installed())));
-        peers.push(Box::new(libdatachannel::LibDataChannel::new(&installed())));
-    }
-    let mut rows = Vec::new();
-    for peer in &mut peers {
-        let name = peer.name();
-        say(&format!("{name} …"));
-        let runs = peer.prepare().and_then(|()| {
-            (0..options.runs).map(|_| place.measure(&**peer, &file, options.size)).collect()
-        });
-        if let Err(reason) = &runs {
-            say(&format!("{name}: {reason}"));
+        let installed = place.installed();
+        peers.push(Box::new(wormhole::Wormhole::new(&installed)));
+        for stack in channel::Channel::all(&installed) {
+            peers.push(Box::new(stack));
         }
-        rows.push(Row { name, remark: peer.remark(), runs });
     }
-    Ok(if options.json {
-        report::json(&rows, options.size)
-    } else {
-        report::markdown(&rows, options.size)
-    })
+    let before = report::load();
+    let mut rows: Vec<Row> = peers
+        .iter_mut()
+        .map(|peer| {
+            say(&format!("{}: making it ready …", peer.name()));
+            let ready = peer.prepare().map(|()| Vec::new());
+            Row {
+                name: peer.name(),
+                remark: peer.remark(),
+                size: options.size.min(peer.most()),
+                wanted: peer.wanted(),
+                runs: ready,
+            }
+        })
+        .collect();
+    // By turns, so that what else the machine has to do meets all of them.
+    for round in 1..=options.runs {
+        for (peer, row) in peers.iter().zip(&mut rows) {
+            let Ok(runs) = &mut row.runs else { continue };
+            say(&format!("{}: {round} of {} …", row.name, options.runs));
+            match place.measure(&**peer, &file, row.size) {
+                Ok(run) => runs.push(run),
+                Err(reason) => row.runs = Err(reason),
+            }
+        }
+    }
+    for row in &rows {
+        if let Err(reason) = &row.runs {
+            say(&format!("{}: {reason}", row.name));
+        }
+    }
+    Ok(if options.json { report::json(&rows, &before) } else { report::markdown(&rows, &before) })
 }
 
 /// Tells the person at the terminal something.
 #[allow(clippy::print_stderr, reason = "a program for people")]
 pub(crate) fn say(text: &str) {
     eprintln!("{text}");
-}
-
-/// Where other programs are installed; never part of the repository.
-fn installed() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("peers")
 }
 
 /// A directory within cargo's own, on the disk that is measured, which is removed
@@ -114,6 +141,12 @@ impl Place {
         let root = binaries.join(format!("compare-{}", std::process::id()));
         fs::create_dir(&root)?;
         Ok(Self { binaries, root })
+    }
+
+    /// Where other programs are installed: among cargo's own output, and so never
+    /// part of the repository.
+    fn installed(&self) -> PathBuf {
+        self.binaries.parent().unwrap_or(&self.binaries).join("peers")
     }
 
     fn measure(&self, peer: &dyn Peer, file: &Path, size: u64) -> Result<Run, String> {

@@ -6,6 +6,7 @@ use std::process::Command;
 use std::time::Instant;
 
 use super::process::{Process, make};
+use super::usage::Usage;
 use super::{Job, Peer, Run};
 
 /// The release program.
@@ -19,6 +20,13 @@ impl Passel {
     pub(super) fn new(given: Option<PathBuf>, binaries: &Path) -> Self {
         let build = given.is_none();
         Self { binary: given.unwrap_or_else(|| binaries.join("passel")), build }
+    }
+
+    /// The same, made ready.
+    pub(super) fn ready(given: Option<PathBuf>, binaries: &Path) -> Result<Self, String> {
+        let mut passel = Self::new(given, binaries);
+        passel.prepare()?;
+        Ok(passel)
     }
 
     fn command(&self, word: &str) -> Command {
@@ -57,6 +65,24 @@ impl Peer for Passel {
     }
 
     fn transfer(&self, job: &Job) -> Result<Run, String> {
+        let sides = self.sides(job)?;
+        Ok(Run::new(sides.total, sides.transfer, &[sides.receiver, sides.sender]))
+    }
+}
+
+/// What a transfer came to, of each process.
+pub(super) struct Sides {
+    /// From the receiver's start until both have ended, in seconds.
+    pub(super) total: f64,
+    /// What the receiver says that the transfer took, in seconds.
+    transfer: Option<f64>,
+    pub(super) sender: Usage,
+    pub(super) receiver: Usage,
+}
+
+impl Passel {
+    /// Moves `job.file` once.
+    pub(super) fn sides(&self, job: &Job) -> Result<Sides, String> {
         let mut command = self.command("send");
         let sender = Process::start(
             "passel send",
@@ -73,8 +99,8 @@ impl Peer for Passel {
         if completed["bytes"].as_u64() != Some(job.size) {
             return Err("not all of it arrived".to_owned());
         }
-        let usages = [receiver.finish()?, sender.finish()?];
-        let total = begin.elapsed().as_secs_f64();
-        Ok(Run::new(total, completed["seconds"].as_f64(), &usages))
+        let (receiver, sender) = (receiver.finish()?, sender.finish()?);
+        let (total, transfer) = (begin.elapsed().as_secs_f64(), completed["seconds"].as_f64());
+        Ok(Sides { total, transfer, sender, receiver })
     }
 }

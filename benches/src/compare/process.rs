@@ -1,8 +1,6 @@
-//! A process that is measured: its lines are read, its processor time and its
-//! highest memory are taken from the Linux kernel's account in `/proc`, and it is
-//! killed if it is dropped before its end.
+//! A process that is measured: its lines are read, what it uses is followed (in
+//! `usage`), and it is killed if it is dropped before its end.
 
-use std::fs;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
@@ -10,21 +8,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use super::usage::{self, Usage};
+
 /// Longest that a transfer may take.
 const LIMIT: Duration = Duration::from_secs(900);
-/// How often the kernel is asked.
-const INTERVAL: Duration = Duration::from_millis(10);
-/// Ticks a second of the times in `/proc/PID/stat`, the same on all machines.
-const TICKS: f64 = 100.0;
-
-/// What a process used in all its life.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Usage {
-    /// Processor time in seconds, for itself and in the kernel.
-    pub(super) processor: f64,
-    /// Highest resident memory in KiB.
-    pub(super) peak: u64,
-}
 
 /// A running process.
 pub(super) struct Process {
@@ -36,7 +23,8 @@ pub(super) struct Process {
 }
 
 impl Process {
-    /// Starts it. Its standard output is read, its standard error dropped.
+    /// Starts it. Its standard output is read, its standard error dropped. What
+    /// its children use counts too.
     pub(super) fn start(name: &str, command: &mut Command) -> Result<Self, String> {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = command.spawn().map_err(|error| format!("{name}: {error}"))?;
@@ -52,7 +40,7 @@ impl Process {
         let id = child.id();
         std::thread::spawn(move || {
             // Whoever wanted to know may be gone.
-            let _ = to.send(follow(id));
+            let _ = to.send(usage::follow(id));
         });
         Ok(Self { name: name.to_owned(), child, lines, usage, end: Instant::now() + LIMIT })
     }
@@ -101,54 +89,9 @@ pub(super) fn make(what: &str, command: &mut Command) -> Result<(), String> {
     Err(format!("{what}: {}: {last}", output.status))
 }
 
-/// Follows a process until it has ended and nobody waited for it yet.
-fn follow(id: u32) -> Result<Usage, String> {
-    let mut peak = None;
-    loop {
-        let status = fs::read_to_string(format!("/proc/{id}/status")).unwrap_or_default();
-        peak = high_water(&status).or(peak);
-        let stat = fs::read_to_string(format!("/proc/{id}/stat"))
-            .map_err(|error| format!("a process was not measured: {error}"))?;
-        let (state, processor) = state_and_time(&stat).ok_or("/proc/PID/stat has another form")?;
-        // A zombie: its memory is gone, and its times are final.
-        if state == 'Z' {
-            let peak = peak.ok_or("a process was too short to be measured")?;
-            return Ok(Usage { processor, peak });
-        }
-        std::thread::sleep(INTERVAL);
-    }
-}
-
-/// The highest resident memory in KiB. The kernel's number only grows, so that at
-/// most the last moments are missed.
-fn high_water(status: &str) -> Option<u64> {
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    line.trim().strip_suffix(" kB")?.trim().parse().ok()
-}
-
-/// The state's letter, and user and system time in seconds.
-fn state_and_time(stat: &str) -> Option<(char, f64)> {
-    // The program's name stands in brackets and may hold anything.
-    let (_, fields) = stat.rsplit_once(") ")?;
-    let mut fields = fields.split(' ');
-    let state = fields.next()?.chars().next()?;
-    let user: u32 = fields.nth(10)?.parse().ok()?;
-    let system: u32 = fields.next()?.parse().ok()?;
-    Some((state, (f64::from(user) + f64::from(system)) / TICKS))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_kernel_s_lines_are_read() {
-        assert_eq!(high_water("Name:\tx\nVmHWM:\t   12345 kB\nVmRSS:\t 1 kB\n"), Some(12345));
-        assert_eq!(high_water("Name:\tx\n"), None);
-        let stat = "7 (a) b) Z 1 7 7 0 -1 4 5 6 7 8 150 25 9 10 20";
-        assert_eq!(state_and_time(stat), Some(('Z', 1.75)));
-        assert_eq!(state_and_time("7 (a"), None);
-    }
 
     #[cfg(target_os = "linux")]
     #[test]

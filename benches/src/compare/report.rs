@@ -7,12 +7,16 @@ use std::fs;
 use serde_json::{Value, json};
 
 use super::Run;
-use super::process::Usage;
+use super::usage::Usage;
 
 /// A program and what came of it; or why nothing did.
 pub(super) struct Row {
     pub(super) name: String,
     pub(super) remark: &'static str,
+    /// Bytes of each run.
+    pub(super) size: u64,
+    /// How many times its speed the first program is to have.
+    pub(super) wanted: Option<f64>,
     pub(super) runs: Result<Vec<Run>, String>,
 }
 
@@ -41,9 +45,9 @@ impl Run {
 }
 
 impl Row {
-    fn figures(&self, size: u64) -> Option<Figures> {
+    fn figures(&self) -> Option<Figures> {
         #[allow(clippy::cast_precision_loss, reason = "far below 2^53")]
-        let (size, runs) = (size as f64, self.runs.as_ref().ok()?);
+        let (size, runs) = (self.size as f64, self.runs.as_ref().ok()?);
         let rate = |seconds: f64| size / seconds / 1e6;
         #[allow(clippy::cast_precision_loss, reason = "far below 2^53")]
         let peak = |run: &Run| run.peak as f64 / 1024.0;
@@ -56,6 +60,16 @@ impl Row {
     }
 }
 
+impl Figures {
+    /// What programs are compared by: the transfer itself where both tell it.
+    fn times(&self, other: &Self) -> f64 {
+        match (self.inner, other.inner) {
+            (Some(own), Some(others)) => own / others,
+            _ => self.rate / other.rate,
+        }
+    }
+}
+
 /// The middle one; of an even number, the lower of the two in the middle.
 fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
     let mut values: Vec<f64> = values.collect();
@@ -65,17 +79,16 @@ fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
 
 /// The table, with what it was taken by and on. In brackets: how many times the
 /// first program's figure.
-pub(super) fn markdown(rows: &[Row], size: u64) -> String {
-    let mut out = format!(
-        "| {} MiB | start to end | transfer alone | processor for a GiB | peak memory, largest process |\n\
-         | --- | --- | --- | --- | --- |\n",
-        size >> 20
-    );
-    let first = rows.iter().find_map(|row| row.figures(size));
+pub(super) fn markdown(rows: &[Row], before: &str) -> String {
+    let mut out = "| program | moved | start to end | transfer alone | processor for a GiB | \
+                   peak memory, largest process |\n\
+                   | --- | --- | --- | --- | --- | --- |\n"
+        .to_owned();
+    let first = rows.iter().find_map(Row::figures);
     for row in rows {
-        let (Some(figures), Some(first)) = (row.figures(size), first) else {
+        let (Some(figures), Some(first)) = (row.figures(), first) else {
             let reason = row.runs.as_ref().err().map_or("nothing was measured", |text| text);
-            let _ = writeln!(out, "| {} | not measured: {reason} | | | |", row.name);
+            let _ = writeln!(out, "| {} | not measured: {reason} | | | | |", row.name);
             continue;
         };
         let inner = match (figures.inner, first.inner) {
@@ -85,8 +98,9 @@ pub(super) fn markdown(rows: &[Row], size: u64) -> String {
         };
         let _ = writeln!(
             out,
-            "| {} | {:.0} MB/s ({:.2}) | {inner} | {:.2} s ({:.2}) | {:.1} MiB ({:.2}) |",
+            "| {} | {} MiB | {:.0} MB/s ({:.2}) | {inner} | {:.2} s ({:.2}) | {:.1} MiB ({:.2}) |",
             row.name,
+            row.size >> 20,
             figures.rate,
             figures.rate / first.rate,
             figures.processor,
@@ -98,36 +112,57 @@ pub(super) fn markdown(rows: &[Row], size: u64) -> String {
     let runs = rows.iter().filter_map(|row| row.runs.as_ref().ok()).map(Vec::len).max();
     let _ = writeln!(
         out,
-        "\nMedians of {} runs on {}. In brackets: times the first.",
+        "\nMedians of {} runs, by turns, on {}. In brackets: times the first.\n",
         runs.unwrap_or(0),
-        machine()
+        machine(before)
     );
+    for row in rows.iter().skip(1) {
+        if let (Some(first), Some(figures)) = (first, row.figures()) {
+            let times = first.times(&figures);
+            let wanted = row.wanted.map(|wanted| {
+                let verdict = if times >= wanted { "reached" } else { "missed" };
+                format!(" (at least {wanted:.1} is wanted: {verdict})")
+            });
+            let _ = writeln!(
+                out,
+                "- {:.2} times as fast as {}{}",
+                times,
+                row.name,
+                wanted.unwrap_or_default()
+            );
+        }
+    }
+    out.push('\n');
     for row in rows {
-        let _ = writeln!(out, "{}: {}.", row.name, row.remark);
+        let _ = writeln!(out, "- {}: {}.", row.name, row.remark);
     }
     out
 }
 
 /// The same for programs, in one line.
-pub(super) fn json(rows: &[Row], size: u64) -> String {
-    let of_row = |row: &Row| match (&row.runs, row.figures(size)) {
-        (Ok(runs), Some(figures)) => json!({
+pub(super) fn json(rows: &[Row], before: &str) -> String {
+    let first = rows.iter().find_map(Row::figures);
+    let of_row = |row: &Row| match (&row.runs, row.figures(), first) {
+        (Ok(runs), Some(figures), Some(first)) => json!({
             "name": row.name,
             "remark": row.remark,
+            "bytes": row.size,
             "megabytes_per_second": figures.rate,
             "transfer_megabytes_per_second": figures.inner,
             "processor_seconds_per_gib": figures.processor,
             "peak_mib": figures.peak,
+            "first_is_times_as_fast": first.times(&figures),
+            "first_is_wanted_times_as_fast": row.wanted,
             "runs": runs.iter().map(of_run).collect::<Vec<_>>(),
         }),
-        (runs, _) => json!({
+        (runs, _, _) => json!({
             "name": row.name,
             "remark": row.remark,
             "not_measured": runs.as_ref().err(),
         }),
     };
     let peers: Vec<Value> = rows.iter().map(of_row).collect();
-    format!("{}\n", json!({ "bytes": size, "machine": machine(), "peers": peers }))
+    format!("{}\n", json!({ "machine": machine(before), "peers": peers }))
 }
 
 fn of_run(run: &Run) -> Value {
@@ -139,17 +174,21 @@ fn of_run(run: &Run) -> Value {
     })
 }
 
-/// The machine and what else it had to do.
-fn machine() -> String {
+/// The machine and what else it had to do: its load `before` all runs, and now.
+pub(super) fn machine(before: &str) -> String {
     let cores = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
     let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let name = cpuinfo
         .lines()
         .find_map(|line| line.strip_prefix("model name")?.split_once(": "))
         .map_or("an unknown processor", |(_, name)| name.trim());
+    format!("{cores} cores of {name}, load {before} before and {} after", load())
+}
+
+/// How many wanted to run in the last minute, on average.
+pub(super) fn load() -> String {
     let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    let load = load.split(' ').next().unwrap_or_default();
-    format!("{cores} cores of {name}, load at the end {load}")
+    load.split(' ').next().unwrap_or_default().to_owned()
 }
 
 #[cfg(test)]
@@ -158,30 +197,43 @@ mod tests {
 
     const SIZE: u64 = 100 << 20;
 
-    fn rows() -> [Row; 2] {
+    fn rows() -> [Row; 3] {
         let run = |total| Run { total, transfer: Some(total / 2.0), processor: 0.5, peak: 20_480 };
+        let row = |name: &str, runs| Row {
+            name: name.to_owned(),
+            remark: "as it is",
+            size: SIZE,
+            wanted: None,
+            runs,
+        };
+        let half =
+            Row { size: SIZE / 2, wanted: Some(2.5), ..row("half", Ok(vec![run(1.048_576)])) };
         let measured = vec![run(2.0), run(1.048_576), run(0.5)];
-        [
-            Row { name: "one".into(), remark: "as it is", runs: Ok(measured) },
-            Row { name: "other".into(), remark: "as it was", runs: Err("no network".into()) },
-        ]
+        [row("one", Ok(measured)), half, row("other", Err("no network".to_owned()))]
     }
 
     #[test]
     fn medians_are_shown_and_what_is_missing_is_named() {
-        let table = markdown(&rows(), SIZE);
-        let line = "| one | 100 MB/s (1.00) | 200 MB/s (1.00) | 5.12 s (1.00) | 20.0 MiB (1.00) |";
-        assert!(table.contains(line), "{table}");
-        assert!(table.contains("| other | not measured: no network |"), "{table}");
-        assert!(table.contains("Medians of 3 runs"), "{table}");
+        let table = markdown(&rows(), "0.50");
+        for line in [
+            "| one | 100 MiB | 100 MB/s (1.00) | 200 MB/s (1.00) | 5.12 s (1.00) | 20.0 MiB (1.00) |",
+            "| half | 50 MiB | 50 MB/s (0.50) | 100 MB/s (0.50) | 10.24 s (2.00) | 20.0 MiB (1.00) |",
+            "| other | not measured: no network |",
+            "Medians of 3 runs",
+            "load 0.50 before",
+            "- 2.00 times as fast as half (at least 2.5 is wanted: missed)",
+        ] {
+            assert!(table.contains(line), "{table}");
+        }
     }
 
     #[test]
     fn json_has_every_run_and_every_reason() {
-        let value: Value = serde_json::from_str(&json(&rows(), SIZE)).unwrap();
+        let value: Value = serde_json::from_str(&json(&rows(), "0.50")).unwrap();
         assert_eq!(value["peers"][0]["runs"].as_array().unwrap().len(), 3);
         assert_eq!(value["peers"][0]["peak_mib"], 20.0);
-        assert_eq!(value["peers"][1]["not_measured"], "no network");
+        assert_eq!(value["peers"][1]["first_is_times_as_fast"], 2.0);
+        assert_eq!(value["peers"][2]["not_measured"], "no network");
     }
 
     #[test]

@@ -69,6 +69,10 @@ impl Peer for Wormhole {
         "disk to disk, not synced; TCP; its server's use is not counted"
     }
 
+    fn wanted(&self) -> Option<f64> {
+        Some(1.4)
+    }
+
     fn prepare(&mut self) -> Result<(), String> {
         if self.program("wormhole").arg("--version").output().is_ok() {
             return Ok(());

@@ -14,12 +14,12 @@ use super::tap::Tap;
 use crate::plan::Side;
 
 /// The default's hashes and ours of DTLS.
-pub(super) fn provider() -> Arc<CryptoProvider> {
+pub(crate) fn provider() -> Arc<CryptoProvider> {
     Arc::new(CryptoProvider { dtls_provider: &SeededDtls, ..str0m::crypto::from_feature_flags() })
 }
 
 /// The certificate of a side.
-pub(super) fn certificate(side: Side) -> DtlsCert {
+pub(crate) fn certificate(side: Side) -> DtlsCert {
     let (certificate, private_key): (&[u8], &[u8]) = match side {
         Side::Inviter => (
             include_bytes!("certificates/inviter.cert.der"),

@@ -4,7 +4,7 @@
 //! first invariant that does not hold. Virtual time is the only clock, and a
 //! thread with a seed for the system's random numbers the only world.
 
-mod crypto;
+pub(crate) mod crypto;
 mod disk;
 mod draw;
 mod host;

@@ -19,7 +19,9 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("sim/entropy", &[]),
     // It starts `passel` as a process and does not link it.
     ("interop", &["proto-core"]),
-    ("benches", &["proto-core"]),
+    ("benches", &["proto-core", "sim"]),
+    // Other stacks to themselves, for the comparison: a workspace of its own.
+    ("benches/peers/webrtc-rs", &[]),
     ("fuzz", &["proto-core", "sans-io"]),
     ("xtask", &[]),
 ];
