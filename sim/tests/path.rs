@@ -31,8 +31,17 @@ fn loss_costs_goodput_and_time_ends_a_run() {
 }
 
 #[test]
+fn lanes_fill_a_path_that_one_does_not() {
+    let one_lane = PathPlan::new(50_000, 12_500_000, 8 * MIB);
+    let many = PathPlan { pairs: vec![8], ..one_lane.clone() };
+    let (single, many) = (one(&one_lane), one(&many));
+    assert_eq!(single.lanes, 1);
+    assert!(many.lanes > 1 && many.goodput() > single.goodput(), "{single:?} {many:?}");
+}
+
+#[test]
 fn pairs_share_the_path() {
-    let plan = PathPlan { pairs: 2, ..PathPlan::new(20_000, 2_500_000, MIB) };
+    let plan = PathPlan { pairs: vec![1, 1], ..PathPlan::new(20_000, 2_500_000, MIB) };
     let both = run(&plan).unwrap();
     assert!(both.iter().all(|one| one.bytes == MIB));
     let end = both.iter().map(|one| one.ended_us).max().unwrap();

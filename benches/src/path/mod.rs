@@ -11,6 +11,7 @@ use std::num::NonZero;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use passel_proto::limits::MAX_LANES_COUNT;
 use passel_sim::path::{PathPlan, run};
 use serde_json::{Value, json};
 
@@ -23,12 +24,22 @@ pub(crate) use start::run_all as start;
 const ROUND_TRIPS: [u64; 5] = [1, 20, 50, 100, 200];
 /// How many of a thousand datagrams are lost.
 const LOSSES: [u64; 4] = [0, 1, 10, 30];
+/// How many lanes a connection may have: one, or so many as it finds useful.
+const LANES: [Lanes; 2] =
+    [Lanes { name: "1 lane", most: 1 }, Lanes { name: "automatic lanes", most: MAX_LANES_COUNT }];
 /// Where there is loss, chance counts: the mean of so many runs is taken.
-const SEEDS: u64 = 3;
+const SEEDS: u64 = 2;
 const LINKS: [Link; 2] = [
-    Link { name: "100 Mbit/s", rate: 12_500_000, bytes: 128 << 20, seconds: 20 },
-    Link { name: "1 Gbit/s", rate: 125_000_000, bytes: 256 << 20, seconds: 8 },
+    Link { name: "100 Mbit/s", rate: 12_500_000, bytes: 128 << 20, seconds: 15 },
+    Link { name: "1 Gbit/s", rate: 125_000_000, bytes: 256 << 20, seconds: 5 },
 ];
+
+/// What a connection may have of lanes.
+#[derive(Clone, Copy, Debug)]
+struct Lanes {
+    name: &'static str,
+    most: u16,
+}
 
 /// A bottleneck, and what goes over it.
 #[derive(Clone, Copy, Debug)]
@@ -45,6 +56,7 @@ struct Link {
 /// One path of the grid.
 #[derive(Clone, Copy, Debug)]
 struct Cell {
+    lanes: Lanes,
     link: Link,
     round_trip_ms: u64,
     loss_permille: u64,
@@ -56,15 +68,19 @@ struct Figure {
     cell: Cell,
     /// Verified bytes a second, from the receiver's yes to the end.
     goodput: f64,
+    /// Most lanes that were up at a time.
+    lanes: usize,
 }
 
 impl Cell {
     fn all() -> Vec<Self> {
         let mut cells = Vec::new();
-        for link in LINKS {
-            for loss_permille in LOSSES {
-                for round_trip_ms in ROUND_TRIPS {
-                    cells.push(Self { link, round_trip_ms, loss_permille });
+        for lanes in LANES {
+            for link in LINKS {
+                for loss_permille in LOSSES {
+                    for round_trip_ms in ROUND_TRIPS {
+                        cells.push(Self { lanes, link, round_trip_ms, loss_permille });
+                    }
                 }
             }
         }
@@ -73,10 +89,11 @@ impl Cell {
 
     fn measure(self) -> Result<Figure, String> {
         let seeds = if self.loss_permille == 0 { 1 } else { SEEDS };
-        let mut sum = 0.0;
+        let (mut sum, mut lanes) = (0.0, 0);
         for seed in 1..=seeds {
             let plan = PathPlan {
                 seed,
+                pairs: vec![self.lanes.most],
                 loss_permille: self.loss_permille,
                 until_us: self.link.seconds * 1_000_000,
                 ..PathPlan::new(self.round_trip_ms * 1000, self.link.rate, self.link.bytes)
@@ -85,9 +102,10 @@ impl Cell {
             #[allow(clippy::cast_precision_loss, reason = "far below 2^53")]
             let goodput = measured.first().map_or(0.0, |one| one.goodput() as f64);
             sum += goodput;
+            lanes = measured.iter().map(|one| one.lanes).fold(lanes, usize::max);
         }
         #[allow(clippy::cast_precision_loss, reason = "a few")]
-        Ok(Figure { cell: self, goodput: sum / seeds as f64 })
+        Ok(Figure { cell: self, goodput: sum / seeds as f64, lanes })
     }
 }
 
@@ -148,7 +166,8 @@ fn json(figures: &[Figure]) -> String {
             "bits_per_second": cell.link.rate * 8,
             "round_trip_ms": cell.round_trip_ms,
             "loss_percent": permille(cell.loss_permille),
-            "lanes": "1",
+            "lanes": cell.lanes.name,
+            "most_lanes_up": figure.lanes,
             "goodput_bytes_per_second": figure.goodput.round(),
             "share": (figure.share() * 1e4).round() / 1e4,
         })
@@ -171,7 +190,7 @@ mod tests {
     #[test]
     fn the_grid_has_every_path_once_and_figures_keep_its_order() {
         let cells = Cell::all();
-        assert_eq!(cells.len(), 2 * 5 * 4);
+        assert_eq!(cells.len(), 2 * 2 * 5 * 4);
         let short = |cell: &Cell| Cell { link: Link { bytes: 1 << 16, ..cell.link }, ..*cell };
         let some: Vec<Cell> = cells.iter().take(3).map(short).collect();
         let figures = measure(&some).unwrap();

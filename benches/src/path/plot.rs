@@ -1,10 +1,10 @@
 //! The plot of goodput as SVG, which any browser shows: a panel for each link, its
-//! share over the round-trip time, a line for each loss. Both axes are
-//! logarithmic.
+//! share over the round-trip time, a line for each loss, dashed where there is
+//! one lane. Both axes are logarithmic.
 
 use std::fmt::Write as _;
 
-use super::{Figure, LINKS, LOSSES, Link, ROUND_TRIPS, permille};
+use super::{Figure, LANES, LINKS, LOSSES, Link, ROUND_TRIPS, permille};
 
 const PANEL: (f64, f64) = (320.0, 260.0);
 /// Left, top, between panels, below.
@@ -31,7 +31,7 @@ pub(super) fn svg(figures: &[Figure]) -> String {
         panel(&mut out, (x, top), &link, figures);
     }
     for (n, (loss, colour)) in (0_u8..).zip(LOSSES.into_iter().zip(COLOURS)) {
-        let x = left + 170.0 * f64::from(n);
+        let x = left + 120.0 * f64::from(n);
         let y = height - 16.0;
         let _ = writeln!(
             out,
@@ -42,6 +42,12 @@ pub(super) fn svg(figures: &[Figure]) -> String {
             permille(loss)
         );
     }
+    let _ = writeln!(
+        out,
+        "<text x=\"{:.1}\" y=\"{:.1}\">solid: automatic lanes; dashed: 1 lane</text>",
+        left + 500.0,
+        height - 16.0
+    );
     out.push_str("</svg>\n");
     out
 }
@@ -85,22 +91,30 @@ fn panel(out: &mut String, (left, top): (f64, f64), link: &Link, figures: &[Figu
         top + height + 38.0
     );
     for (loss, colour) in LOSSES.into_iter().zip(COLOURS) {
-        let of_line = figures.iter().filter(|figure| {
-            (figure.cell.link.rate, figure.cell.loss_permille) == (link.rate, loss)
-        });
-        let points: Vec<(f64, f64)> = of_line
-            .map(|figure| (left + across(figure.cell.round_trip_ms), top + down(figure.share())))
-            .collect();
-        let line: Vec<String> = points.iter().map(|(x, y)| format!("{x:.1},{y:.1}")).collect();
-        let _ = writeln!(
-            out,
-            "<polyline points=\"{}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"2.5\"/>",
-            line.join(" ")
-        );
-        for (x, y) in points {
-            let _ =
-                writeln!(out, "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3\" fill=\"{colour}\"/>");
+        for lanes in LANES {
+            let of_line = figures.iter().filter(|figure| {
+                let cell = figure.cell;
+                (cell.link.rate, cell.loss_permille) == (link.rate, loss)
+                    && cell.lanes.most == lanes.most
+            });
+            let points = of_line.map(|figure| {
+                (left + across(figure.cell.round_trip_ms), top + down(figure.share()))
+            });
+            line(out, &points.collect::<Vec<_>>(), colour, lanes.most == 1);
         }
+    }
+}
+
+fn line(out: &mut String, points: &[(f64, f64)], colour: &str, dashed: bool) {
+    let along: Vec<String> = points.iter().map(|(x, y)| format!("{x:.1},{y:.1}")).collect();
+    let dashes = if dashed { " stroke-dasharray=\"6 4\"" } else { "" };
+    let _ = writeln!(
+        out,
+        "<polyline points=\"{}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"2.5\"{dashes}/>",
+        along.join(" ")
+    );
+    for (x, y) in points {
+        let _ = writeln!(out, "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3\" fill=\"{colour}\"/>");
     }
 }
 
@@ -127,11 +141,11 @@ mod tests {
         let figures: Vec<Figure> = Cell::all()
             .into_iter()
             .zip(shares.into_iter().cycle())
-            .map(|(cell, share)| Figure { cell, goodput: share * 12_500_000.0 })
+            .map(|(cell, share)| Figure { cell, goodput: share * 12_500_000.0, lanes: 1 })
             .collect();
         let svg = svg(&figures);
         assert_eq!(svg.matches("<circle").count(), figures.len());
-        assert_eq!(svg.matches("<polyline").count(), 8);
+        assert_eq!(svg.matches("<polyline").count(), 16);
         assert_eq!(svg.matches('<').count(), svg.matches('>').count());
         for (at, limit) in [("cy=\"", MARGIN.1 + PANEL.1), ("cx=\"", 64.0 + 640.0 + 48.0)] {
             for rest in svg.split(at).skip(1) {

@@ -2,26 +2,27 @@
 
 use std::fmt::Write as _;
 
-use super::{Figure, LINKS, LOSSES, ROUND_TRIPS, permille};
+use super::{Figure, LANES, LINKS, LOSSES, ROUND_TRIPS, permille};
 
-/// One table for each link.
+/// One table for each link, with two rows for each loss.
 pub(super) fn markdown(figures: &[Figure]) -> String {
     let mut out = String::new();
     for link in LINKS {
         let heads: Vec<String> = ROUND_TRIPS.iter().map(|ms| format!("{ms} ms")).collect();
         let _ = writeln!(out, "| {} | {} |", link.name, heads.join(" | "));
         let _ = writeln!(out, "| --- |{}", " --- |".repeat(ROUND_TRIPS.len()));
-        for loss in LOSSES {
+        for (loss, lanes) in LOSSES.iter().flat_map(|loss| LANES.map(|lanes| (*loss, lanes))) {
             let of = |ms: &u64| {
                 let found = figures.iter().find(|figure| {
                     let cell = figure.cell;
                     (cell.link.rate, cell.loss_permille) == (link.rate, loss)
-                        && cell.round_trip_ms == *ms
+                        && (cell.lanes.most, cell.round_trip_ms) == (lanes.most, *ms)
                 });
                 found.map_or_else(|| "–".to_owned(), shown)
             };
             let row: Vec<String> = ROUND_TRIPS.iter().map(of).collect();
-            let _ = writeln!(out, "| {} % loss | {} |", permille(loss), row.join(" | "));
+            let name = format!("{} % loss, {}", permille(loss), lanes.name);
+            let _ = writeln!(out, "| {name} | {} |", row.join(" | "));
         }
         out.push('\n');
     }
@@ -53,8 +54,8 @@ mod tests {
             .collect();
         let table = markdown(&figures);
         assert!(table.contains("| 100 Mbit/s | 1 ms | 20 ms |"), "{table}");
-        assert!(table.contains("| 0 % loss | 11.0 MB/s (88 %) |"), "{table}");
-        assert!(table.contains("| 0.1 % loss | 1.25 MB/s (10 %) |"), "{table}");
-        assert_eq!(table.matches("| – |").count(), 8, "{table}");
+        assert!(table.contains("| 0 % loss, 1 lane | 11.0 MB/s (88 %) |"), "{table}");
+        assert!(table.contains("| 0.1 % loss, automatic lanes | 1.25 MB/s (10 %) |"), "{table}");
+        assert_eq!(table.matches("| – |").count(), 16, "{table}");
     }
 }

@@ -67,15 +67,16 @@ pub fn run(plan: &PathPlan) -> Result<Vec<Measured>, String> {
 impl<'p> Run<'p> {
     fn new(plan: &'p PathPlan) -> Result<Self, String> {
         let world = World::new();
-        let peers = (0..2 * plan.pairs).map(|place| Peer::new(plan.seed, place, world.instant()));
-        let peers = peers.collect::<Result<_, _>>().map_err(|error| error.to_string())?;
+        let lanes = plan.pairs.iter().flat_map(|lanes| [*lanes, *lanes]).enumerate();
+        let peer = |(place, lanes)| Peer::new(plan.seed, place, lanes, world.instant());
+        let peers = lanes.map(peer).collect::<Result<_, _>>().map_err(|error| error.to_string())?;
         let line = plan.line();
         Ok(Self {
             plan,
             world,
             lines: ["forth", "back"].map(|way| Line::new(&line, plan.seed, way)),
             peers,
-            measured: vec![Measured::default(); plan.pairs],
+            measured: vec![Measured::default(); plan.pairs.len()],
         })
     }
 
@@ -119,7 +120,7 @@ impl<'p> Run<'p> {
             };
             self.drain(place)?;
         }
-        for pair in 0..self.plan.pairs {
+        for pair in 0..self.plan.pairs.len() {
             let verified = self.verified(pair);
             let measured = &mut self.measured[pair];
             measured.bytes = verified;
@@ -168,6 +169,10 @@ impl<'p> Run<'p> {
                 self.send(place, &datagram);
             }
         }
+        if place.is_multiple_of(2) {
+            let lanes = &mut self.measured[place / 2].lanes;
+            *lanes = self.peers[place].endpoint.lanes().0.max(*lanes);
+        }
         let peer = &mut self.peers[place];
         let due = peer.endpoint.poll_timeout().map(|(at, _)| self.world.micros(at));
         if due != peer.timer {
@@ -207,6 +212,10 @@ impl<'p> Run<'p> {
         match event {
             EndpointEvent::Connecting => self.mark(place, Mark::Answered),
             EndpointEvent::Connected { .. } => self.mark(place, Mark::Connected),
+            EndpointEvent::LaneWanted { lane } => {
+                self.peers[place].endpoint.bind_lane(now, lane, &[peer::socket(place, lane)]);
+            }
+            EndpointEvent::LaneOver { .. } => {}
             EndpointEvent::Connection(event) => match event {
                 Event::Established { .. } => {
                     self.mark(place, Mark::Established);

@@ -20,7 +20,13 @@ use crate::t1::crypto;
 
 /// Where the rendezvous would keep the blobs; both peers of a pair name the same.
 const ROUTE: &[u8] = b"route of the path";
+/// Port of the first lane.
 const PORT: u16 = 40_000;
+
+/// Where a lane of the peer at this place listens.
+pub(super) fn socket(place: usize, lane: u16) -> SocketAddr {
+    SocketAddr::new(address(place), PORT + lane)
+}
 
 /// A peer in a run.
 pub(super) struct Peer {
@@ -35,7 +41,7 @@ pub(super) struct Peer {
 impl Peer {
     /// The peer at this place. Who sends has invited the other, as with the
     /// program.
-    pub(super) fn new(seed: u64, place: usize, now: Instant) -> Result<Self, Error> {
+    pub(super) fn new(seed: u64, place: usize, lanes: u16, now: Instant) -> Result<Self, Error> {
         let mut bytes = [0; 32];
         bytes[..8].copy_from_slice(&seed.to_le_bytes());
         bytes[8..16].copy_from_slice(&(place as u64 / 2).to_le_bytes());
@@ -55,9 +61,10 @@ impl Peer {
         lane.dtls = DtlsVersion::Dtls13;
         lane.certificate = Some(crypto::certificate(side));
         lane.crypto = Some(crypto::provider());
-        let config = EndpointConfig::new(role, signal, lane, entropy.array());
+        let mut config = EndpointConfig::new(role, signal, lane, entropy.array());
+        config.lanes = lanes;
         let mut endpoint = Box::new(Endpoint::new(config, now)?);
-        endpoint.add_local_candidate(SocketAddr::new(address(place), PORT));
+        endpoint.add_local_candidate(socket(place, 0));
         Ok(Self { endpoint, transfer: None, timer: None, generation: 0 })
     }
 }

@@ -22,8 +22,9 @@ pub struct PathPlan {
     pub loss_permille: u64,
     /// How long a blob takes through the rendezvous.
     pub signaling_us: u64,
-    /// How many pairs share the path, each with a transfer of its own.
-    pub pairs: usize,
+    /// The pairs that share the path, each with a transfer of its own: how many
+    /// lanes each may have.
+    pub pairs: Vec<u16>,
     /// Bytes of each pair's file.
     pub bytes: u64,
     /// When the run ends at the latest.
@@ -31,7 +32,8 @@ pub struct PathPlan {
 }
 
 impl PathPlan {
-    /// A path without loss, whose signaling takes one round trip, with one pair.
+    /// A path without loss, whose signaling takes one round trip, with one pair of
+    /// one lane.
     pub fn new(round_trip_us: u64, rate: u64, bytes: u64) -> Self {
         Self {
             seed: 1,
@@ -39,7 +41,7 @@ impl PathPlan {
             rate,
             loss_permille: 0,
             signaling_us: round_trip_us,
-            pairs: 1,
+            pairs: vec![1],
             bytes,
             until_us: 600_000_000,
         }
@@ -109,6 +111,8 @@ pub struct Measured {
     pub lost: u64,
     /// How many of them found the queue full.
     pub dropped: u64,
+    /// Most lanes that were up at the sender at a time.
+    pub lanes: usize,
 }
 
 impl Measured {
