@@ -1,6 +1,8 @@
 //! What a measured path must give: the same for equal plans, no more than the
 //! bottleneck carries, and less of it where datagrams are lost.
 
+#![allow(clippy::unwrap_used)] // a test that fails says so
+
 use passel_sim::path::{Mark, Measured, PathPlan, run};
 
 const MIB: u64 = 1 << 20;

@@ -39,7 +39,9 @@ const PATHS: [(&str, Work); 9] = [
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [name, times] = arguments.as_slice() else {
-        PATHS.iter().for_each(|(name, _)| println!("{name}"));
+        for (name, _) in PATHS {
+            println!("{name}");
+        }
         return ExitCode::SUCCESS;
     };
     let path = PATHS.iter().find(|(known, _)| known == name).map(|(_, work)| *work);
@@ -141,6 +143,7 @@ fn read(record: &[u8], channel: Channel) -> Result<(), Failure> {
 }
 
 /// The hash of a chunk of 64 KiB.
+#[allow(clippy::unnecessary_wraps, reason = "as all paths")]
 fn leaf(times: u64) -> Result<(), Failure> {
     let chunk = vec![7; CHUNK];
     for _ in 0..times {
@@ -150,9 +153,12 @@ fn leaf(times: u64) -> Result<(), Failure> {
 }
 
 /// A leaf's part in the tree.
+#[allow(clippy::unnecessary_wraps, reason = "as all paths")]
 fn tree(times: u64) -> Result<(), Failure> {
     let mut tree = TreeBuilder::new();
-    (0..times).for_each(|_| tree.push(black_box([7; 32])));
+    for _ in 0..times {
+        tree.push(black_box([7; 32]));
+    }
     black_box(tree.root());
     Ok(())
 }

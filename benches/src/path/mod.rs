@@ -11,7 +11,6 @@ use std::num::NonZero;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use passel_proto::limits::MAX_LANES_COUNT;
 use passel_sim::path::{PathPlan, run};
 use serde_json::{Value, json};
 
@@ -24,9 +23,10 @@ pub(crate) use start::run_all as start;
 const ROUND_TRIPS: [u64; 5] = [1, 20, 50, 100, 200];
 /// How many of a thousand datagrams are lost.
 const LOSSES: [u64; 4] = [0, 1, 10, 30];
-/// How many lanes a connection may have: one, or so many as it finds useful.
+/// How many lanes a connection may have: one, or of the protocol's 32 so many as it
+/// finds useful.
 const LANES: [Lanes; 2] =
-    [Lanes { name: "1 lane", most: 1 }, Lanes { name: "automatic lanes", most: MAX_LANES_COUNT }];
+    [Lanes { name: "1 lane", most: 1 }, Lanes { name: "automatic lanes", most: 32 }];
 /// Where there is loss, chance counts: the mean of so many runs is taken.
 const SEEDS: u64 = 2;
 const LINKS: [Link; 2] = [

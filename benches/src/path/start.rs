@@ -18,7 +18,7 @@ pub(crate) fn run_all(round_trips: &[u64], write: bool) -> Result<String, String
     let mut table = String::new();
     for (name, bytes) in SIZES {
         let of =
-            |ms: u64| run(&PathPlan::new(ms * 1000, 0, bytes)).map(|mut pairs| pairs.remove(0));
+            |ms: &u64| run(&PathPlan::new(ms * 1000, 0, bytes)).map(|mut pairs| pairs.remove(0));
         let measured: Vec<Measured> = round_trips.iter().map(of).collect::<Result<_, _>>()?;
         table.push_str(&markdown(name, round_trips, &measured));
         table.push('\n');

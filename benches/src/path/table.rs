@@ -50,6 +50,7 @@ mod tests {
             .map(|cell| Figure {
                 cell,
                 goodput: if cell.loss_permille > 0 { 1.25e6 } else { 11e6 },
+                lanes: 1,
             })
             .collect();
         let table = markdown(&figures);
