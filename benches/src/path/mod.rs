@@ -124,7 +124,8 @@ pub(crate) fn goodput(write: bool) -> Result<String, String> {
     let figures = measure(&Cell::all())?;
     let table = table::markdown(&figures);
     if write {
-        page::write(&Page::Performance { section: "goodput", text: &table })?;
+        let text = format!("![Goodput over round-trip time and loss](goodput.svg)\n\n{table}");
+        page::write(&Page::Performance { section: "goodput", text: &text })?;
         page::write(&Page::File { name: "goodput.svg", text: &plot::svg(&figures) })?;
         page::write(&Page::File { name: "goodput.json", text: &json(&figures) })?;
     }
