@@ -116,7 +116,7 @@ fn every_planted_bug_is_found_and_by_the_invariant_that_it_breaks() {
                 &[Some("what is claimed is durable"), Some("what has its name is its source")]
             }
             Planted::WrittenNotSynced => {
-                &[Some("what is acknowledged is durable"), Some("a file that is done is stored")]
+                &[Some("what has its name is durable"), Some("what is acknowledged is durable")]
             }
             Planted::DrawShared => &[Some("equal plans have equal runs")],
         };
