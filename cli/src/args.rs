@@ -175,6 +175,9 @@ pub struct NetArgs {
     /// Use only this local address for the transfer
     #[arg(long, value_name = "ADDR")]
     pub bind: Option<IpAddr>,
+    /// Ask this STUN server for the addresses at which others see this computer
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub stun: Option<SocketAddr>,
     /// Seconds of silence after which the connection counts as lost
     #[arg(
         long, value_name = "SECONDS", default_value_t = 30,

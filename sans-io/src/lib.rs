@@ -6,4 +6,5 @@
 pub mod datagram;
 pub mod description;
 pub mod endpoint;
+pub mod ice;
 pub mod lane;

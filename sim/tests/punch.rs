@@ -9,9 +9,9 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 
 use passel_sim::net::nat::{Dependence, NatPlan, PortChoice};
-use passel_sim::net::reach::{Servers, is_direct};
+use passel_sim::net::reach::{Servers, is_direct, outlasts};
 use passel_sim::net::routes::Routes;
-use passel_sim::net::{GatewayPlan, Header, HostPlan, LinePlan};
+use passel_sim::net::{GatewayPlan, Header, HostPlan, LinePlan, Upset};
 
 const SERVER: &str = "198.51.100.1:3478";
 
@@ -28,18 +28,23 @@ fn socket(ip: IpAddr, side: usize) -> SocketAddr {
 }
 
 impl Place {
-    fn oracle(&self) -> bool {
-        let hosts = self.hosts.map(|(ip, behind)| HostPlan {
+    fn host_plans(&self) -> [HostPlan; 2] {
+        self.hosts.map(|(ip, behind)| HostPlan {
             addresses: vec![ip],
             behind,
             up: LinePlan::ideal(0),
             down: LinePlan::ideal(0),
-        });
-        is_direct(&hosts, &self.gateways, Servers { v4: self.server, v6: false })
+        })
     }
 
-    /// Whether each side is answered from the very end that it sent to.
-    fn punches(&self) -> bool {
+    fn oracle(&self) -> bool {
+        let servers = Servers { v4: self.server, v6: false };
+        is_direct(&self.host_plans(), &self.gateways, servers)
+    }
+
+    /// Whether each side is answered, to the end with its latest check; with a
+    /// gateway to be rebound half-way through.
+    fn punches(&self, rebind: Option<usize>) -> bool {
         let mut routes = Routes::new(5, &self.gateways);
         for (ip, behind) in self.hosts {
             routes.add_host(&[ip], behind);
@@ -57,7 +62,10 @@ impl Place {
             }
         }
         let mut answered = [0, 0];
-        for round in 1..8 {
+        for round in 1..16 {
+            if let Some(place) = rebind.filter(|_| round == 8) {
+                routes.upset(place, Upset::Rebind);
+            }
             // Whoever sends, sends before anything arrives.
             let mut send = |from: usize, destination| {
                 let header = Header { source: own[from], destination };
@@ -70,23 +78,23 @@ impl Place {
                 .collect();
             let heard: Vec<_> = asked
                 .into_iter()
-                .filter_map(|(from, end)| Some((from, end, send(from, end)?.1.source)))
+                .filter_map(|(from, end)| Some((from, send(from, end)?.1.source)))
                 .collect();
-            for (from, asked, source) in heard {
+            for (from, source) in heard {
                 known[1 - from].insert(source);
                 let answer = send(1 - from, source);
-                if answer.is_some_and(|(to, seen)| to == from && seen.source == asked) {
+                if answer.is_some_and(|(to, _)| to == from) {
                     answered[from] = round;
                 }
             }
         }
         // It must work for both, and in the end still.
-        answered == [7, 7]
+        answered == [15, 15]
     }
 
     fn check(&self) -> bool {
         let possible = self.oracle();
-        assert_eq!(possible, self.punches(), "{self:#?}");
+        assert_eq!(possible, self.punches(None), "{self:#?}");
         possible
     }
 }
@@ -154,6 +162,26 @@ fn for_all_pairs_of_gateways_the_oracle_agrees_with_plain_datagrams() {
     }
     // Of 14 x 14 pairs, each with a server and without.
     assert!((50..300).contains(&possible), "{possible}");
+}
+
+#[test]
+fn for_all_pairs_of_translators_the_oracle_knows_which_paths_outlast_a_rebinding() {
+    let (mut last, mut end) = (0, 0);
+    for one in translators("203.0.113.1") {
+        for other in translators("203.0.113.2") {
+            let gateways = vec![one.clone(), other.clone()];
+            let place = Place { hosts: hosts([Some(0), Some(1)]), gateways, server: true };
+            if !place.oracle() {
+                continue;
+            }
+            for rebound in [0, 1] {
+                let expected = outlasts(&place.host_plans(), &place.gateways, rebound);
+                assert_eq!(expected, place.punches(Some(rebound)), "{rebound}: {place:#?}");
+                if expected { last += 1 } else { end += 1 }
+            }
+        }
+    }
+    assert!(last > 50 && end > 10, "{last} {end}");
 }
 
 #[test]

@@ -117,7 +117,7 @@ fn a_network_that_carries_nothing_is_found_out() {
     let other_family = |plan: &mut Plan| {
         plan.hosts[1].addresses = vec!["2001:db8::9".parse().unwrap()];
     };
-    assert_eq!(violation(other_family), refused);
+    assert_eq!(violation(other_family), None, "that nobody can reach is told, and is no failure");
 }
 
 /// Two defects of the DTLS library: a client that misses a record in the middle

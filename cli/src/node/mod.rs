@@ -78,6 +78,7 @@ impl<M: Machine> Node<M> {
         config.timers.idle = Duration::from_secs(net.silence);
         // Each sign asks for one of the other side, so this is enough for both.
         config.timers.keep_alive = config.timers.keep_alive.min(config.timers.idle / 3);
+        config.stun_servers = net.stun.into_iter().collect();
         let now = clock::now();
         let mut endpoint = Endpoint::new(config, now).map_err(|error| Failure::of_error(&error))?;
         for address in udp.local_candidates(0).map_err(|error| no_socket(&error))? {

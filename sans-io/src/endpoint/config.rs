@@ -1,5 +1,6 @@
 //! What an endpoint is told at its beginning, and what it tells its caller.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use passel_proto::connection::{self, Timers};
@@ -28,6 +29,9 @@ pub struct EndpointConfig {
     pub chunk_log2: Option<u8>,
     /// How long the connection waits for things.
     pub timers: Timers,
+    /// STUN servers that tell this side how it is seen from outside; none unless
+    /// set, and no more than [`MAX_STUN_SERVERS`](crate::ice::MAX_STUN_SERVERS).
+    pub stun_servers: Vec<SocketAddr>,
     /// Time to find a path; [`CONNECT_TIMEOUT`] unless changed.
     pub connect_timeout: Duration,
     /// Lanes that this side takes, lane 0 among them: 1 to
@@ -46,6 +50,7 @@ impl EndpointConfig {
             seed,
             chunk_log2: None,
             timers: Timers::default(),
+            stun_servers: Vec::new(),
             connect_timeout: CONNECT_TIMEOUT,
             lanes: 1,
         }

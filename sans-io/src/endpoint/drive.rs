@@ -13,6 +13,12 @@ use crate::lane::{LaneEvent, LaneOutput};
 impl Endpoint {
     /// Moves everything that can be moved now.
     pub(super) fn drive(&mut self, now: Instant) {
+        while let Some(found) = self.gatherer.poll_found() {
+            let candidate = self.lane.add_reflexive_candidate(found.address, found.base);
+            if let Some(candidate) = candidate {
+                self.tell(candidate);
+            }
+        }
         loop {
             self.drain_lane(now);
             self.drain_further(now);
@@ -45,6 +51,8 @@ impl Endpoint {
     fn on_lane_event(&mut self, event: LaneEvent, now: Instant) {
         match event {
             LaneEvent::Connected { path, dtls, .. } => {
+                // TB-STUN-REFRESH: the signaling carries nothing any more.
+                self.gatherer.stop();
                 self.events.push_back(EndpointEvent::Connected { path, dtls });
             }
             LaneEvent::ChannelOpen(Channel::Control) => {
@@ -70,6 +78,7 @@ impl Endpoint {
     /// failure.
     fn on_lane_closed(&mut self) {
         self.close_by = None;
+        self.gatherer.stop();
         if let Some(connection) = &mut self.connection {
             connection.handle_transport_closed(Some(super::lost("the peer closed the transport")));
         } else if !self.closed {

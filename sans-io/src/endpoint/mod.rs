@@ -36,7 +36,8 @@ use passel_proto::signal::SignalSession;
 use passel_proto::storage::{Have, StorageReply, StorageRequest};
 
 use crate::datagram::{Datagram, DatagramRef};
-use crate::description::SignalMessage;
+use crate::description::{Candidate, SignalMessage};
+use crate::ice::Gatherer;
 use crate::lane::{Lane, LaneMetrics};
 
 /// What a wake-up is for.
@@ -44,6 +45,8 @@ use crate::lane::{Lane, LaneMetrics};
 pub enum EndpointTimer {
     /// The transport: retransmission, connectivity checks, consent.
     Transport,
+    /// STUN servers: a request is to be sent, again or anew.
+    Stun,
     /// No path was found in time.
     Connect,
     /// A timer of the connection.
@@ -111,6 +114,7 @@ pub struct Endpoint {
     role: Role,
     signal: SignalSession,
     lane: Lane,
+    gatherer: Gatherer,
     connection: Option<Connection>,
     seed: [u8; 32],
     chunk_log2: Option<u8>,
@@ -165,13 +169,16 @@ impl Endpoint {
         let mut entropy = Entropy::from_seed(config.seed);
         let further = Further::new(lane_config.clone(), entropy.fork(), config.connect_timeout);
         let lane = Lane::new(lane_config, now)?;
+        // With a generator of its own for each part that draws.
+        let takes_apart = config.lanes > 1 || !config.stun_servers.is_empty();
         Ok(Self {
             role: config.role,
             signal: config.signal,
             local_fingerprint: lane.local_description().fingerprint,
             lane,
+            gatherer: Gatherer::new(&config.stun_servers, entropy.fork()),
             connection: None,
-            seed: if config.lanes > 1 { entropy.array() } else { config.seed },
+            seed: if takes_apart { entropy.array() } else { config.seed },
             chunk_log2: config.chunk_log2,
             lanes: config.lanes,
             further,
@@ -200,15 +207,22 @@ impl Endpoint {
     /// nobody could send to is left out; whether it was taken is the result.
     pub fn add_local_candidate(&mut self, address: SocketAddr) -> bool {
         let Some(candidate) = self.lane.add_local_candidate(address) else { return false };
+        self.gatherer.add_base(address);
+        self.tell(candidate);
+        true
+    }
+
+    /// What is not in the description goes on its own.
+    fn tell(&mut self, candidate: Candidate) {
         if self.description_sent {
             self.send_signal(&SignalMessage::Candidates(vec![candidate]));
         }
-        true
     }
 
     /// Begins. The initiator describes itself at once; the responder waits for
     /// that, so that it answers only a peer that knows the secret.
     pub fn start(&mut self, now: Instant) {
+        self.gatherer.start(now);
         if self.role == Role::Initiator {
             self.connect_by = Some(now + self.connect_timeout);
             self.describe();
@@ -292,6 +306,9 @@ impl Endpoint {
         datagrams: impl Iterator<Item = DatagramRef<'a>>,
     ) {
         for datagram in datagrams {
+            if self.gatherer.handle_datagram(now, datagram) {
+                continue;
+            }
             let lane = &self.lane;
             match self.further.lane_for(datagram, || lane.accepts(datagram)) {
                 Some(further) => further.handle_datagram(now, datagram),
@@ -303,6 +320,7 @@ impl Endpoint {
 
     /// Does what has become due. Calling it early is harmless.
     pub fn handle_timeout(&mut self, now: Instant) {
+        self.gatherer.handle_timeout(now);
         self.lane.handle_timeout(now);
         if let Some(connection) = &mut self.connection {
             connection.handle_timeout(now);
@@ -620,7 +638,7 @@ impl Endpoint {
     /// The next datagram to send. It may be lost, and if the socket has no room
     /// it may be dropped.
     pub fn poll_datagram(&mut self) -> Option<Datagram> {
-        self.datagrams.pop_front()
+        self.datagrams.pop_front().or_else(|| self.gatherer.poll_datagram())
     }
 
     /// When to call [`handle_timeout`](Self::handle_timeout) at the latest, and
@@ -628,11 +646,12 @@ impl Endpoint {
     pub fn poll_timeout(&self) -> Option<(Instant, EndpointTimer)> {
         let transport = [self.lane_timeout, self.further.timeout(), self.growth.wake()];
         let lane = transport.into_iter().flatten().min().map(|at| (at, EndpointTimer::Transport));
+        let stun = self.gatherer.poll_timeout().map(|at| (at, EndpointTimer::Stun));
         let connect = self.connect_by.map(|at| (at, EndpointTimer::Connect));
         let close = self.close_by.map(|at| (at, EndpointTimer::Close));
         let connection = self.connection.as_ref().and_then(Connection::poll_timeout);
         let connection = connection.map(|(at, kind)| (at, EndpointTimer::Connection(kind)));
-        [lane, connect, close, connection].into_iter().flatten().min()
+        [lane, stun, connect, close, connection].into_iter().flatten().min()
     }
 
     /// Whether everything is over: events, blobs and datagrams are drained and
@@ -647,6 +666,7 @@ impl Endpoint {
     /// Ends without a connection, or because the transport died.
     fn fail(&mut self, error: Error) {
         self.connect_by = None;
+        self.gatherer.stop();
         if let Some(connection) = &mut self.connection {
             connection.handle_transport_closed(Some(error));
         } else if !self.closed {

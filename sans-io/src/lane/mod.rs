@@ -11,6 +11,7 @@ mod drive;
 mod output;
 
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use passel_proto::error::{Error, ErrorCode};
@@ -175,7 +176,28 @@ impl Lane {
 
     /// Adds one of this side's own addresses, and returns what the peer is to be
     /// told of it; `None` if it is of no use or known, or above the limit.
-    pub fn add_local_candidate(&mut self, address: std::net::SocketAddr) -> Option<Candidate> {
+    pub fn add_local_candidate(&mut self, address: SocketAddr) -> Option<Candidate> {
+        let host = str0m::Candidate::host(address, "udp").ok()?;
+        self.add_local(CandidateKind::Host, address, host)
+    }
+
+    /// Adds an address at which a server saw `base`, one of this side's own. As
+    /// with [`Self::add_local_candidate`], what comes out is for the peer.
+    pub fn add_reflexive_candidate(
+        &mut self,
+        address: SocketAddr,
+        base: SocketAddr,
+    ) -> Option<Candidate> {
+        let reflexive = str0m::Candidate::server_reflexive(address, base, "udp").ok()?;
+        self.add_local(CandidateKind::ServerReflexive, address, reflexive)
+    }
+
+    fn add_local(
+        &mut self,
+        kind: CandidateKind,
+        address: SocketAddr,
+        candidate: str0m::Candidate,
+    ) -> Option<Candidate> {
         let full = self.local.candidates.len() >= MAX_CANDIDATES_COUNT;
         if full || !self.is_up() || !is_usable_address(&address) {
             return None;
@@ -183,9 +205,8 @@ impl Lane {
         if self.local.candidates.iter().any(|known| known.address == address) {
             return None;
         }
-        let host = str0m::Candidate::host(address, "udp").ok()?;
-        let priority = self.rtc.add_local_candidate(host)?.prio();
-        let candidate = Candidate { kind: CandidateKind::Host, priority, address };
+        let priority = self.rtc.add_local_candidate(candidate)?.prio();
+        let candidate = Candidate { kind, priority, address };
         self.local.candidates.push(candidate);
         Some(candidate)
     }

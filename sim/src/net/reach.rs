@@ -3,7 +3,10 @@
 //! candidates learned from checks. It sends nothing; what a simulation of the
 //! checks finds must agree (`tests/punch.rs`). It takes for granted that sessions
 //! last until the checks begin, that tables have room, that ports cannot be
-//! guessed, and that a host's address is not also that of one nearer to its peer.
+//! guessed, that a host's address is not also that of one nearer to its peer, and
+//! that an answer counts also if it comes from another end than was asked. RFC
+//! 8445, 7.2.5.2.1, would have such an answer refused, the ICE stack in use takes
+//! it; it matters if the mappings of both sides depend on the remote port.
 
 use std::net::IpAddr;
 
@@ -29,6 +32,28 @@ pub fn is_direct(hosts: &[HostPlan; 2], gateways: &[GatewayPlan], servers: Serve
         hosts.iter().all(has) && is_direct_between(&one, &other, v4, server)
     };
     family(true, servers.v4) || family(false, servers.v6)
+}
+
+/// Whether a direct path of IPv4 between two hosts is found again after the
+/// gateway at `place`, behind which one of the two is, has given it other ends.
+/// A connection needs to live long enough for that.
+pub fn outlasts(hosts: &[HostPlan; 2], gateways: &[GatewayPlan], place: usize) -> bool {
+    let chains = [&hosts[0], &hosts[1]].map(|host| chain(host.behind, gateways));
+    let is_on = |chain: &Chain<'_>| chain.iter().any(|one| one.0 == place);
+    let (mine, peers) = match [is_on(&chains[0]), is_on(&chains[1])] {
+        [false, false] => return true,
+        // Both ends are lost, and neither side can tell the other.
+        [true, true] => return false,
+        [true, false] => (&chains[0], &chains[1]),
+        [false, true] => (&chains[1], &chains[0]),
+    };
+    if mine.iter().any(|one| peers.iter().any(|other| one.0 == other.0)) {
+        return false;
+    }
+    let [mine, peers] = [mine, peers].map(|chain| Way::of(rules(chain, true)));
+    // The new end must be let in as it is, and so must the end that answers it.
+    let answers_alike = peers.mapping != Dependence::AddressAndPort;
+    peers.used_is_open && (answers_alike || mine.used_is_open)
 }
 
 /// The gateways between a host and the open, the nearest first.
@@ -123,15 +148,13 @@ impl Way {
     }
 
     fn meets(self, other: Self) -> bool {
-        use Dependence::{AddressAndPort, EndpointIndependent};
+        use Dependence::EndpointIndependent;
         match (self.mapping, other.mapping) {
             // Both ends are as told, and each has been sent to from the other.
             (EndpointIndependent, EndpointIndependent) => true,
             // One end is not as told; the other side learns it from what comes in.
             (EndpointIndependent, _) => self.used_is_open,
             (_, EndpointIndependent) => other.used_is_open,
-            // Each end would have to be known before the other exists.
-            (AddressAndPort, AddressAndPort) => false,
             // Somebody must be heard at the end that was told, and be answered from
             // one that has not been heard of.
             _ => {

@@ -5,6 +5,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use super::gateways;
 use super::plan::{Plan, Tier, TransferPlan};
 use crate::net::{HostPlan, LinePlan, Loss, Outage};
 use crate::plan::Side;
@@ -33,7 +34,7 @@ impl Plan {
         let count = draw.pick(&[1, 1, 1, 2]);
         let transfers = (0..count).map(|_| transfer(&mut draw)).collect();
         let outages = draw.pick(&[0, 0, 0, 1, 2]);
-        Self {
+        let mut plan = Self {
             tier: Tier::T1,
             seed,
             signaling_us: draw.pick(&[MS, 50 * MS, 400 * MS]),
@@ -43,7 +44,11 @@ impl Plan {
             outages: (0..outages).map(|_| outage(&mut draw)).collect(),
             gateways: Vec::new(),
             planted: None,
-        }
+            servers: Vec::new(),
+            upsets: Vec::new(),
+        };
+        gateways::draw(&mut plan);
+        plan
     }
 
     /// The smallest plan that is of any use: one small file over good lines.
@@ -64,6 +69,8 @@ impl Plan {
             outages: Vec::new(),
             gateways: Vec::new(),
             planted: None,
+            servers: Vec::new(),
+            upsets: Vec::new(),
         }
     }
 }

@@ -13,6 +13,7 @@ use passel_sans_io::lane::{DtlsVersion, IceCredentials, LaneConfig};
 use super::crypto;
 use super::disk::Disk;
 use super::plan::Plan;
+use crate::net::stun;
 use crate::oracle::{Broken, broken};
 use crate::plan::Side;
 
@@ -73,8 +74,10 @@ fn host(
     lane.dtls = DtlsVersion::Dtls13;
     lane.certificate = Some(crypto::certificate(side));
     lane.crypto = Some(crypto::provider());
-    let mut endpoint =
-        Endpoint::new(EndpointConfig::new(role, signal, lane, entropy.array()), now)?;
+    let mut config = EndpointConfig::new(role, signal, lane, entropy.array());
+    let servers = plan.servers.iter().flat_map(|server| &server.addresses);
+    config.stun_servers = servers.map(|ip| SocketAddr::new(*ip, stun::PORT)).collect();
+    let mut endpoint = Endpoint::new(config, now)?;
     let mut sockets = Vec::new();
     for address in &plan.hosts[side.place()].addresses {
         let port = if side == Side::Inviter { 40_000 } else { 50_000 };

@@ -7,12 +7,15 @@
 pub(crate) mod crypto;
 mod disk;
 mod draw;
+mod gateways;
 mod host;
 mod oracle;
 mod outcome;
 mod picture;
 mod plan;
 mod planted;
+mod prospect;
+mod servers;
 mod shrink;
 mod sometimes;
 mod swarm;
@@ -28,7 +31,7 @@ use passel_sans_io::datagram::Datagram;
 use passel_sans_io::endpoint::EndpointEvent;
 
 pub use self::outcome::Outcome;
-pub use self::plan::{Plan, Tier, TransferPlan};
+pub use self::plan::{Plan, Tier, TransferPlan, UpsetPlan};
 pub use self::planted::Planted;
 pub use self::shrink::shrink;
 pub use self::sometimes::{Condition, Met, missed};
@@ -36,6 +39,7 @@ pub use self::swarm::{SEEDS_TO_MEET_ALL, SwarmOutcome, differs, swarm, swarm_of}
 
 use self::host::Host;
 use self::oracle::{Facts, IN_NOTE, Oracle};
+use self::prospect::Prospect;
 use self::watch::Watch;
 use crate::net::{Fate, Header, Network};
 use crate::oracle::{Broken, broken};
@@ -54,6 +58,10 @@ const QUIET_US: u64 = 10_000_000;
 enum Happening {
     /// A datagram has left the line of the host at `from`.
     Crosses { from: usize, datagram: Datagram },
+    /// A datagram reaches the server at this place.
+    Serves { at: usize, datagram: Datagram },
+    /// Something of the plan happens to a gateway.
+    Upset(UpsetPlan),
     /// A datagram reaches `to`.
     Arrives { to: Side, datagram: Datagram },
     /// The signaling delivers a blob.
@@ -74,6 +82,7 @@ struct Run<'p> {
     network: Network,
     hosts: [Host; 2],
     oracle: Oracle,
+    prospect: Prospect,
     watch: Watch,
     step: u64,
     /// Offers that wait for the handshake.
@@ -141,12 +150,15 @@ impl<'p> Run<'p> {
         if Side::BOTH.iter().all(|side| plan.transfers.iter().any(|one| one.from == *side)) {
             watch.meet(Condition::BothDirections);
         }
+        let standing = [&plan.hosts[..], &plan.servers].concat();
+        let prospect = Prospect::of(plan);
         Ok(Self {
             plan,
             world,
-            network: Network::new(plan.seed, &plan.hosts, &plan.gateways, &plan.outages),
+            network: Network::new(plan.seed, &standing, &plan.gateways, &plan.outages),
             hosts,
-            oracle: Oracle::default(),
+            oracle: Oracle::new(prospect.direct),
+            prospect,
             watch,
             step: 0,
             waiting: Vec::new(),
@@ -159,6 +171,9 @@ impl<'p> Run<'p> {
     fn complete(&mut self) -> Result<(), Broken> {
         for (planned, transfer) in self.plan.transfers.iter().enumerate() {
             self.world.schedule(transfer.at_us, Happening::Offer { planned });
+        }
+        for upset in &self.plan.upsets {
+            self.world.schedule(upset.at_us, Happening::Upset(*upset));
         }
         for side in Side::BOTH {
             let now = self.world.instant();
@@ -187,7 +202,9 @@ impl<'p> Run<'p> {
             let now = self.world.instant();
             self.hosts[side.place()].endpoint.handle_timeout(now);
             self.drain(side)?;
-            self.oracle.check_end(side, &self.hosts[side.place()].disk)?;
+            if !self.oracle.is_lost() {
+                self.oracle.check_end(side, &self.hosts[side.place()].disk)?;
+            }
         }
         Ok(())
     }
@@ -199,6 +216,9 @@ impl<'p> Run<'p> {
             return Ok(());
         }
         self.oracle.closing = true;
+        if self.watch.upset_in_transfer {
+            self.watch.meet(Condition::UpsetGotOver);
+        }
         self.watch.in_transfer = false;
         let (now, closer) = (self.world.instant(), self.plan.closer);
         self.hosts[closer.place()].endpoint.close(now, None);
@@ -207,6 +227,12 @@ impl<'p> Run<'p> {
 
     fn listen_if_done(&mut self) {
         if self.done_at.is_none() && self.hosts.iter().all(|host| host.done) {
+            if !self.prospect.direct {
+                self.watch.meet(Condition::NoPath);
+            }
+            if self.oracle.is_lost() {
+                self.watch.meet(Condition::LostByUpset);
+            }
             self.done_at = Some(self.world.now());
             self.world.schedule(self.world.now() + QUIET_US, Happening::Quiet);
         }
@@ -217,6 +243,16 @@ impl<'p> Run<'p> {
         match happening {
             Happening::Crosses { from, datagram } => {
                 self.crosses(from, datagram);
+                Ok(())
+            }
+            Happening::Serves { at, datagram } => {
+                self.serve(at, &datagram);
+                Ok(())
+            }
+            Happening::Upset(UpsetPlan { gateway, upset, .. }) => {
+                self.network.upset(gateway, upset);
+                self.oracle.on_upset();
+                self.watch.upset_in_transfer |= self.watch.in_transfer;
                 Ok(())
             }
             Happening::Arrives { to, datagram } => {
@@ -341,6 +377,12 @@ impl<'p> Run<'p> {
             self.hosts[side.place()].done = true;
         }
         match event {
+            EndpointEvent::Connected { .. } => {
+                for condition in std::mem::take(&mut self.prospect.shows) {
+                    self.watch.meet(condition);
+                }
+                Ok(())
+            }
             EndpointEvent::Connection(Event::Established { .. })
                 if !self.oracle.established.contains(&false) =>
             {
@@ -411,17 +453,27 @@ impl<'p> Run<'p> {
         let Datagram { source, destination, contents } = datagram;
         let crossed = self.network.cross(now, from, Header { source, destination });
         self.watch.on_crossing(&contents);
-        let Ok((to, Header { source, destination })) = crossed else {
-            self.watch.on_stopped();
-            return;
+        let (to, Header { source, destination }) = match crossed {
+            Ok(crossed) => crossed,
+            Err(blocked) => {
+                self.watch.on_blocked(now, from, destination, blocked);
+                self.watch.on_stopped();
+                return;
+            }
         };
-        let Some(side) = Side::BOTH.into_iter().find(|side| side.place() == to) else { return };
         let carried = self.network.down(now, to, &contents, source.is_ipv6());
-        self.befell(side, &carried.fates);
+        let side = Side::BOTH.into_iter().find(|side| side.place() == to);
+        if let Some(side) = side {
+            self.befell(side, &carried.fates);
+        }
         for (at, contents) in carried.copies {
             let datagram = Datagram { source, destination, contents };
-            if self.hosts[to].owns(destination) {
-                self.world.schedule(at, Happening::Arrives { to: side, datagram });
+            match side {
+                None => self.world.schedule(at, Happening::Serves { at: to, datagram }),
+                Some(side) if self.hosts[to].owns(destination) => {
+                    self.world.schedule(at, Happening::Arrives { to: side, datagram });
+                }
+                Some(_) => {}
             }
         }
     }

@@ -77,12 +77,28 @@ pub(super) fn check_unreadable(side: Side, bytes: &[u8]) -> Result<(), Broken> {
     Ok(())
 }
 
+/// What the gateways let one expect of the connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Outlook {
+    /// There can be a path, so there must be one.
+    #[default]
+    Path,
+    /// There can be none.
+    NoPath,
+    /// A gateway has forgotten everything. The connection may get over it, and may
+    /// as well be lost.
+    Upset,
+    /// It was lost by that.
+    Lost,
+}
+
 /// The truth about one run.
 #[derive(Debug, Default)]
 pub(super) struct Oracle {
     pub(super) transfers: BTreeMap<TransferId, Facts>,
     pub(super) established: [bool; 2],
     closed: [bool; 2],
+    outlook: Outlook,
     /// Somebody was told to close.
     pub(super) closing: bool,
     /// Something was lost on the way since then.
@@ -90,6 +106,24 @@ pub(super) struct Oracle {
 }
 
 impl Oracle {
+    /// Of a run in which there can be a direct path, or cannot.
+    pub(super) fn new(direct: bool) -> Self {
+        let outlook = if direct { Outlook::Path } else { Outlook::NoPath };
+        Self { outlook, ..Self::default() }
+    }
+
+    /// A gateway has forgotten everything.
+    pub(super) fn on_upset(&mut self) {
+        if self.outlook == Outlook::Path {
+            self.outlook = Outlook::Upset;
+        }
+    }
+
+    /// Whether the connection was lost by that.
+    pub(super) fn is_lost(&self) -> bool {
+        self.outlook == Outlook::Lost
+    }
+
     /// Whether `planned` transfers have been completed on both sides.
     pub(super) fn all_completed(&self, planned: usize) -> bool {
         let ended = |facts: &Facts| facts.completed.iter().all(Option::is_some);
@@ -98,6 +132,9 @@ impl Oracle {
 
     /// Returns whether the end of the connection came without its last word.
     pub(super) fn on_event(&mut self, side: Side, event: &EndpointEvent) -> Result<bool, Broken> {
+        if self.outlook == Outlook::NoPath && matches!(event, EndpointEvent::Connected { .. }) {
+            return broken("there is a path only if there can be one", format!("{event:?}"));
+        }
         let EndpointEvent::Connection(event) = event else { return Ok(false) };
         if self.closed[side.place()] {
             return broken("nothing comes after the end", format!("{side:?}: {event:?}"));
@@ -107,16 +144,27 @@ impl Oracle {
             Event::Completed { transfer, completion } => {
                 self.completed(side, *transfer, *completion)?;
             }
+            Event::Ended { error, .. } if self.is_loss(error) => {}
             Event::Ended { error, .. } | Event::FileFailed { error, .. } => {
                 return broken("nothing fails without a cause", format!("{side:?}: {error}"));
             }
             Event::Closed { error } => {
                 self.closed[side.place()] = true;
+                if error.as_ref().is_some_and(|error| self.is_loss(error)) {
+                    self.outlook = Outlook::Lost;
+                }
                 return self.on_closed(side, error.as_ref());
             }
             _ => {}
         }
         Ok(false)
+    }
+
+    /// Whether this may be what comes of an upset gateway.
+    fn is_loss(&self, error: &Error) -> bool {
+        use ErrorCode::{HandshakeTimeout, IdleTimeout, TransportFailed};
+        let upset = matches!(self.outlook, Outlook::Upset | Outlook::Lost);
+        upset && [HandshakeTimeout, IdleTimeout, TransportFailed].contains(&error.code)
     }
 
     /// A side that never heard the last word may find that the other is gone,
@@ -126,6 +174,12 @@ impl Oracle {
             matches!(error.code, ErrorCode::IdleTimeout | ErrorCode::TransportFailed)
         };
         match error {
+            Some(error) if self.is_loss(error) => Ok(false),
+            Some(error)
+                if self.outlook == Outlook::NoPath && error.code == ErrorCode::HandshakeTimeout =>
+            {
+                Ok(false)
+            }
             None if self.closing => Ok(false),
             Some(error) if self.closing && self.lost_in_closing && gone(error) => Ok(true),
             None => broken("nothing fails without a cause", format!("{side:?}: closed early")),

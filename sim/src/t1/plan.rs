@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::planted::Planted;
-use crate::net::{GatewayPlan, HostPlan, LinePlan, Outage};
+use crate::net::{GatewayPlan, HostPlan, LinePlan, Outage, Upset};
 use crate::plan::{PlanError, Side};
 
 /// Says of a saved plan that it is one of this tier.
@@ -26,6 +26,17 @@ pub struct TransferPlan {
     pub at_us: u64,
     /// The sizes of the files, in bytes.
     pub files: Vec<u64>,
+}
+
+/// Something that happens to a gateway.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UpsetPlan {
+    /// Place of the gateway.
+    pub gateway: usize,
+    /// When.
+    pub at_us: u64,
+    /// What.
+    pub upset: Upset,
 }
 
 /// A whole run as data. Equal plans give equal runs.
@@ -51,6 +62,12 @@ pub struct Plan {
     /// A bug of the world itself; none but when the invariants are tested.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub planted: Option<Planted>,
+    /// STUN servers, which both sides know.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub servers: Vec<HostPlan>,
+    /// What happens to gateways.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub upsets: Vec<UpsetPlan>,
 }
 
 impl Plan {
@@ -87,7 +104,8 @@ impl Plan {
     pub fn bound_us(&self) -> u64 {
         const SECOND: u64 = 1_000_000;
         let out = |outage: &Outage| outage.at_us.saturating_add(outage.for_us);
-        let healed = self.outages.iter().map(out).max().unwrap_or(0);
+        let upset = self.upsets.iter().map(|one| one.at_us).max().unwrap_or(0);
+        let healed = self.outages.iter().map(out).max().unwrap_or(0).max(upset);
         let offered = self.transfers.iter().map(|transfer| transfer.at_us).max().unwrap_or(0);
         let slow = |line: &LinePlan| line.delay_us + line.jitter_us + line.reorder_us;
         let round_trip = self.lines().map(slow).sum::<u64>() + 1000;

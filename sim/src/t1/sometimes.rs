@@ -3,13 +3,31 @@
 
 use std::collections::BTreeSet;
 
-use crate::net::Fate;
+use crate::net::{Blocked, Fate};
 
 /// A condition that runs are expected to meet now and then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Condition {
     /// Something befell a datagram.
     Datagram(Fate),
+    /// A gateway let a datagram no further.
+    Blocked(Blocked),
+    /// There is a path, which without the answers of a server there could not be.
+    PathByServer,
+    /// There is a path, and both sides stand behind translators that let in only
+    /// what answers.
+    PathByPunching,
+    /// There is a path, which must go through one translator twice.
+    PathByHairpin,
+    /// There is a path, and one end of it had to be learned from what came in.
+    PathToLearnedEnd,
+    /// There can be no path, and both sides said so.
+    NoPath,
+    /// A gateway forgot everything between the handshake and a transfer's end,
+    /// and the transfer was completed.
+    UpsetGotOver,
+    /// The connection was lost since a gateway forgot everything.
+    LostByUpset,
     /// The path that was chosen is of IPv4.
     PathV4,
     /// The path that was chosen is of IPv6.
@@ -38,6 +56,18 @@ impl Condition {
         Condition::Datagram(Fate::Queued),
         Condition::Datagram(Fate::Reordered),
         Condition::Datagram(Fate::Duplicated),
+        Condition::Blocked(Blocked::Udp),
+        Condition::Blocked(Blocked::NoMapping),
+        Condition::Blocked(Blocked::Filtered),
+        Condition::Blocked(Blocked::NoHairpin),
+        Condition::Blocked(Blocked::Unreachable),
+        Condition::PathByServer,
+        Condition::PathByPunching,
+        Condition::PathByHairpin,
+        Condition::PathToLearnedEnd,
+        Condition::NoPath,
+        Condition::UpsetGotOver,
+        Condition::LostByUpset,
         Condition::PathV4,
         Condition::PathV6,
         Condition::BothFamilies,
@@ -62,6 +92,22 @@ impl Condition {
                 Fate::Duplicated => "datagram_duplicated",
                 Fate::Corrupted => "datagram_corrupted",
             },
+            Condition::Blocked(blocked) => match blocked {
+                Blocked::Udp => "udp_blocked",
+                Blocked::TableFull => "table_full",
+                Blocked::NoPort => "no_port",
+                Blocked::NoMapping => "no_mapping",
+                Blocked::Filtered => "filtered",
+                Blocked::NoHairpin => "no_hairpin",
+                Blocked::Unreachable => "unreachable",
+            },
+            Condition::PathByServer => "path_by_server",
+            Condition::PathByPunching => "path_by_punching",
+            Condition::PathByHairpin => "path_by_hairpin",
+            Condition::PathToLearnedEnd => "path_to_learned_end",
+            Condition::NoPath => "no_path",
+            Condition::UpsetGotOver => "upset_got_over",
+            Condition::LostByUpset => "lost_by_upset",
             Condition::PathV4 => "path_v4",
             Condition::PathV6 => "path_v6",
             Condition::BothFamilies => "both_families",

@@ -1,6 +1,8 @@
 //! Watches a run without a say in it: hashes, the trace, and which conditions
 //! were met.
 
+use std::net::SocketAddr;
+
 use passel_sans_io::datagram::Datagram;
 use passel_sans_io::endpoint::EndpointEvent;
 
@@ -9,7 +11,7 @@ use super::picture::Picture;
 use super::sometimes::{Condition, Met};
 use super::{Outcome, Plan};
 use crate::hash::RunHash;
-use crate::net::Fate;
+use crate::net::{Blocked, Fate};
 use crate::outcome::Violation;
 use crate::plan::Side;
 use crate::trace::Recording;
@@ -23,6 +25,8 @@ pub(super) struct Watch {
     picture: Option<Picture>,
     /// Both handshakes are done and not all transfers have ended.
     pub(super) in_transfer: bool,
+    /// A gateway was upset in that time.
+    pub(super) upset_in_transfer: bool,
 }
 
 impl Watch {
@@ -34,6 +38,7 @@ impl Watch {
             trace: traced.then(Vec::new),
             picture: None,
             in_transfer: false,
+            upset_in_transfer: false,
         }
     }
 
@@ -142,6 +147,14 @@ impl Watch {
     pub(super) fn on_arrival(&mut self, now: u64, to: Side, datagram: &Datagram) {
         if let Some(picture) = &mut self.picture {
             picture.on_arrival(now, to, datagram);
+        }
+    }
+
+    /// A datagram of the host at `from` got no further than a gateway.
+    pub(super) fn on_blocked(&mut self, now: u64, from: usize, to: SocketAddr, blocked: Blocked) {
+        self.meet(Condition::Blocked(blocked));
+        if let Some(trace) = &mut self.trace {
+            trace.push(format!("{now:>12} of host {from} to {to}: {blocked:?}"));
         }
     }
 

@@ -1,0 +1,128 @@
+//! Whole endpoints behind gateways: a direct path is found exactly when the
+//! oracle says that there can be one, for every pair of kinds.
+
+#![allow(clippy::unwrap_used)] // a test that fails says so
+
+use std::net::IpAddr;
+
+use passel_sim::net::nat::{Dependence, NatPlan, PortChoice};
+use passel_sim::net::reach::outlasts;
+use passel_sim::net::{GatewayPlan, HostPlan, LinePlan, Upset};
+use passel_sim::t1::{Condition, Outcome, Plan, UpsetPlan, run};
+
+fn ip(text: &str) -> IpAddr {
+    text.parse().unwrap()
+}
+
+fn home(outside: &str, mapping: Dependence, filtering: Dependence) -> GatewayPlan {
+    let ports = PortChoice::Random;
+    let open = NatPlan::open(ip(outside));
+    let v4 = Some(NatPlan { mapping, filtering, ports, hairpin: false, ..open });
+    GatewayPlan { v4, ..GatewayPlan::default() }
+}
+
+/// Two homes, and a server in the open.
+fn homes(seed: u64, gateways: Vec<GatewayPlan>) -> Plan {
+    let mut plan = Plan::smallest(seed);
+    for (place, host) in plan.hosts.iter_mut().enumerate() {
+        host.addresses = vec![ip(["192.168.1.1", "192.168.1.2"][place])];
+        host.behind = Some(place);
+    }
+    plan.gateways = gateways;
+    let (up, down) = (LinePlan::ideal(1000), LinePlan::ideal(1000));
+    plan.servers = vec![HostPlan { addresses: vec![ip("198.51.100.1")], behind: None, up, down }];
+    plan
+}
+
+/// All kinds of translators: mapping and filtering.
+fn kinds() -> impl Iterator<Item = (Dependence, Dependence)> {
+    let filters = |mapping| Dependence::ALL.map(|filtering| (mapping, filtering));
+    Dependence::ALL.into_iter().flat_map(filters)
+}
+
+fn passed(plan: &Plan) -> Outcome {
+    let outcome = run(plan, false);
+    assert_eq!(outcome.violation, None, "{}", plan.to_json().unwrap());
+    outcome
+}
+
+#[test]
+fn for_all_pairs_of_translators_there_is_a_path_exactly_if_there_can_be() {
+    let mut without = 0;
+    for (seed, (one, other)) in
+        kinds().flat_map(|one| kinds().map(move |other| (one, other))).enumerate()
+    {
+        let gateways =
+            vec![home("203.0.113.1", one.0, one.1), home("203.0.113.2", other.0, other.1)];
+        let outcome = passed(&homes(seed as u64, gateways));
+        without += usize::from(outcome.met.contains(&Condition::NoPath));
+    }
+    assert!((20..40).contains(&without), "{without}");
+}
+
+#[test]
+fn two_translators_that_let_in_only_answers_are_punched_through() {
+    use Dependence::{AddressAndPort, EndpointIndependent};
+    let gateway = |outside| home(outside, EndpointIndependent, AddressAndPort);
+    let mut plan = homes(1, vec![gateway("203.0.113.1"), gateway("203.0.113.2")]);
+    let met = passed(&plan).met;
+    for condition in [Condition::PathByPunching, Condition::PathByServer] {
+        assert!(met.contains(&condition), "{met:?}");
+    }
+    plan.servers.clear();
+    assert!(passed(&plan).met.contains(&Condition::NoPath), "without a server there is no path");
+}
+
+#[test]
+fn behind_one_carrier_hairpinning_decides() {
+    use Dependence::EndpointIndependent;
+    for hairpin in [true, false] {
+        let behind = |outside| {
+            let gateway = home(outside, EndpointIndependent, Dependence::Address);
+            GatewayPlan { behind: Some(2), ..gateway }
+        };
+        let mut carrier = home("203.0.113.9", EndpointIndependent, EndpointIndependent);
+        carrier.v4.as_mut().unwrap().hairpin = hairpin;
+        let gateways = vec![behind("100.64.0.1"), behind("100.64.0.2"), carrier];
+        let met = passed(&homes(2, gateways)).met;
+        assert_eq!(met.contains(&Condition::PathByHairpin), hairpin);
+        assert_eq!(met.contains(&Condition::NoPath), !hairpin);
+    }
+}
+
+/// A transfer that takes some seconds, in whose midst a gateway is upset.
+fn upset_in_transfer(seed: u64, gateways: Vec<GatewayPlan>, gateway: usize, upset: Upset) -> Plan {
+    let mut plan = homes(seed, gateways);
+    plan.transfers[0].files = vec![300_000];
+    (plan.hosts[0].up.rate, plan.hosts[0].up.queue) = (50_000, 64_000);
+    plan.upsets.push(UpsetPlan { gateway, at_us: 4_000_000, upset });
+    plan
+}
+
+#[test]
+fn a_rebinding_in_a_transfer_is_got_over_if_the_other_side_lets_new_ends_in() {
+    use Dependence::{Address, EndpointIndependent};
+    for upset in [Upset::Rebind, Upset::Reboot] {
+        for (gateway, filtering) in [(0, Address), (1, Address), (0, EndpointIndependent)] {
+            let make = |outside| home(outside, EndpointIndependent, filtering);
+            let gateways = vec![make("203.0.113.1"), make("203.0.113.2")];
+            let plan = upset_in_transfer(3, gateways, gateway, upset);
+            assert!(outlasts(&plan.hosts, &plan.gateways, gateway));
+            let outcome = passed(&plan);
+            assert!(outcome.met.contains(&Condition::UpsetGotOver));
+            assert!(outcome.virtual_us > 6_000_000);
+        }
+    }
+}
+
+#[test]
+fn a_rebinding_behind_a_filter_that_knows_the_port_ends_the_connection_in_time() {
+    use Dependence::{AddressAndPort, EndpointIndependent};
+    let make = |outside| home(outside, EndpointIndependent, AddressAndPort);
+    let gateways = vec![make("203.0.113.1"), make("203.0.113.2")];
+    let plan = upset_in_transfer(5, gateways, 1, Upset::Rebind);
+    assert!(!outlasts(&plan.hosts, &plan.gateways, 1));
+    let outcome = passed(&plan);
+    assert!(outcome.met.contains(&Condition::LostByUpset));
+    assert!(outcome.virtual_us < 60_000_000, "{}", outcome.virtual_us);
+}
