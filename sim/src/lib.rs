@@ -17,13 +17,14 @@
 //! assert_eq!(outcome, run(&plan, false));
 //! ```
 //!
-//! There are two tiers. T0 is two connections of the core, without a transport
+//! There are three tiers. T0 is two connections of the core, without a transport
 //! below them. A plan may have them lose their connection and crash, and
 //! connect [`again`](Plan::again); what must then be true is in [`model`]. What
 //! a bug in channels or disks does is shown by [`Planted`]; what runs must meet
 //! now and then is [`Sometimes`]. What a person sees of a run is in [`trace`]. T1,
 //! in [`t1`], is two whole endpoints over a simulated network, which is in [`net`];
 //! [`path`] measures such endpoints on one path with delay, loss and a bottleneck.
+//! T2, in [`t2`], is the programs themselves, on hosts that are killed and cut off.
 
 pub mod channel;
 pub mod disk;
@@ -43,6 +44,7 @@ mod sometimes;
 pub mod swarm;
 mod t0;
 pub mod t1;
+pub mod t2;
 pub mod teeth;
 pub mod trace;
 pub mod wire;

@@ -11,7 +11,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use passel_sim::report::{self, Campaign, Report};
 use passel_sim::swarm::{Choice, swarm};
 use passel_sim::trace::{self, Recording};
-use passel_sim::{Plan, RunReport, record, run, shrink, t1, teeth};
+use passel_sim::{Plan, RunReport, record, run, shrink, t1, t2, teeth};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -29,6 +29,8 @@ enum Tier {
     T0,
     /// Whole endpoints over a simulated network.
     T1,
+    /// The programs themselves, on hosts that are killed and cut off.
+    T2,
 }
 
 #[derive(Subcommand)]
@@ -182,11 +184,24 @@ fn execute(command: Command) -> Result<bool, Failure> {
             }
             one_of_t1(&plan, &files)
         }
+        Command::Run { tier: Tier::T2, seed, plan, files, json } => {
+            let plan = match plan {
+                Some(file) => t2::Plan::parse(&std::fs::read_to_string(file)?)?,
+                None => t2::Plan::from_seed(seed),
+            };
+            if !json {
+                writeln!(std::io::stdout(), "{}", plan.to_json()?)?;
+            }
+            one_of_t2(&plan, &files)
+        }
         Command::Replay { file, files } => {
             let text = std::fs::read_to_string(file)?;
             match t1::Plan::parse(&text) {
                 Ok(plan) => one_of_t1(&plan, &files),
-                Err(_) => one(&Plan::parse(&text)?, &files),
+                Err(_) => match t2::Plan::parse(&text) {
+                    Ok(plan) => one_of_t2(&plan, &files),
+                    Err(_) => one(&Plan::parse(&text)?, &files),
+                },
             }
         }
         Command::Swarm { tier: Tier::T0, seeds, first, threads, smallest, planted: bug } => {
@@ -202,6 +217,15 @@ fn execute(command: Command) -> Result<bool, Failure> {
             let drawn = if smallest { t1::Plan::smallest } else { t1::Plan::from_seed };
             let plan = |seed| t1::Plan { planted, ..drawn(seed) };
             let (outcome, took) = timed(|| t1::swarm_of(seeds, threads, !smallest, plan));
+            print(&outcome.report(took.as_secs_f64()))?;
+            Ok(outcome.passed())
+        }
+        Command::Swarm { tier: Tier::T2, planted: Some(_), .. } => {
+            Err("no bug can be planted in t2".into())
+        }
+        Command::Swarm { tier: Tier::T2, seeds, first, threads, smallest, planted: None } => {
+            let seeds = first..first.saturating_add(seeds);
+            let (outcome, took) = timed(|| t2::swarm(seeds, threads, smallest));
             print(&outcome.report(took.as_secs_f64()))?;
             Ok(outcome.passed())
         }
@@ -226,6 +250,10 @@ fn execute(command: Command) -> Result<bool, Failure> {
                     }
                     Tier::T1 => {
                         let outcome = t1::run(&t1::Plan::from_seed(seed), false);
+                        (outcome.semantic_hash, outcome.wire_hash)
+                    }
+                    Tier::T2 => {
+                        let outcome = t2::run(&t2::Plan::from_seed(seed), false);
                         (outcome.semantic_hash, outcome.wire_hash)
                     }
                 };
@@ -275,6 +303,17 @@ fn one_of_t1(plan: &t1::Plan, files: &Files) -> Result<bool, Failure> {
     let (outcome, took) = timed(|| t1::run(plan, files.events.is_some()));
     let report = outcome.report(took.as_secs_f64());
     files.write(&report, outcome.virtual_us, &outcome.trace, plan, || t1::record(plan).1)?;
+    print(&report)?;
+    Ok(outcome.passed())
+}
+
+fn one_of_t2(plan: &t2::Plan, files: &Files) -> Result<bool, Failure> {
+    if files.trace.is_some() || files.pcap.is_some() {
+        return Err("what t2's programs say is text: use --events".into());
+    }
+    let (outcome, took) = timed(|| t2::run(plan, files.events.is_some()));
+    let report = outcome.report(took.as_secs_f64());
+    files.write(&report, outcome.virtual_us, &outcome.trace, plan, Recording::default)?;
     print(&report)?;
     Ok(outcome.passed())
 }

@@ -14,7 +14,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("rendezvous", &[]),
     ("sans-io", &["proto-core"]),
     ("cli", &["sans-io", "rendezvous", "proto-core"]),
-    ("sim", &["sans-io", "rendezvous", "proto-core", "sim/entropy"]),
+    // Its tier T2 runs the commands themselves over a simulated machine.
+    ("sim", &["cli", "sans-io", "rendezvous", "proto-core", "sim/entropy"]),
     // It replaces the system's random numbers, and nobody else may link it.
     ("sim/entropy", &[]),
     // It starts `passel` as a process and does not link it.

@@ -1,0 +1,409 @@
+//! The stage: hosts that run tokio programs under `turmoil`, the faults that a
+//! plan has for them, and a log by which two runs are compared. What does not
+//! live here: which programs there are, and what must be true of them. So
+//! somebody's own programs can stand on it in the place of ours; see
+//! `sim/examples/own_program.rs`.
+
+use std::future::Future;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use passel::machine::Asker;
+use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc;
+
+use super::disk;
+use super::faults::{Change, Faults, Links};
+use crate::hash::RunHash;
+use crate::oracle::{Broken, broken};
+
+/// Step of virtual time between two looks at the network, in milliseconds.
+pub const TICK_MS: u64 = 5;
+
+/// What the network between the hosts is like, and what goes wrong. Hosts are
+/// named by their places in the list of programs, from 0.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stage {
+    /// Draws everything that the plan does not say.
+    pub seed: u64,
+    /// Whether the hosts have addresses of version 6 in place of 4.
+    pub v6: bool,
+    /// Least and greatest delay of a message, in milliseconds.
+    pub latency_ms: (u64, u64),
+    /// What goes wrong.
+    pub faults: Vec<Fault>,
+    /// Time, after the last fault is over, within which everybody must be done.
+    pub bound_ms: u64,
+}
+
+/// Something that goes wrong, for a while.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fault {
+    /// Nothing passes between two hosts, and what is on its way is lost.
+    Partition {
+        /// The two.
+        between: [usize; 2],
+        /// When it begins.
+        at_ms: u64,
+        /// How long it lasts.
+        for_ms: u64,
+    },
+    /// The same in one direction.
+    OneWay {
+        /// Whom nothing comes from.
+        from: usize,
+        /// Whom nothing reaches.
+        to: usize,
+        /// When it begins.
+        at_ms: u64,
+        /// How long it lasts.
+        for_ms: u64,
+    },
+    /// What passes between two hosts waits for the end.
+    Hold {
+        /// The two.
+        between: [usize; 2],
+        /// When it begins.
+        at_ms: u64,
+        /// How long it lasts.
+        for_ms: u64,
+    },
+    /// A host's program is killed, and started again. What it has on disk stays
+    /// as it is at that moment.
+    Crash {
+        /// Which.
+        host: usize,
+        /// When.
+        at_ms: u64,
+        /// How long it is down.
+        for_ms: u64,
+    },
+    /// The system asks a host's program to end.
+    Terminate {
+        /// Which.
+        host: usize,
+        /// When.
+        at_ms: u64,
+    },
+}
+
+impl Fault {
+    /// When it begins and ends.
+    pub fn span(&self) -> (u64, u64) {
+        match *self {
+            Fault::Partition { at_ms, for_ms, .. }
+            | Fault::OneWay { at_ms, for_ms, .. }
+            | Fault::Hold { at_ms, for_ms, .. }
+            | Fault::Crash { at_ms, for_ms, .. } => (at_ms, at_ms.saturating_add(for_ms)),
+            Fault::Terminate { at_ms, .. } => (at_ms, at_ms),
+        }
+    }
+}
+
+/// A program as a future. It is made anew whenever its host is started.
+pub type Running = Pin<Box<dyn Future<Output = ()>>>;
+
+/// A host and its program.
+pub struct Host {
+    /// Its name in traces.
+    pub name: &'static str,
+    /// The program.
+    pub program: Box<dyn Fn(Seat) -> Running>,
+    /// A directory that only this program writes to, if there is one.
+    pub disk: Option<PathBuf>,
+}
+
+/// What a program knows of its host. A clone is the same host.
+#[derive(Clone, Debug)]
+pub struct Seat {
+    /// Its place in the list.
+    pub place: usize,
+    /// Addresses of all hosts, by their places.
+    pub addresses: Arc<[IpAddr]>,
+    /// Where everything is noted.
+    pub log: Log,
+    asking: Asking,
+}
+
+/// Where the program of each place hears that it shall end.
+type Asking = Arc<Mutex<Vec<Option<mpsc::UnboundedSender<Asker>>>>>;
+
+impl Seat {
+    /// This host's address.
+    pub fn address(&self) -> IpAddr {
+        self.addresses[self.place]
+    }
+
+    /// Notes an event of this host.
+    pub fn note(&self, what: &str) {
+        self.log.note(self.place, what);
+    }
+
+    /// Listens from now on for whoever asks the program to end.
+    pub fn requests(&self) -> mpsc::UnboundedReceiver<Asker> {
+        let (ask, asked) = mpsc::unbounded_channel();
+        lock(&self.asking)[self.place] = Some(ask);
+        asked
+    }
+
+    /// Asks the program at `place` to end, as a person would.
+    pub fn interrupt(&self, place: usize) {
+        ask(&self.asking, place, Asker::Person);
+    }
+
+    /// Says that nothing more is needed of this host.
+    pub fn finish(&self) {
+        lock(&self.log.inner).finished[self.place] = true;
+    }
+}
+
+fn ask(asking: &Asking, place: usize, asker: Asker) {
+    if let Some(ask) = &lock(asking)[place] {
+        // A program that has ended needs not be asked.
+        let _ = ask.send(asker);
+    }
+}
+
+/// What happened, as two hashes and, if that is wanted, as lines.
+#[derive(Clone, Debug)]
+pub struct Log {
+    inner: Arc<Mutex<Inner>>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    semantic: RunHash,
+    wire: RunHash,
+    trace: Option<Vec<String>>,
+    names: Vec<&'static str>,
+    finished: Vec<bool>,
+    events: u64,
+}
+
+impl Log {
+    fn new(names: Vec<&'static str>, traced: bool) -> Self {
+        let inner = Inner {
+            semantic: RunHash::default(),
+            wire: RunHash::default(),
+            trace: traced.then(Vec::new),
+            finished: vec![false; names.len()],
+            names,
+            events: 0,
+        };
+        Self { inner: Arc::new(Mutex::new(inner)) }
+    }
+
+    /// Notes an event of the host at `place`, with the time.
+    pub fn note(&self, place: usize, what: &str) {
+        self.note_at(now_us(), place, what);
+    }
+
+    fn note_at(&self, now: u64, place: usize, what: &str) {
+        let mut inner = lock(&self.inner);
+        inner.events += 1;
+        inner.semantic.number(now << 4 | place as u64);
+        inner.semantic.bytes(what.as_bytes());
+        let name = inner.names.get(place).copied().unwrap_or("world");
+        if let Some(trace) = &mut inner.trace {
+            trace.push(format!("{now:>12} {name}: {what}"));
+        }
+    }
+
+    /// Notes a datagram that the host at `place` sends, with the time.
+    pub fn datagram(&self, place: usize, to: IpAddr, contents: &[u8]) {
+        let now = now_us();
+        let mut inner = lock(&self.inner);
+        inner.wire.number(now << 4 | place as u64);
+        inner.wire.bytes(to.to_string().as_bytes());
+        inner.wire.bytes(contents);
+        let name = inner.names.get(place).copied().unwrap_or("world");
+        if let Some(trace) = &mut inner.trace {
+            let mut hash = RunHash::default();
+            hash.bytes(contents);
+            let (len, hash) = (contents.len(), hash.hex());
+            trace.push(format!("{now:>12} {name} sends {len} bytes to {to}: {hash}"));
+        }
+    }
+}
+
+/// What came of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Played {
+    /// What did not hold, if anything.
+    pub broken: Option<Broken>,
+    /// Over all events and their times.
+    pub semantic_hash: String,
+    /// Over all datagrams that programs noted, and their times.
+    pub wire_hash: String,
+    /// Milliseconds of virtual time that it took.
+    pub virtual_ms: u64,
+    /// Events that were noted.
+    pub events: u64,
+    /// A line for each event and datagram, if that was asked for.
+    pub trace: Vec<String>,
+}
+
+/// Has the programs play under the faults of the stage until all have finished,
+/// on the current thread; see [`on_own_thread`]. `check` is called after each
+/// step with the time in milliseconds.
+pub fn play(
+    stage: &Stage,
+    hosts: Vec<Host>,
+    traced: bool,
+    check: &mut dyn FnMut(u64) -> Result<(), Broken>,
+) -> Played {
+    let log = Log::new(hosts.iter().map(|host| host.name).collect(), traced);
+    let mut virtual_ms = 0;
+    let result = play_logged(stage, hosts, &log, &mut virtual_ms, check);
+    let mut inner = lock(&log.inner);
+    Played {
+        broken: result.err(),
+        semantic_hash: inner.semantic.hex(),
+        wire_hash: inner.wire.hex(),
+        virtual_ms,
+        events: inner.events,
+        trace: inner.trace.take().unwrap_or_default(),
+    }
+}
+
+fn play_logged(
+    stage: &Stage,
+    hosts: Vec<Host>,
+    log: &Log,
+    virtual_ms: &mut u64,
+    check: &mut dyn FnMut(u64) -> Result<(), Broken>,
+) -> Result<(), Broken> {
+    let addresses: Arc<[IpAddr]> = (0..hosts.len()).map(|at| address(at, stage.v6)).collect();
+    let asking: Asking = Arc::new(Mutex::new(hosts.iter().map(|_| None).collect()));
+    let disks: Vec<Option<PathBuf>> = hosts.iter().map(|host| host.disk.clone()).collect();
+    let mut sim = builder(stage).build();
+    for (place, host) in hosts.into_iter().enumerate() {
+        let (addresses, log) = (Arc::clone(&addresses), log.clone());
+        let seat = Seat { place, addresses, log, asking: Arc::clone(&asking) };
+        let program = host.program;
+        sim.host(seat.address(), move || {
+            let running = program(seat.clone());
+            async move {
+                running.await;
+                Ok(())
+            }
+        });
+    }
+    let mut faults = Faults::new(&stage.faults);
+    let bound = faults.end_ms().saturating_add(stage.bound_ms);
+    loop {
+        let now = u64::try_from(sim.elapsed().as_millis()).unwrap_or(u64::MAX);
+        *virtual_ms = now;
+        for change in faults.due(now) {
+            log.note_at(now * 1000, usize::MAX, &format!("{change:?}"));
+            match change {
+                Change::Kill(host) => {
+                    let frozen = disks[host].as_deref().map(disk::freeze).transpose();
+                    let frozen = frozen.map_err(|error| unfit(&error))?;
+                    sim.crash(addresses[host]);
+                    // What a program does while it is taken down, a killed one
+                    // does not do.
+                    if let Some(frozen) = frozen {
+                        frozen.thaw().map_err(|error| unfit(&error))?;
+                    }
+                }
+                Change::Start(host) => sim.bounce(addresses[host]),
+                Change::Terminate(host) => ask(&asking, host, Asker::System),
+                Change::Link(pair, links) => connect(&sim, &addresses, pair, links),
+            }
+        }
+        if let Err(error) = sim.step() {
+            return broken("no program fails by itself", error.to_string());
+        }
+        check(now)?;
+        let finished = !lock(&log.inner).finished.contains(&false);
+        if finished && faults.are_over() {
+            return Ok(());
+        }
+        if now > bound {
+            let inner = lock(&log.inner);
+            let names = inner.names.iter().zip(&inner.finished);
+            let missing: Vec<_> =
+                names.filter(|(_, done)| !**done).map(|(name, _)| *name).collect();
+            let detail = format!("not within {} s: {}", bound / 1000, missing.join(", "));
+            return broken("everything ends", detail);
+        }
+    }
+}
+
+/// Runs `work` on a thread of its own, whose random numbers and those of all
+/// libraries on it depend on `seed` alone.
+pub fn on_own_thread<T: Send>(seed: u64, work: impl FnOnce() -> T + Send) -> T {
+    std::thread::scope(|scope| {
+        let seeded = || {
+            passel_sim_entropy::with_seed(seed, || {
+                // Whoever draws from here took its first seed from the system.
+                fastrand::seed(seed);
+                work()
+            })
+        };
+        match scope.spawn(seeded).join() {
+            Ok(result) => result,
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+    })
+}
+
+fn builder(stage: &Stage) -> turmoil::Builder {
+    let mut builder = turmoil::Builder::new();
+    let (least, most) = stage.latency_ms;
+    builder
+        .rng_seed(stage.seed)
+        .epoch(SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000))
+        .simulation_duration(Duration::from_secs(1_000_000_000))
+        .tick_duration(Duration::from_millis(TICK_MS))
+        .min_message_latency(Duration::from_millis(least))
+        .max_message_latency(Duration::from_millis(most.max(least)))
+        .udp_capacity(4096)
+        .tcp_capacity(1024);
+    builder
+}
+
+fn address(place: usize, v6: bool) -> IpAddr {
+    let last = u8::try_from(place + 1).unwrap_or(u8::MAX);
+    if v6 {
+        Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, last.into()).into()
+    } else {
+        Ipv4Addr::new(198, 51, 100, last).into()
+    }
+}
+
+/// Brings the links between two hosts into the state that the faults want.
+fn connect(sim: &turmoil::Sim<'_>, addresses: &[IpAddr], pair: [usize; 2], links: Links) {
+    let [a, b] = pair.map(|place| addresses[place]);
+    if links.cut {
+        return sim.partition(a, b);
+    }
+    sim.release(a, b);
+    if links.held {
+        sim.hold(a, b);
+    }
+    if links.cut_there {
+        sim.partition_oneway(a, b);
+    }
+    if links.cut_back {
+        sim.partition_oneway(b, a);
+    }
+}
+
+fn now_us() -> u64 {
+    let elapsed = turmoil::sim_elapsed().unwrap_or_default();
+    u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX)
+}
+
+fn unfit(error: &std::io::Error) -> Broken {
+    Broken { invariant: "the plan can be run", detail: format!("a disk: {error}") }
+}
+
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

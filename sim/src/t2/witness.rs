@@ -1,0 +1,378 @@
+//! Who sees everything: what the programs print, what is on the wire, how they
+//! exit, and what lies on the disks; and says when something is not as it must
+//! be. What does not live here: what the people at the hosts do about it.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
+
+use passel::exit::Exit;
+use serde_json::Value;
+
+use super::machine::Ear;
+use super::plan::{Plan, RECEIVER, RENDEZVOUS, SENDER};
+use super::sometimes::{Condition, Met};
+use super::stage::{Fault, Seat, lock};
+use crate::oracle::{Broken, broken};
+use crate::rng::Draw;
+
+/// What stands at the beginning of each file that is long enough, and nowhere
+/// on the wire.
+const IN_CONTENT: &[u8] = b"content-nobody-else-may-see";
+/// What each name begins with.
+const IN_NAMES: &str = "name-nobody-else-may-see-";
+/// How often the receiver's directory is looked at, in milliseconds.
+const LOOK_EVERY_MS: u64 = 100;
+
+/// How a program was started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Started {
+    /// With its host, for the first time or after a crash.
+    ByWorld,
+    /// Again, by whoever sits there.
+    ByPerson,
+}
+
+/// What the sender's program gives out.
+#[derive(Clone, Debug)]
+pub(super) struct Invitation {
+    pub(super) number: u32,
+    pub(super) link: String,
+    pub(super) code: String,
+}
+
+#[derive(Debug, Default)]
+struct Seen {
+    invitation: Option<Invitation>,
+    is_sent: bool,
+    is_received: bool,
+    /// How often each host was started.
+    starts: [u32; 3],
+    /// Programs that were run to an end.
+    exits: [u32; 3],
+    /// The code of the last `failed` event of a process.
+    failed: [Option<u64>; 3],
+    /// Bytes of the present invitation's transfer that the sender knows to be
+    /// stored.
+    durable: u64,
+    /// The transfer was accepted and is not over.
+    in_transfer: bool,
+    /// Crashes in the middle of a transfer since it last went on.
+    crashed: [bool; 3],
+    receipts: [Option<String>; 3],
+    met: Met,
+    broken: Option<Broken>,
+}
+
+/// See above.
+pub(super) struct Witness {
+    plan: Plan,
+    root: PathBuf,
+    sources: Vec<Vec<u8>>,
+    seen: Mutex<Seen>,
+}
+
+impl Witness {
+    /// Makes the directories and files of a run.
+    pub(super) fn new(plan: &Plan) -> io::Result<Self> {
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("passel-sim-t2-{}-{number}", std::process::id());
+        let root = std::env::temp_dir().join(name);
+        fs::create_dir(&root)?;
+        let sources = (0..).zip(&plan.files).map(|(at, size)| source(plan.stage.seed, at, *size));
+        let witness =
+            Self { plan: plan.clone(), root, sources: sources.collect(), seen: Mutex::default() };
+        for place in [RENDEZVOUS, SENDER, RECEIVER] {
+            fs::create_dir(witness.place(place))?;
+        }
+        for (path, content) in witness.paths().iter().zip(&witness.sources) {
+            fs::write(path, content)?;
+            // It is offered too, and must be the same in each run.
+            let time = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000);
+            fs::File::options().write(true).open(path)?.set_modified(time)?;
+        }
+        Ok(witness)
+    }
+
+    /// The directory of a host.
+    pub(super) fn place(&self, place: usize) -> PathBuf {
+        self.root.join(["rendezvous", "sender", "receiver"][place])
+    }
+
+    /// The files that are sent.
+    pub(super) fn paths(&self) -> Vec<String> {
+        let path = |at: usize| self.place(SENDER).join(format!("{IN_NAMES}{at}"));
+        (0..self.sources.len()).map(|at| path(at).to_string_lossy().into_owned()).collect()
+    }
+
+    pub(super) fn invitation(&self) -> Option<Invitation> {
+        lock(&self.seen).invitation.clone()
+    }
+
+    pub(super) fn is_newest(&self, number: u32) -> bool {
+        self.invitation().is_some_and(|newest| newest.number == number)
+    }
+
+    pub(super) fn is_sent(&self) -> bool {
+        lock(&self.seen).is_sent
+    }
+
+    pub(super) fn is_received(&self) -> bool {
+        lock(&self.seen).is_received
+    }
+
+    /// The sender knows, by itself or told by the other person.
+    pub(super) fn sender_done(&self) {
+        lock(&self.seen).is_sent = true;
+    }
+
+    pub(super) fn started(&self, place: usize, how: Started) {
+        let mut seen = lock(&self.seen);
+        seen.failed[place] = None;
+        if how == Started::ByWorld {
+            seen.starts[place] += 1;
+            if seen.starts[place] > 1 && seen.in_transfer {
+                seen.crashed[place] = true;
+                seen.met.insert(Condition::CrashInTransfer);
+            }
+        }
+    }
+
+    pub(super) fn exited(&self, place: usize, exit: Exit) {
+        let mut seen = lock(&self.seen);
+        seen.exits[place] += 1;
+        let told = seen.failed[place];
+        if exit != Exit::Ok && told != Some(exit.code().into()) {
+            let detail = format!("exit code {} after {told:?}", exit.code());
+            seen.fail("a failure is told before the program exits with it", detail);
+        }
+        let expected: &[Exit] = match place {
+            RENDEZVOUS => &[Exit::Ok],
+            SENDER => &[Exit::Ok, Exit::Lost, Exit::Server, Exit::Interrupted, Exit::Cancelled],
+            _ => &[
+                Exit::Ok,
+                Exit::Lost,
+                Exit::Server,
+                Exit::Interrupted,
+                Exit::Cancelled,
+                Exit::Authentication,
+            ],
+        };
+        let is_undisturbed = self.plan.stage.faults.is_empty();
+        if !expected.contains(&exit) || (is_undisturbed && exit != Exit::Ok) {
+            let who = ["the rendezvous", "the sender", "the receiver"][place];
+            seen.fail("nothing fails without a cause", format!("{who} exits with {}", exit.code()));
+        }
+        if exit == Exit::Server {
+            seen.met.insert(Condition::RendezvousAway);
+        }
+        match (place, exit) {
+            (SENDER, Exit::Ok) => seen.is_sent = true,
+            (RECEIVER, Exit::Ok) => seen.is_received = true,
+            _ => {}
+        }
+    }
+
+    /// What must be true at all times, and what was found meanwhile.
+    pub(super) fn check(&self, now_ms: u64) -> Result<(), Broken> {
+        if let Some(found) = lock(&self.seen).broken.clone() {
+            return Err(found);
+        }
+        if now_ms.is_multiple_of(LOOK_EVERY_MS) { self.look().map(|_| ()) } else { Ok(()) }
+    }
+
+    /// What must be true at the end.
+    pub(super) fn check_end(&self) -> Result<(), Broken> {
+        let there = self.look()?;
+        let seen = lock(&self.seen);
+        if let Some(found) = &seen.broken {
+            return Err(found.clone());
+        }
+        for at in 0..self.sources.len() {
+            if !there.contains(&format!("{IN_NAMES}{at}")) {
+                return broken("everything arrives", format!("file {at} is missing"));
+            }
+        }
+        let is_once = seen.invitation.as_ref().is_some_and(|it| it.number == 1);
+        if is_once && there.len() != self.sources.len() {
+            return broken("everything arrives once", there.join(", "));
+        }
+        let crash = |fault: &Fault| matches!(fault, Fault::Crash { host, .. } if *host == RECEIVER);
+        let hidden =
+            || list(&self.place(RECEIVER).join("out")).iter().any(|name| name.starts_with('.'));
+        if is_once && !self.plan.stage.faults.iter().any(crash) && hidden() {
+            return broken("no part is left behind", "a temporary directory");
+        }
+        match &seen.receipts {
+            [_, Some(one), Some(other)] if is_once && one != other => {
+                broken("both sides have the same receipt", format!("{one} and {other}"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Conditions that were met.
+    pub(super) fn met(&self) -> Met {
+        let mut met = lock(&self.seen).met.clone();
+        if self.plan.stage.faults.is_empty() {
+            met.insert(Condition::Undisturbed);
+        }
+        if self.plan.stage.v6 {
+            met.insert(Condition::OverV6);
+        }
+        met
+    }
+
+    /// The names that are visible at the receiver; each is a whole file.
+    fn look(&self) -> Result<Vec<String>, Broken> {
+        let out = self.place(RECEIVER).join("out");
+        let mut names = list(&out);
+        names.retain(|name| !name.starts_with('.'));
+        for name in &names {
+            let digits = name.strip_prefix(IN_NAMES).unwrap_or_default();
+            // A file that is there already is not written over.
+            let digits = digits.split(' ').next().unwrap_or_default();
+            let source = digits.parse().ok().and_then(|at: usize| self.sources.get(at));
+            let Some(source) = source else {
+                return broken("only what was sent is visible", name);
+            };
+            match fs::read(out.join(name)) {
+                Ok(content) if content == *source => {}
+                Ok(content) => {
+                    let detail = format!("{name}: {} of {} bytes", content.len(), source.len());
+                    return broken("what has its name is its source", detail);
+                }
+                Err(error) => return broken("what has its name can be read", error.to_string()),
+            }
+        }
+        Ok(names)
+    }
+}
+
+impl Drop for Witness {
+    fn drop(&mut self) {
+        // What cannot be removed lies in the system's temporary directory.
+        let _ = fs::remove_dir_all(&self.root);
+    }
+}
+
+impl Ear for Witness {
+    fn line(&self, seat: &Seat, line: &str) {
+        // Where it lies on this computer is no part of the run.
+        let root = self.root.to_string_lossy();
+        seat.note(&line.replace(root.as_ref(), ""));
+        let Ok(event) = serde_json::from_str::<Value>(line) else {
+            return lock(&self.seen).fail("programs print lines of JSON", line);
+        };
+        let mut seen = lock(&self.seen);
+        seen.on_event(seat.place, &event, self.plan.code);
+        let again = event["event"] == "invite" && seen.is_received;
+        drop(seen);
+        if again {
+            // The other person has everything and says so.
+            seat.interrupt(SENDER);
+        }
+    }
+
+    fn bytes(&self, _seat: &Seat, bytes: &[u8]) {
+        for secret in [IN_CONTENT, IN_NAMES.as_bytes()] {
+            if bytes.windows(secret.len()).any(|part| part == secret) {
+                lock(&self.seen).fail("nothing is readable on the wire", "a name or content");
+            }
+        }
+    }
+}
+
+impl Seen {
+    fn fail(&mut self, invariant: &'static str, detail: impl Into<String>) {
+        self.broken.get_or_insert(Broken { invariant, detail: detail.into() });
+    }
+
+    fn on_event(&mut self, place: usize, event: &Value, by_code: bool) {
+        let text = |field: &str| event[field].as_str().unwrap_or_default().to_owned();
+        match event["event"].as_str().unwrap_or_default() {
+            "invite" => {
+                let number = self.invitation.as_ref().map_or(1, |before| before.number + 1);
+                self.invitation =
+                    Some(Invitation { number, link: text("link"), code: text("code") });
+                self.durable = 0;
+                self.in_transfer = false;
+                if number > 1 {
+                    self.met.insert(Condition::InvitedAgain);
+                }
+                if by_code {
+                    self.met.insert(Condition::ByCode);
+                }
+            }
+            "accepted" => self.in_transfer = true,
+            "lost" => {
+                self.met.insert(Condition::ConnectionLost);
+            }
+            "reconnecting" if event["attempt"].as_u64() > Some(1) => {
+                self.met.insert(Condition::SeveralAttempts);
+            }
+            "progress" if place == SENDER => {
+                self.durable = self.durable.max(event["bytes"].as_u64().unwrap_or(0));
+            }
+            "continued" => self.on_continued(place, event["bytes"].as_u64().unwrap_or(0)),
+            "completed" => {
+                self.in_transfer = false;
+                self.receipts[place] = Some(text("receipt"));
+            }
+            "failed" => {
+                self.failed[place] = event["exit"].as_u64();
+                if text("text").contains("was received completely") {
+                    self.is_received = true;
+                    self.met.insert(Condition::CompleteBefore);
+                }
+                if text("text").contains("system ended this program") {
+                    self.met.insert(Condition::TerminatedInTransfer);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn on_continued(&mut self, place: usize, bytes: u64) {
+        if place != SENDER {
+            return;
+        }
+        if bytes < self.durable {
+            let detail = format!("{bytes} of {} bytes", self.durable);
+            self.fail("what was acknowledged is still there", detail);
+        }
+        let crashed = std::mem::take(&mut self.crashed);
+        let conditions = [
+            (crashed[SENDER], Condition::ContinuedAfterSenderCrash),
+            (crashed[RECEIVER], Condition::ContinuedAfterReceiverCrash),
+            (crashed[RENDEZVOUS], Condition::ContinuedAfterRendezvousCrash),
+            (!crashed.contains(&true), Condition::ContinuedAfterLoss),
+        ];
+        self.met.extend(conditions.iter().filter(|(is_met, _)| *is_met).map(|(_, it)| *it));
+        if bytes > 0 {
+            self.met.insert(Condition::ContinuedInTheMiddle);
+        }
+    }
+}
+
+/// Names in a directory, in order; none if there is no such directory.
+fn list(directory: &Path) -> Vec<String> {
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+    let mut names: Vec<_> =
+        entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    names.sort_unstable();
+    names
+}
+
+fn source(seed: u64, at: u64, size: u64) -> Vec<u8> {
+    let mut content = vec![0; usize::try_from(size).unwrap_or(0)];
+    Draw::new(seed ^ at, "content of t2").fill(&mut content);
+    if let Some(begin) = content.get_mut(..IN_CONTENT.len()) {
+        begin.copy_from_slice(IN_CONTENT);
+    }
+    content
+}
