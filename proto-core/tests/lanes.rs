@@ -179,8 +179,9 @@ fn nothing_is_lost_with_a_lane() {
     let mut resent = 0;
     for steps in 1..6 {
         let mut pair = pair(32, 32);
-        let many: Vec<(String, Vec<u8>)> =
-            (0..60u64).map(|n| (format!("s{n:02}"), content(100 + 50 * n as usize, n))).collect();
+        let many: Vec<(String, Vec<u8>)> = (0..60u64)
+            .map(|n| (format!("s{n:02}"), content(100 + 50 * usize::try_from(n).unwrap(), n)))
+            .collect();
         let mut files = vec![("a", content(2 << 20, 1)), ("b|", content(1 << 20, 2))];
         files.extend(many.iter().map(|(name, content)| (name.as_str(), content.clone())));
         resent += lose(&mut pair, &files, steps);

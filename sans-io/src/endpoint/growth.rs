@@ -271,17 +271,18 @@ mod tests {
         let end = now + Duration::from_secs(60);
         let mut growth = Growth::new();
         growth.round_trip(now, rtt);
-        let (mut delivered, mut counts) = (0.0, Vec::new());
+        let (mut delivered, mut counts) = (0, Vec::new());
         while now < end {
             let up = growth.plan().lanes;
-            let seen = Seen { delivered: delivered as u64, is_backlogged: true, up, most };
+            let seen = Seen { delivered, is_backlogged: true, up, most };
             let plan = growth.look(now, seen);
             if counts.last() != Some(&plan.lanes) {
                 counts.push(plan.lanes);
             }
             let next = growth.wake().unwrap();
             let time = next.saturating_duration_since(now).max(Duration::from_millis(1));
-            delivered += path(plan.lanes) as f64 * time.as_secs_f64();
+            let micros = u64::try_from(time.as_micros()).unwrap();
+            delivered += path(plan.lanes) * micros / 1_000_000;
             now += time;
         }
         (growth.before.0.max(1), counts)
