@@ -221,7 +221,7 @@ impl Connection {
     }
 
     /// Tells the transport at the other end something of a lane that either side
-    /// began, at most [`MAX_LANE_SIGNAL`](crate::limits::MAX_LANE_SIGNAL) bytes; it
+    /// began, at most [`MAX_LANE_SIGNAL`] bytes; it
     /// comes out there as [`Event::LaneSignal`], in order.
     ///
     /// # Errors
