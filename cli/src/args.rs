@@ -190,9 +190,9 @@ pub struct NetArgs {
         value_parser = clap::value_parser!(u32).range(0..=100)
     )]
     pub attempts: u32,
-    /// Most associations to use side by side; 1 for none but the first
+    /// Most associations to use side by side, 32 for paths that lose much
     #[arg(
-        long, value_name = "NUMBER", default_value_t = 32,
+        long, value_name = "NUMBER", default_value_t = 8,
         value_parser = clap::value_parser!(u16).range(1..=32)
     )]
     pub lanes: u16,

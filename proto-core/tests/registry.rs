@@ -12,7 +12,7 @@ use passel_proto::error::ErrorCode;
 use passel_proto::frame::FrameType;
 use passel_proto::handshake::message::{MessageType, RECORD_HANDSHAKE};
 use passel_proto::handshake::{
-    self, Auth, EXTENSION_RESUMPTION, EXTENSION_SAS_COMMIT, ResumptionKey,
+    self, Auth, EXTENSION_LANES, EXTENSION_RESUMPTION, EXTENSION_SAS_COMMIT, ResumptionKey,
 };
 use passel_proto::ids::Channel;
 use passel_proto::limits::{self, timers};
@@ -95,7 +95,7 @@ fn limits_are_those_of_the_registry() {
         MAX_PATH MAX_PATH_COMPONENT
         MAX_PATH_DEPTH_COUNT MAX_MIME FILE_END_COST CONNECTION_CREDIT TRANSFER_CREDIT
         REPLAY_WINDOW_RECORDS KEY_UPDATE_BYTES KEY_UPDATE_RECORDS
-        MAX_SIGNAL_BLOB MAX_CANDIDATES_COUNT
+        MAX_SIGNAL_BLOB MAX_LANE_SIGNAL MAX_LANES_COUNT MAX_CANDIDATES_COUNT
     );
     assert_eq!(ours, registry().limits);
     let (source, _) = LIMITS_SOURCE.split_once("pub mod timers").unwrap();
@@ -193,7 +193,8 @@ fn suites_modes_and_messages_are_those_of_the_registry() {
         let reserved = entry.text.contains("reserved");
         assert_eq!(modes.contains(&entry.id), !reserved, "{}", entry.name);
     }
-    assert_eq!(ids(&registry.extension), [EXTENSION_RESUMPTION, EXTENSION_SAS_COMMIT]);
+    let extensions = [EXTENSION_RESUMPTION, EXTENSION_SAS_COMMIT, EXTENSION_LANES];
+    assert_eq!(ids(&registry.extension), extensions);
     let others = [
         &registry.suite,
         &registry.extension,

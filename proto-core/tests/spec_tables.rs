@@ -57,7 +57,7 @@ fn every_frame_has_its_example() {
         .iter()
         .filter(|hex| hex.len() > 4 && hex.bytes().all(|byte| byte.is_ascii_hexdigit()))
         .collect();
-    assert_eq!(samples.len(), 28, "one of each frame, and a second ACCEPT and MESSAGE");
+    assert_eq!(samples.len(), 30, "one of each frame, and a second ACCEPT and MESSAGE");
     for hex in samples {
         assert!(spec.contains(&shortened(hex)), "no example {hex}");
     }

@@ -248,7 +248,7 @@ impl Established {
         Ok(())
     }
 
-    /// Begins a lane of this side (`LN-OPEN`).
+    /// Begins a lane of this side (`LN-NUMBERS`).
     pub(super) fn open_lane(&mut self) -> Result<u16, Error> {
         let number = self.lanes.next_own;
         if self.is_closing() || !self.comparison.is_settled() {
