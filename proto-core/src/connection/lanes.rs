@@ -112,12 +112,12 @@ impl Lanes {
         1 + self.open.values().filter(|lane| !lane.ended_here).count()
     }
 
-    /// Lanes that may be opened by one side, further to those of this parity.
+    /// How many lanes there are of the side to which this number belongs.
     fn opened_by(&self, lane: u16) -> usize {
         self.open.keys().filter(|open| **open % 2 == lane % 2).count()
     }
 
-    /// Whether the lane carries the channel at all, for this side's records.
+    /// Whether this side may still send over the lane.
     pub(super) fn is_open(&self, lane: u16) -> bool {
         self.open.get(&lane).is_some_and(|lane| !lane.ended_here)
     }

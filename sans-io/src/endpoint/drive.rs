@@ -6,7 +6,7 @@ use std::time::Instant;
 use passel_proto::connection::{Connection, Event};
 use passel_proto::ids::Channel;
 
-use super::lanes::MAX_DATAGRAMS;
+use super::lanes::keep;
 use super::{Endpoint, EndpointEvent};
 use crate::lane::{LaneEvent, LaneOutput};
 
@@ -34,11 +34,7 @@ impl Endpoint {
     fn drain_lane(&mut self, now: Instant) {
         loop {
             match self.lane.poll() {
-                LaneOutput::Transmit(datagram) => {
-                    if self.datagrams.len() < MAX_DATAGRAMS {
-                        self.datagrams.push_back(datagram);
-                    }
-                }
+                LaneOutput::Transmit(datagram) => keep(&mut self.datagrams, datagram),
                 LaneOutput::Timeout(at) => {
                     self.lane_timeout = at;
                     return;

@@ -2,6 +2,7 @@
 //! frames that say what a lane's other end must know, the room that records have,
 //! and what arrived.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Instant;
 
@@ -14,7 +15,7 @@ use super::{Endpoint, EndpointEvent};
 use crate::datagram::Datagram;
 
 /// Datagrams kept for a caller that does not poll. UDP may lose the rest.
-pub(super) const MAX_DATAGRAMS: usize = 4096;
+const MAX_DATAGRAMS: usize = 4096;
 
 impl Endpoint {
     /// Answers [`EndpointEvent::LaneWanted`]: the caller listens at these addresses
@@ -171,7 +172,8 @@ impl Endpoint {
     }
 }
 
-fn keep(datagrams: &mut std::collections::VecDeque<Datagram>, datagram: Datagram) {
+/// Puts a datagram of any lane to those that wait for the caller.
+pub(super) fn keep(datagrams: &mut VecDeque<Datagram>, datagram: Datagram) {
     if datagrams.len() < MAX_DATAGRAMS {
         datagrams.push_back(datagram);
     }
