@@ -70,8 +70,11 @@ struct Compare {
     #[arg(long, value_name = "FILE")]
     passel: Option<PathBuf>,
     /// Measure passel alone
-    #[arg(long)]
+    #[arg(long, conflicts_with = "only")]
     alone: bool,
+    /// Measure passel and, of the others, those whose names contain one of these
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    only: Vec<String>,
 }
 
 fn main() -> ExitCode {

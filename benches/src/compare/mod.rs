@@ -80,11 +80,7 @@ pub(crate) fn run(options: &Compare) -> Result<String, String> {
     let mut peers: Vec<Box<dyn Peer>> =
         vec![Box::new(passel::Passel::new(options.passel.clone(), &place.binaries))];
     if !options.alone {
-        let installed = place.installed();
-        peers.push(Box::new(wormhole::Wormhole::new(&installed)));
-        for stack in channel::Channel::all(&installed) {
-            peers.push(Box::new(stack));
-        }
+        peers.extend(others(&place.installed(), &options.only)?);
     }
     let before = report::load();
     let mut rows: Vec<Row> = peers
@@ -118,6 +114,26 @@ pub(crate) fn run(options: &Compare) -> Result<String, String> {
         }
     }
     Ok(if options.json { report::json(&rows, &before) } else { report::markdown(&rows, &before) })
+}
+
+/// The other programs, or those of them that were asked for by a part of their name.
+fn others(installed: &Path, only: &[String]) -> Result<Vec<Box<dyn Peer>>, String> {
+    let mut peers: Vec<Box<dyn Peer>> = vec![Box::new(wormhole::Wormhole::new(installed))];
+    for stack in channel::Channel::all(installed) {
+        peers.push(Box::new(stack));
+    }
+    let names: Vec<String> = peers.iter().map(|peer| peer.name().to_lowercase()).collect();
+    let is_meant = |name: &str, part: &String| name.contains(&part.to_lowercase());
+    if let Some(part) = only.iter().find(|part| !names.iter().any(|name| is_meant(name, part))) {
+        return Err(format!("no program is called '{part}'; there are {}", names.join(", ")));
+    }
+    let mut names = names.into_iter();
+    peers.retain(|_| {
+        names
+            .next()
+            .is_some_and(|name| only.is_empty() || only.iter().any(|part| is_meant(&name, part)))
+    });
+    Ok(peers)
 }
 
 /// Tells the person at the terminal something.
