@@ -2,6 +2,10 @@
 
 use std::process::ExitCode;
 
+/// The libraries below an endpoint allocate for each datagram, some more than once.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     passel::main()
 }

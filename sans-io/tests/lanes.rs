@@ -106,3 +106,45 @@ fn a_network_that_loses_datagrams_loses_no_data() {
     world.run(2 * MINUTE, is_done);
     expect_whole(&world, &files);
 }
+
+fn longest(world: &World) -> usize {
+    world.longest.values().copied().max().unwrap()
+}
+
+// TB-DATAGRAM
+#[test]
+fn datagrams_grow_where_the_path_takes_them() {
+    let mut world = laned(8);
+    world.delay = Duration::from_millis(1);
+    world.connect();
+    let files = [("a", content(16 << 20, 1))];
+    world.send(&files);
+    world.run(MINUTE, is_done);
+    expect_whole(&world, &files);
+    assert!(world.longest[&0] <= 1_200, "{:?}", world.longest);
+    // What the handshake fills, the other side sends; with data it is less.
+    let large = world.longest.values().filter(|longest| **longest > 1_452).count();
+    assert!(large >= 5 && longest(&world) <= 1_500, "{:?}", world.longest);
+    assert_eq!(lanes_over(&world.peers[0]), 0);
+}
+
+// TB-DATAGRAM
+#[test]
+fn a_path_that_takes_no_larger_datagrams_gets_none_for_long() {
+    for (takes, far) in [(1_200, false), (1_200, true), (1_460, false)] {
+        let mut world = laned(8);
+        world.delay = Duration::from_millis(if far { 30 } else { 1 });
+        world.takes = takes;
+        world.connect();
+        let files = [("a", content(64 << 20, 1))];
+        world.send(&files);
+        world.run(MINUTE, is_done);
+        expect_whole(&world, &files);
+        let most = if takes < 1_452 { 1_200 } else { 1_452 };
+        let large = world.longest.values().filter(|longest| **longest > most).count();
+        assert!(large <= 1, "only one tries: {takes}: {:?}", world.longest);
+        assert_eq!(lanes_over(&world.peers[0]), 1, "{takes}: {:?}", world.longest);
+        let now = world.peers[0].endpoint.lanes();
+        assert!(now.0 >= 8, "{takes} {far}: {now:?} {:?}", world.longest);
+    }
+}

@@ -33,8 +33,21 @@ pub(super) struct FurtherLane {
     pub(super) delivered: u64,
     /// Since when it holds something and delivers nothing.
     silent_since: Option<Instant>,
+    /// How long that may be.
+    silence: Duration,
+    /// How large its datagrams are.
+    size: usize,
     /// Whether it has to be polled.
     is_stirred: bool,
+}
+
+/// A lane that has no socket yet.
+struct Wish {
+    /// What was signaled of it meanwhile.
+    early: Vec<SignalMessage>,
+    size: usize,
+    connect_timeout: Duration,
+    silence: Duration,
 }
 
 /// What became of a lane while it was polled.
@@ -51,9 +64,8 @@ pub(super) struct Further {
     entropy: Entropy,
     connect_timeout: Duration,
     pub(super) lanes: BTreeMap<u16, FurtherLane>,
-    /// Lanes for which the caller was asked for a socket, and what was signaled of
-    /// each meanwhile.
-    unbound: BTreeMap<u16, Vec<SignalMessage>>,
+    /// Lanes for which the caller was asked for a socket.
+    unbound: BTreeMap<u16, Wish>,
     /// Which lane listens at a port: by family and port.
     ports: BTreeMap<(bool, u16), u16>,
 }
@@ -76,23 +88,52 @@ impl Further {
         self.lanes.len() + self.unbound.len()
     }
 
-    /// The lane needs a socket.
-    pub(super) fn want(&mut self, number: u16) {
-        self.unbound.insert(number, Vec::new());
+    /// The size of datagrams that every path takes.
+    pub(super) fn first_size(&self) -> usize {
+        *self.template.mtu.start()
     }
 
-    /// Makes the lane's transport, for which the caller listens at `addresses`.
+    /// How large a lane's datagrams are, if it has a socket.
+    pub(super) fn size(&self, number: u16) -> Option<usize> {
+        self.lanes.get(&number).map(|further| further.size)
+    }
+
+    /// A lane of this side needs a socket. `patience` is how long it may take to
+    /// connect and to deliver something, if that is not as usual.
+    pub(super) fn want(
+        &mut self,
+        number: u16,
+        size: usize,
+        patience: Option<(Duration, Duration)>,
+    ) {
+        let (connect_timeout, silence) = patience.unwrap_or((self.connect_timeout, SILENCE));
+        let connect_timeout = connect_timeout.min(self.connect_timeout);
+        self.unbound.insert(number, Wish { early: Vec::new(), size, connect_timeout, silence });
+    }
+
+    /// What lanes had to prove is proved: from now on this one is as patient as any.
+    pub(super) fn calm(&mut self, number: u16) {
+        if let Some(further) = self.lanes.get_mut(&number) {
+            further.silence = SILENCE;
+        }
+    }
+
+    /// Makes the lane's transport, for which the caller listens at `addresses`, with
+    /// so many bytes in flight at most.
     /// `false` if there is no such wish, or the lane cannot be.
     pub(super) fn bind(
         &mut self,
         now: Instant,
         number: u16,
         addresses: &[SocketAddr],
+        window_bytes: usize,
         connection: &mut Connection,
     ) -> bool {
-        let Some(early) = self.unbound.remove(&number) else { return false };
+        let Some(wish) = self.unbound.remove(&number) else { return false };
         let credentials = IceCredentials::from_seed(&self.entropy.array());
-        let config = LaneConfig { lane: number, credentials, ..self.template.clone() };
+        let mtu = wish.size..=(*self.template.mtu.end()).max(wish.size);
+        let config =
+            LaneConfig { lane: number, credentials, window_bytes, mtu, ..self.template.clone() };
         let Ok(mut lane) = Lane::new(config, now) else { return false };
         let mut is_reachable = false;
         for address in addresses {
@@ -108,15 +149,17 @@ impl Further {
                 lane,
                 timeout: None,
                 blocked: None,
-                connect_by: Some(now + self.connect_timeout),
+                connect_by: Some(now + wish.connect_timeout),
                 is_up: false,
                 written: 0,
                 delivered: 0,
                 silent_since: None,
+                silence: wish.silence,
+                size: wish.size,
                 is_stirred: true,
             },
         );
-        let all = early.into_iter().all(|signal| self.take(now, number, signal));
+        let all = wish.early.into_iter().all(|signal| self.take(now, number, signal));
         is_reachable && sent.is_ok() && all
     }
 
@@ -129,9 +172,16 @@ impl Further {
             return (self.take(now, number, signal), false);
         }
         let is_new = !self.unbound.contains_key(&number);
-        let early = self.unbound.entry(number).or_default();
-        early.push(signal);
-        (early.len() <= MAX_EARLY_SIGNALS, is_new)
+        // Over a lane of the peer this side sends little.
+        let size = self.first_size();
+        let wish = self.unbound.entry(number).or_insert_with(|| Wish {
+            early: Vec::new(),
+            size,
+            connect_timeout: self.connect_timeout,
+            silence: SILENCE,
+        });
+        wish.early.push(signal);
+        (wish.early.len() <= MAX_EARLY_SIGNALS, is_new)
     }
 
     fn take(&mut self, now: Instant, number: u16, signal: SignalMessage) -> bool {
@@ -172,7 +222,7 @@ impl Further {
     /// When something is to be done.
     pub(super) fn timeout(&self) -> Option<Instant> {
         let of = |further: &FurtherLane| {
-            let silent = further.silent_since.map(|since| since + SILENCE);
+            let silent = further.silent_since.map(|since| since + further.silence);
             [further.timeout, further.connect_by, silent].into_iter().flatten().min()
         };
         self.lanes.values().filter_map(of).min()
@@ -187,7 +237,8 @@ impl Further {
                 further.is_stirred = true;
             }
             let is_late = further.connect_by.is_some_and(|by| by <= now);
-            let is_silent = further.silent_since.is_some_and(|since| since + SILENCE <= now);
+            let is_silent =
+                further.silent_since.is_some_and(|since| since + further.silence <= now);
             if is_late || is_silent {
                 over.push(*number);
             }

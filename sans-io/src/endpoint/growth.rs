@@ -11,8 +11,6 @@ const LEAST_WINDOW: usize = 32 << 10;
 const MOST_WINDOW: usize = 128 << 10;
 /// Lanes up to which nobody has to show a need (`LN-COUNT`).
 const USUAL: u16 = 8;
-/// A round trip from which on one lane is never enough for a fast path.
-const FAR: Duration = Duration::from_millis(5);
 /// Round trips that new lanes have to come up to speed, and over which is measured.
 const SETTLE: u32 = 8;
 const MEASURE: u32 = 8;
@@ -134,6 +132,11 @@ impl Growth {
         }
     }
 
+    /// The least round trip; none before there was any.
+    pub(super) fn least_trip(&self) -> Duration {
+        self.least.map_or(Duration::ZERO, |(least, _)| least)
+    }
+
     fn trips(&self, count: u32) -> Duration {
         self.least.map_or(LEAST, |(least, _)| least.saturating_mul(count).max(LEAST))
     }
@@ -148,11 +151,10 @@ impl Growth {
             return self.plan;
         }
         match self.phase {
-            // The first round trip says whether it is far.
+            // The first round trip says how long to wait for the next.
             Phase::Idle => {
-                if let Some((least, _)) = self.least {
-                    let first = if least >= FAR { USUAL } else { 2 };
-                    self.change(now, Trial::First, first.min(seen.most));
+                if self.least.is_some() {
+                    self.change(now, Trial::First, USUAL.min(seen.most));
                 }
             }
             Phase::Settling { until } if now >= until => {
@@ -305,9 +307,10 @@ mod tests {
 
     #[test]
     fn a_near_path_is_given_what_raises_the_rate() {
-        let path = |lanes: u16| [100, 150, 290, 295][lanes.ilog2().min(3) as usize] << 20;
-        let (_, counts) = find(Duration::from_micros(200), 8, path);
-        assert_eq!(counts[..4], [2, 4, 8, 4], "{counts:?}");
+        let path = |lanes: u16| [100, 150, 200, 295][lanes.ilog2().min(3) as usize] << 20;
+        let (_, counts) = find(Duration::from_micros(200), 16, path);
+        assert_eq!(counts[..4], [8, 16, 8, 4], "{counts:?}");
+        assert_eq!(counts[4], 8, "half of them were not enough: {counts:?}");
     }
 
     #[test]

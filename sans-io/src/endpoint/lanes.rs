@@ -22,8 +22,11 @@ impl Endpoint {
     /// for this lane, on a socket that no other lane of this endpoint uses. With
     /// none, the lane is given up.
     pub fn bind_lane(&mut self, now: Instant, lane: u16, addresses: &[SocketAddr]) {
+        let window = self.growth.plan().window;
         let bound = match &mut self.connection {
-            Some(connection) if !self.closed => self.further.bind(now, lane, addresses, connection),
+            Some(connection) if !self.closed => {
+                self.further.bind(now, lane, addresses, window, connection)
+            }
             _ => return,
         };
         if !bound {
@@ -60,6 +63,7 @@ impl Endpoint {
     /// Lets a lane's transport go.
     pub(super) fn remove_lane(&mut self, lane: u16) {
         self.sample = self.sample.filter(|(of, ..)| *of != lane);
+        self.sizes.lost(lane, self.further.size(lane), self.further.first_size());
         let datagrams = &mut self.datagrams;
         if self.further.remove(lane, &mut |datagram| keep(datagrams, datagram)) {
             self.events.push_back(EndpointEvent::LaneOver { lane });
@@ -89,6 +93,9 @@ impl Endpoint {
             }
             let delivered = further.delivered;
             self.delivered_in_all += delivered - before;
+            if self.sizes.delivered(number, delivered) {
+                self.further.calm(number);
+            }
             self.take_sample(now, number, delivered);
         }
         self.connection = Some(connection);
@@ -153,10 +160,10 @@ impl Endpoint {
             most,
         };
         let plan = self.growth.look(now, seen);
-        self.follow(plan, before);
+        self.follow(now, plan, before);
     }
 
-    fn follow(&mut self, plan: Plan, before: Plan) {
+    fn follow(&mut self, now: Instant, plan: Plan, before: Plan) {
         if plan.window != before.window {
             self.lane.set_window(plan.window);
             for further in self.further.lanes.values_mut() {
@@ -164,9 +171,14 @@ impl Endpoint {
             }
         }
         while usize::from(plan.lanes) > 1 + self.further.count() {
+            let trip = self.growth.least_trip();
+            if self.sizes.holds(now, trip) {
+                return;
+            }
             let opened = self.connection.as_mut().map(Connection::open_lane);
             let Some(Ok(lane)) = opened else { return };
-            self.further.want(lane);
+            let size = self.sizes.next(now, lane);
+            self.further.want(lane, size, self.sizes.patience(lane, trip));
             self.events.push_back(EndpointEvent::LaneWanted { lane });
         }
     }

@@ -5,14 +5,15 @@
 //! signaling session, datagrams to the lane, messages to the connection. What a
 //! frame means is `passel-proto`'s; what a datagram means is the lane's. The
 //! files: `config` is what goes in and out, `drive` is the drain, `further` the
-//! transports of further lanes, `growth` how many there shall be, `lanes` what
-//! joins these two to the connection.
+//! transports of further lanes, `growth` how many there shall be, `sizes` how
+//! large their datagrams are, `lanes` what joins these to the connection.
 
 mod config;
 mod drive;
 mod further;
 mod growth;
 mod lanes;
+mod sizes;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -23,6 +24,7 @@ pub use self::config::{CONNECT_TIMEOUT, EndpointConfig, EndpointEvent};
 
 use self::further::Further;
 use self::growth::Growth;
+use self::sizes::Sizes;
 use passel_proto::connection::{self, Connection, MessageQueue, Progress, TimerKind, Timers};
 use passel_proto::crypto::Entropy;
 use passel_proto::error::{Blame, Error, ErrorCode};
@@ -121,6 +123,7 @@ pub struct Endpoint {
     lanes: u16,
     further: Further,
     growth: Growth,
+    sizes: Sizes,
     /// Bytes of data that were handed to lane 0, and that were delivered there.
     written: u64,
     delivered: u64,
@@ -168,6 +171,7 @@ impl Endpoint {
         lane_config.lane = 0;
         let mut entropy = Entropy::from_seed(config.seed);
         let further = Further::new(lane_config.clone(), entropy.fork(), config.connect_timeout);
+        let first_size = *lane_config.mtu.start();
         let lane = Lane::new(lane_config, now)?;
         // With a generator of its own for each part that draws.
         let takes_apart = config.lanes > 1 || !config.stun_servers.is_empty();
@@ -183,6 +187,7 @@ impl Endpoint {
             lanes: config.lanes,
             further,
             growth: Growth::new(),
+            sizes: Sizes::new(first_size),
             written: 0,
             delivered: 0,
             delivered_in_all: 0,

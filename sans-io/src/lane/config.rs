@@ -17,6 +17,9 @@ pub const ICE_SEED: usize = 30;
 pub const DEFAULT_WINDOW: usize = 64 * 1024;
 /// Smallest window of the file channel, in bytes.
 pub const MIN_WINDOW: usize = 16 * 1024;
+/// The longest datagram that a lane can be told to make, in bytes of UDP payload
+/// (`TB-DATAGRAM`).
+pub const MAX_DATAGRAM: usize = DATAGRAM_MTU_TARGET_MAX;
 /// Largest window of the file channel, in bytes.
 pub const MAX_WINDOW: usize = 1024 * 1024;
 /// Bytes that may be queued on `control`, and as many on `reliable`. It has

@@ -27,7 +27,8 @@ use crate::description::{Candidate, CandidateKind, Description, is_usable_addres
 use channels::Channels;
 
 pub use config::{
-    DEFAULT_WINDOW, ICE_SEED, IceCredentials, LaneConfig, MAX_WINDOW, MIN_WINDOW, ORDERED_WINDOW,
+    DEFAULT_WINDOW, ICE_SEED, IceCredentials, LaneConfig, MAX_DATAGRAM, MAX_WINDOW, MIN_WINDOW,
+    ORDERED_WINDOW,
 };
 pub use output::{Dtls, IceState, LaneEvent, LaneMetrics, LaneOutput, Path};
 pub use str0m::config::{CryptoProvider, DtlsCert, DtlsVersion};

@@ -48,6 +48,10 @@ pub struct World {
     pub delay: Duration,
     /// Ports of further lanes, counted up from that of lane 0, that reach nobody.
     pub dead: std::collections::BTreeSet<u16>,
+    /// Longer datagrams than this are lost, in bytes of UDP payload.
+    pub takes: usize,
+    /// The longest datagram of the sender for each lane.
+    pub longest: std::collections::BTreeMap<u16, usize>,
     /// Datagrams that each port of the sender sent.
     pub by_port: std::collections::BTreeMap<u16, u32>,
 }
@@ -104,6 +108,8 @@ fn world_of(
         sent: 0,
         delay: DELAY,
         dead: std::collections::BTreeSet::new(),
+        takes: usize::MAX,
+        longest: std::collections::BTreeMap::new(),
         by_port: std::collections::BTreeMap::new(),
     };
     for peer in &mut world.peers {
@@ -156,9 +162,12 @@ impl World {
                     let lane = datagram.source.port() - peer.address.port();
                     if n == 0 {
                         *self.by_port.entry(lane).or_default() += 1;
+                        let longest = self.longest.entry(lane).or_default();
+                        *longest = datagram.contents.len().max(*longest);
                     }
                     let lost = self.lossy > 0 && self.sent.is_multiple_of(self.lossy)
-                        || self.dead.contains(&lane);
+                        || self.dead.contains(&lane)
+                        || datagram.contents.len() > self.takes;
                     if !self.cut && !lost {
                         self.datagrams.push_back((self.now + self.delay, 1 - n, datagram));
                     }
