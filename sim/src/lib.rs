@@ -5,7 +5,7 @@
 //! [`run`] carries it out in virtual time. The [`Outcome`] has a verdict and two
 //! hashes, which are equal for equal plans on any machine, thread and build.
 //! [`swarm::swarm`] runs many seeds, [`shrink::shrink`] makes a failing plan
-//! small.
+//! small; both take plans of any [`Tier`].
 //!
 //! ```
 //! use passel_sim::{Fault, Plan, Side, run};
@@ -30,6 +30,7 @@ pub mod channel;
 pub mod disk;
 mod draw;
 pub mod hash;
+mod log;
 pub mod messages;
 pub mod model;
 pub mod net;
@@ -46,6 +47,7 @@ mod t0;
 pub mod t1;
 pub mod t2;
 pub mod teeth;
+pub mod tier;
 pub mod trace;
 pub mod wire;
 pub mod world;
@@ -55,5 +57,5 @@ pub use plan::{
     Answer, Change, DiskError, Fault, Knobs, Plan, PlanError, Planted, Request, Side, TransferPlan,
     Window,
 };
-pub use sometimes::{Met, Sometimes, missed};
-pub use t0::{record, run};
+pub use sometimes::Sometimes;
+pub use tier::{AnyPlan, Tier, record, run};

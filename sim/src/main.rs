@@ -2,18 +2,19 @@
 //! plan. Every command ends with one line of JSON. Nothing of the simulation is
 //! here; real time is read for the reports alone.
 
+use std::fs;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use clap::{Parser, Subcommand, ValueEnum};
 use passel_sim::report::{self, Campaign, Report};
-use passel_sim::swarm::{Choice, swarm};
-use passel_sim::trace::{self, Recording};
-use passel_sim::{Plan, RunReport, record, run, shrink, t1, t2, teeth};
+use passel_sim::shrink::shrink;
+use passel_sim::swarm::{swarm, swarm_of};
+use passel_sim::tier::{AnyPlan, Tier};
+use passel_sim::{Plan, record, run, t1, t2, teeth, trace};
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 
 /// Runs passel in a deterministic world with planned faults.
 #[derive(Parser)]
@@ -23,8 +24,9 @@ struct Args {
     command: Command,
 }
 
+/// Which part of the stack runs.
 #[derive(Clone, Copy, ValueEnum)]
-enum Tier {
+enum Which {
     /// The core alone, over simulated channels and disks.
     T0,
     /// Whole endpoints over a simulated network.
@@ -39,7 +41,7 @@ enum Command {
     Run {
         /// Which part of the stack runs.
         #[arg(long, default_value = "t0")]
-        tier: Tier,
+        tier: Which,
         /// Draws the plan and everything in it.
         #[arg(long, default_value_t = 0)]
         seed: u64,
@@ -56,29 +58,16 @@ enum Command {
     Swarm {
         /// Which part of the stack runs.
         #[arg(long, default_value = "t0")]
-        tier: Tier,
-        /// How many.
-        #[arg(long, default_value_t = 1000)]
-        seeds: u64,
-        /// The first one.
-        #[arg(long, default_value_t = 0)]
-        first: u64,
-        /// Threads to run them on.
-        #[arg(long, default_value_t = 1)]
-        threads: u64,
-        /// Run the smallest plan for each seed in place of a drawn one.
-        #[arg(long)]
-        smallest: bool,
-        /// Plant a bug by its name, to see it found.
-        #[arg(long)]
-        planted: Option<String>,
+        tier: Which,
+        #[command(flatten)]
+        many: Many,
     },
     /// Print both hashes of every seed, to be compared with another machine's or
     /// build's.
     Hashes {
         /// Which part of the stack runs.
         #[arg(long, default_value = "t0")]
-        tier: Tier,
+        tier: Which,
         /// How many.
         #[arg(long, default_value_t = 100)]
         seeds: u64,
@@ -88,7 +77,7 @@ enum Command {
     },
     /// Show what the simulator finds: swarms, conditions, planted bugs, old plans.
     Report {
-        /// Seeds of T0's swarm; T1 runs a tenth of it.
+        /// Seeds of T0's swarm; T1 runs a tenth of it, T2 a hundredth.
         #[arg(long, default_value_t = 2000)]
         seeds: u64,
         /// Threads to run the swarms on.
@@ -144,8 +133,27 @@ struct Files {
     events: Option<PathBuf>,
 }
 
-fn planted<T: DeserializeOwned>(name: Option<String>) -> Result<Option<T>, serde_json::Error> {
-    name.map(|name| serde_json::from_value(serde_json::Value::String(name))).transpose()
+/// What a swarm runs.
+#[derive(clap::Args)]
+struct Many {
+    /// How many seeds; 1000 if nothing else bounds it.
+    #[arg(long)]
+    seeds: Option<u64>,
+    /// Begin no run after so many minutes.
+    #[arg(long)]
+    minutes: Option<f64>,
+    /// The first seed.
+    #[arg(long, default_value_t = 0)]
+    first: u64,
+    /// Threads to run them on.
+    #[arg(long, default_value_t = 1)]
+    threads: u64,
+    /// Run the smallest plan for each seed in place of a drawn one.
+    #[arg(long)]
+    smallest: bool,
+    /// Plant a bug by its name, to see it found.
+    #[arg(long)]
+    planted: Option<String>,
 }
 
 fn main() -> ExitCode {
@@ -164,100 +172,34 @@ type Failure = Box<dyn std::error::Error>;
 /// Returns whether everything held.
 fn execute(command: Command) -> Result<bool, Failure> {
     match command {
-        Command::Run { tier: Tier::T0, seed, plan, files, json } => {
-            let plan = match plan {
-                Some(file) => load(&file)?,
-                None => Plan::from_seed(seed),
-            };
-            if !json {
-                writeln!(std::io::stdout(), "{}", plan.to_json()?)?;
-            }
-            one(&plan, &files)
-        }
-        Command::Run { tier: Tier::T1, seed, plan, files, json } => {
-            let plan = match plan {
-                Some(file) => t1::Plan::parse(&std::fs::read_to_string(file)?)?,
-                None => t1::Plan::from_seed(seed),
-            };
-            if !json {
-                writeln!(std::io::stdout(), "{}", plan.to_json()?)?;
-            }
-            one_of_t1(&plan, &files)
-        }
-        Command::Run { tier: Tier::T2, seed, plan, files, json } => {
-            let plan = match plan {
-                Some(file) => t2::Plan::parse(&std::fs::read_to_string(file)?)?,
-                None => t2::Plan::from_seed(seed),
-            };
-            if !json {
-                writeln!(std::io::stdout(), "{}", plan.to_json()?)?;
-            }
-            one_of_t2(&plan, &files)
-        }
-        Command::Replay { file, files } => {
-            let text = std::fs::read_to_string(file)?;
-            match t1::Plan::parse(&text) {
-                Ok(plan) => one_of_t1(&plan, &files),
-                Err(_) => match t2::Plan::parse(&text) {
-                    Ok(plan) => one_of_t2(&plan, &files),
-                    Err(_) => one(&Plan::parse(&text)?, &files),
-                },
-            }
-        }
-        Command::Swarm { tier: Tier::T0, seeds, first, threads, smallest, planted: bug } => {
-            let seeds = first..first.saturating_add(seeds);
-            let planted = planted(bug)?;
-            let (outcome, took) = timed(|| swarm(seeds, threads, Choice { smallest, planted }));
-            print(&outcome.report(took.as_secs_f64()))?;
-            Ok(outcome.passed())
-        }
-        Command::Swarm { tier: Tier::T1, seeds, first, threads, smallest, planted: bug } => {
-            let seeds = first..first.saturating_add(seeds);
-            let planted = planted(bug)?;
-            let drawn = if smallest { t1::Plan::smallest } else { t1::Plan::from_seed };
-            let plan = |seed| t1::Plan { planted, ..drawn(seed) };
-            let (outcome, took) = timed(|| t1::swarm_of(seeds, threads, !smallest, plan));
-            print(&outcome.report(took.as_secs_f64()))?;
-            Ok(outcome.passed())
-        }
-        Command::Swarm { tier: Tier::T2, planted: Some(_), .. } => {
-            Err("no bug can be planted in t2".into())
-        }
-        Command::Swarm { tier: Tier::T2, seeds, first, threads, smallest, planted: None } => {
-            let seeds = first..first.saturating_add(seeds);
-            let (outcome, took) = timed(|| t2::swarm(seeds, threads, smallest));
-            print(&outcome.report(took.as_secs_f64()))?;
-            Ok(outcome.passed())
-        }
-        Command::Shrink { file, tries } => {
-            let text = std::fs::read_to_string(file)?;
-            if let Ok(plan) = t1::Plan::parse(&text) {
-                let small = t1::shrink(&plan, tries).ok_or("this plan does not fail")?;
-                writeln!(std::io::stdout(), "{}", small.to_json()?)?;
-                return one_of_t1(&small, &Files::default());
-            }
-            let small = shrink::shrink(&Plan::parse(&text)?, tries);
-            let small = small.ok_or("this plan does not fail")?;
-            writeln!(std::io::stdout(), "{}", small.to_json()?)?;
-            one(&small, &Files::default())
-        }
+        Command::Run { tier, seed, plan, files, json } => match tier {
+            Which::T0 => chosen::<Plan>(seed, plan, &files, json),
+            Which::T1 => chosen::<t1::Plan>(seed, plan, &files, json),
+            Which::T2 => chosen::<t2::Plan>(seed, plan, &files, json),
+        },
+        Command::Replay { file, files } => match AnyPlan::parse(&fs::read_to_string(file)?)? {
+            AnyPlan::T0(plan) => one(&*plan, &files),
+            AnyPlan::T1(plan) => one(&*plan, &files),
+            AnyPlan::T2(plan) => one(&*plan, &files),
+        },
+        Command::Swarm { tier, many } => match tier {
+            Which::T0 => many.run::<Plan>(),
+            Which::T1 => many.run::<t1::Plan>(),
+            Which::T2 => many.run::<t2::Plan>(),
+        },
+        Command::Shrink { file, tries } => match AnyPlan::parse(&fs::read_to_string(file)?)? {
+            AnyPlan::T0(plan) => smaller(&*plan, tries),
+            AnyPlan::T1(plan) => smaller(&*plan, tries),
+            AnyPlan::T2(plan) => smaller(&*plan, tries),
+        },
         Command::Hashes { tier, seeds, first } => {
             for seed in first..first.saturating_add(seeds) {
-                let (semantic, wire) = match tier {
-                    Tier::T0 => {
-                        let outcome = run(&Plan::from_seed(seed), false);
-                        (outcome.semantic_hash, outcome.wire_hash)
-                    }
-                    Tier::T1 => {
-                        let outcome = t1::run(&t1::Plan::from_seed(seed), false);
-                        (outcome.semantic_hash, outcome.wire_hash)
-                    }
-                    Tier::T2 => {
-                        let outcome = t2::run(&t2::Plan::from_seed(seed), false);
-                        (outcome.semantic_hash, outcome.wire_hash)
-                    }
+                let line = match tier {
+                    Which::T0 => hashes::<Plan>(seed),
+                    Which::T1 => hashes::<t1::Plan>(seed),
+                    Which::T2 => hashes::<t2::Plan>(seed),
                 };
-                writeln!(std::io::stdout(), "{seed} {semantic} {wire}")?;
+                writeln!(std::io::stdout(), "{line}")?;
             }
             Ok(true)
         }
@@ -267,16 +209,15 @@ fn execute(command: Command) -> Result<bool, Failure> {
             Ok(all.iter().all(|tooth| tooth.seeds.is_some()))
         }
         Command::Report { seeds, threads, most, regressions, html, json } => {
-            let (outcome, took) = timed(|| swarm(0..seeds, threads, Choice::default()));
-            let met = outcome.met.iter().map(|one| one.name()).collect();
-            let of_t0 = Campaign { report: outcome.report(took.as_secs_f64()), met, threads };
-            let (outcome, took) = timed(|| t1::swarm(0..seeds / 10, threads, false));
-            let met = outcome.met.iter().map(|one| one.name()).collect();
-            let of_t1 = Campaign { report: outcome.report(took.as_secs_f64()), met, threads };
+            let campaigns = vec![
+                campaign::<Plan>(seeds, threads),
+                campaign::<t1::Plan>(seeds / 10, threads),
+                campaign::<t2::Plan>(seeds / 100, threads),
+            ];
             let plans = report::regressions(&regressions)?;
-            let report = Report::new(vec![of_t0, of_t1], teeth::all(most), plans);
+            let report = Report::new(campaigns, teeth::all(most), plans);
             if let Some(file) = html {
-                std::fs::write(file, report.html())?;
+                fs::write(file, report.html())?;
             }
             if json {
                 print(&report)?;
@@ -288,69 +229,86 @@ fn execute(command: Command) -> Result<bool, Failure> {
     }
 }
 
-fn one(plan: &Plan, files: &Files) -> Result<bool, Failure> {
-    if files.pcap.is_some() {
-        return Err("t0 has no wire below its messages: --pcap is for t1".into());
+/// Runs a plan from a file, or a seed's.
+fn chosen<T: Tier>(
+    seed: u64,
+    plan: Option<PathBuf>,
+    files: &Files,
+    json: bool,
+) -> Result<bool, Failure> {
+    let plan: T = match plan {
+        Some(file) => serde_json::from_str(&fs::read_to_string(file)?)?,
+        None => T::from_seed(seed),
+    };
+    if !json {
+        writeln!(std::io::stdout(), "{}", serde_json::to_string_pretty(&plan)?)?;
+    }
+    one(&plan, files)
+}
+
+/// Runs a plan and writes what is asked for. A run that is looked at is run once
+/// more for that, so that looking costs the others nothing.
+fn one<T: Tier>(plan: &T, files: &Files) -> Result<bool, Failure> {
+    if files.pcap.is_some() && T::NAME != t1::Plan::NAME {
+        return Err(format!("{} has no wire of its own: --pcap is for t1", T::NAME).into());
     }
     let (outcome, took) = timed(|| run(plan, files.events.is_some()));
     let report = outcome.report(took.as_secs_f64());
-    files.write(&report, outcome.virtual_us, &outcome.trace, plan, || record(plan).1)?;
-    print(&report)?;
-    Ok(outcome.passed())
-}
-
-fn one_of_t1(plan: &t1::Plan, files: &Files) -> Result<bool, Failure> {
-    let (outcome, took) = timed(|| t1::run(plan, files.events.is_some()));
-    let report = outcome.report(took.as_secs_f64());
-    files.write(&report, outcome.virtual_us, &outcome.trace, plan, || t1::record(plan).1)?;
-    print(&report)?;
-    Ok(outcome.passed())
-}
-
-fn one_of_t2(plan: &t2::Plan, files: &Files) -> Result<bool, Failure> {
+    if let Some(file) = &files.events {
+        fs::write(file, outcome.trace.join("\n") + "\n")?;
+    }
     if files.trace.is_some() || files.pcap.is_some() {
-        return Err("what t2's programs say is text: use --events".into());
+        let recording = record(plan).1;
+        if let Some(file) = &files.trace {
+            let facts = trace::Facts::new(report.clone(), outcome.virtual_us, plan)?;
+            fs::write(file, trace::html(&facts, &recording)?)?;
+        }
+        if let Some(file) = &files.pcap {
+            fs::write(file, trace::pcap::pcapng(&recording))?;
+        }
     }
-    let (outcome, took) = timed(|| t2::run(plan, files.events.is_some()));
-    let report = outcome.report(took.as_secs_f64());
-    files.write(&report, outcome.virtual_us, &outcome.trace, plan, Recording::default)?;
     print(&report)?;
     Ok(outcome.passed())
 }
 
-impl Files {
-    /// Writes what is asked for. A run that is looked at is run once more for that,
-    /// so that looking costs the others nothing.
-    fn write(
-        &self,
-        report: &RunReport,
-        virtual_us: u64,
-        events: &[String],
-        plan: &impl Serialize,
-        recorded: impl FnOnce() -> Recording,
-    ) -> Result<(), Failure> {
-        if let Some(file) = &self.events {
-            let mut text = events.join("\n");
-            text.push('\n');
-            std::fs::write(file, text)?;
-        }
-        if self.trace.is_none() && self.pcap.is_none() {
-            return Ok(());
-        }
-        let recording = recorded();
-        if let Some(file) = &self.trace {
-            let facts = trace::Facts::new(report.clone(), virtual_us, plan)?;
-            std::fs::write(file, trace::html(&facts, &recording)?)?;
-        }
-        if let Some(file) = &self.pcap {
-            std::fs::write(file, trace::pcap::pcapng(&recording))?;
-        }
-        Ok(())
-    }
+/// Makes a plan small, prints it and runs it.
+fn smaller<T: Tier>(plan: &T, tries: usize) -> Result<bool, Failure> {
+    let small = shrink(plan, tries).ok_or("this plan does not fail")?;
+    writeln!(std::io::stdout(), "{}", serde_json::to_string_pretty(&small)?)?;
+    one(&small, &Files::default())
 }
 
-fn load(file: &Path) -> Result<Plan, Failure> {
-    Ok(Plan::parse(&std::fs::read_to_string(file)?)?)
+fn hashes<T: Tier>(seed: u64) -> String {
+    let outcome = run(&T::from_seed(seed), false);
+    format!("{seed} {} {}", outcome.semantic_hash, outcome.wire_hash)
+}
+
+fn campaign<T: Tier>(seeds: u64, threads: u64) -> Campaign {
+    let (outcome, took) = timed(|| swarm::<T>(0..seeds, threads, false));
+    Campaign::of(&outcome, took.as_secs_f64(), threads)
+}
+
+impl Many {
+    fn run<T: Tier>(&self) -> Result<bool, Failure> {
+        let bug = self.planted.clone().map(serde_json::Value::String);
+        let bug: Option<T::Bug> = bug.map(serde_json::from_value).transpose()?;
+        let limit = self.minutes.map(|minutes| Duration::try_from_secs_f64(60.0 * minutes));
+        let limit = limit.transpose()?;
+        let seeds = self.seeds.unwrap_or(if limit.is_some() { u64::MAX } else { 1000 });
+        let end = self.first.saturating_add(seeds);
+        let start = now();
+        let goes_on =
+            |seed| seed < end && limit.is_none_or(|limit| now().duration_since(start) < limit);
+        let plan = |seed| {
+            let mut plan = if self.smallest { T::smallest(seed) } else { T::from_seed(seed) };
+            *plan.planted() = bug;
+            plan
+        };
+        let (outcome, took) =
+            timed(|| swarm_of(self.first, goes_on, self.threads, !self.smallest, plan));
+        print(&outcome.report(took.as_secs_f64()))?;
+        Ok(outcome.passed())
+    }
 }
 
 fn print(report: &impl Serialize) -> Result<(), Failure> {
@@ -358,7 +316,11 @@ fn print(report: &impl Serialize) -> Result<(), Failure> {
 }
 
 fn timed<T>(work: impl FnOnce() -> T) -> (T, Duration) {
-    #[expect(clippy::disallowed_methods, reason = "how long it took is shown, nothing more")]
-    let start = Instant::now();
-    (work(), start.elapsed())
+    let start = now();
+    (work(), now().duration_since(start))
+}
+
+fn now() -> Instant {
+    #[expect(clippy::disallowed_methods, reason = "bounds and tells how long it takes, no more")]
+    Instant::now()
 }

@@ -1,10 +1,10 @@
-//! What a run came to: its verdict, two hashes by which it is compared with
-//! another, and what it met.
+//! What a run came to, of whichever tier: its verdict, two hashes by which it is
+//! compared with another, and what it met.
 
 use serde::Serialize;
 
 use crate::oracle::Broken;
-use crate::sometimes::Met;
+use crate::tier::{MetBy, Tier};
 
 /// An invariant that did not hold, and when.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,13 +16,13 @@ pub struct Violation {
 }
 
 /// What a run came to. Equal plans have equal outcomes.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Outcome {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome<T: Tier> {
     /// The plan's seed.
     pub seed: u64,
     /// The first invariant that did not hold, if any.
     pub violation: Option<Violation>,
-    /// Over all events and what disks did, with their times.
+    /// Over all events and what became of files, with their times.
     pub semantic_hash: String,
     /// Over all bytes on the wire, with the times at which they were sent.
     pub wire_hash: String,
@@ -31,9 +31,24 @@ pub struct Outcome {
     /// Things that happened.
     pub steps: u64,
     /// Conditions that it met.
-    pub met: Met,
-    /// A line for every event, if that was asked for.
+    pub met: MetBy<T>,
+    /// A line for every event and message, if that was asked for.
     pub trace: Vec<String>,
+}
+
+impl<T: Tier> Default for Outcome<T> {
+    fn default() -> Self {
+        Self {
+            seed: 0,
+            violation: None,
+            semantic_hash: String::new(),
+            wire_hash: String::new(),
+            virtual_us: 0,
+            steps: 0,
+            met: MetBy::<T>::new(),
+            trace: Vec::new(),
+        }
+    }
 }
 
 /// The line of JSON with which a run ends.
@@ -68,7 +83,7 @@ pub struct RunReport {
 /// What this was built from: a name that git gave, or `unknown`.
 pub const COMMIT: &str = env!("PASSEL_SIM_COMMIT");
 
-impl Outcome {
+impl<T: Tier> Outcome<T> {
     /// Whether every invariant held.
     pub fn passed(&self) -> bool {
         self.violation.is_none()
@@ -80,7 +95,7 @@ impl Outcome {
         #[expect(clippy::cast_precision_loss, reason = "a run is shorter than 2^52 microseconds")]
         let virtual_s = self.virtual_us as f64 / 1e6;
         RunReport {
-            tier: "t0",
+            tier: T::NAME,
             seed: self.seed,
             commit: COMMIT,
             verdict: if self.passed() { "pass" } else { "fail" },
@@ -91,7 +106,7 @@ impl Outcome {
             virtual_s,
             real_s,
             steps: self.steps,
-            met: self.met.iter().map(|one| one.name()).collect(),
+            met: self.met.iter().map(|one| T::name(*one)).collect(),
         }
     }
 }

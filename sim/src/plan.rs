@@ -379,14 +379,6 @@ impl Planted {
         Planted::WrittenNotSynced,
         Planted::DrawShared,
     ];
-
-    /// Its name in plans and reports.
-    pub fn name(self) -> String {
-        match serde_json::to_value(self) {
-            Ok(serde_json::Value::String(name)) => name,
-            _ => format!("{self:?}"),
-        }
-    }
 }
 
 /// A whole run as data. Equal plans give equal runs.

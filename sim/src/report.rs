@@ -1,4 +1,4 @@
-//! What the simulator has to show for itself: swarms of both tiers with their
+//! What the simulator has to show for itself: swarms of all tiers with their
 //! figures and conditions, the planted bugs, and the plans that once failed. As
 //! text, as JSON and as a page.
 
@@ -8,10 +8,9 @@ use std::path::Path;
 use serde::Serialize;
 
 use crate::outcome::COMMIT;
-use crate::plan::Plan;
-use crate::swarm::SwarmReport;
+use crate::swarm::{SwarmOutcome, SwarmReport};
 use crate::teeth::Tooth;
-use crate::{run, t1};
+use crate::tier::{AnyPlan, Tier, run};
 
 /// A plan that once failed, and whether it passes now.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -37,15 +36,20 @@ pub fn regressions(directory: &Path) -> Result<Vec<Regression>, Box<dyn std::err
     files.sort();
     for file in files.iter().filter(|file| file.extension().is_some_and(|is| is == "json")) {
         let text = std::fs::read_to_string(file)?;
-        let (tier, violation) = match t1::Plan::parse(&text) {
-            Ok(plan) => ("t1", t1::run(&plan, false).violation),
-            Err(_) => ("t0", run(&Plan::parse(&text)?, false).violation),
+        let (tier, broken) = match AnyPlan::parse(&text)? {
+            AnyPlan::T0(plan) => replayed(&*plan),
+            AnyPlan::T1(plan) => replayed(&*plan),
+            AnyPlan::T2(plan) => replayed(&*plan),
         };
         let name = file.file_stem().map(|name| name.to_string_lossy().into_owned());
-        let broken = violation.map(|violation| violation.broken.to_string());
         all.push(Regression { name: name.unwrap_or_default(), tier, broken });
     }
     Ok(all)
+}
+
+fn replayed<T: Tier>(plan: &T) -> (&'static str, Option<String>) {
+    let violation = run(plan, false).violation;
+    (T::NAME, violation.map(|violation| violation.broken.to_string()))
 }
 
 /// One tier's swarm.
@@ -60,6 +64,12 @@ pub struct Campaign {
 }
 
 impl Campaign {
+    /// A swarm that took `real_s` seconds on so many threads.
+    pub fn of<T: Tier>(outcome: &SwarmOutcome<T>, real_s: f64, threads: u64) -> Self {
+        let met = outcome.met.iter().map(|one| T::name(*one)).collect();
+        Self { report: outcome.report(real_s), met, threads }
+    }
+
     /// Seeds in an hour of one core.
     pub fn seeds_per_hour(&self) -> f64 {
         #[expect(clippy::cast_precision_loss, reason = "shown, never compared")]
@@ -235,12 +245,11 @@ fn escaped(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::swarm::{Choice, swarm};
+    use crate::Plan;
+    use crate::swarm::swarm;
 
     fn report(broken: Option<&str>) -> Report {
-        let outcome = swarm(0..5, 1, Choice::default());
-        let met = outcome.met.iter().map(|one| one.name()).collect();
-        let campaign = Campaign { report: outcome.report(2.0), met, threads: 1 };
+        let campaign = Campaign::of(&swarm::<Plan>(0..5, 1, false), 2.0, 1);
         let tooth = Tooth {
             tier: "t0",
             bug: "sync_late".to_owned(),

@@ -3,29 +3,33 @@
 
 use std::collections::BTreeSet;
 
-macro_rules! sometimes {
-    ($($(#[$doc:meta])* $name:ident = $text:literal;)*) => {
+/// Makes the list of a tier's conditions.
+macro_rules! conditions {
+    ($enum:ident: $($(#[$doc:meta])* $name:ident = $text:literal;)*) => {
         /// A condition that runs are expected to meet now and then.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-        pub enum Sometimes {
+        pub enum $enum {
             $($(#[$doc])* $name,)*
         }
 
-        impl Sometimes {
+        impl $enum {
             /// All conditions.
-            pub const ALL: &'static [Sometimes] = &[$(Sometimes::$name,)*];
+            pub const ALL: &'static [$enum] = &[$($enum::$name,)*];
 
             /// Its name in reports.
             pub fn name(self) -> &'static str {
                 match self {
-                    $(Sometimes::$name => $text,)*
+                    $($enum::$name => $text,)*
                 }
             }
         }
     };
 }
 
-sometimes! {
+pub(crate) use conditions;
+
+conditions! {
+    Sometimes:
     /// A transfer was completed with nothing missing.
     CompletedWhole = "completed_whole";
     /// A transfer was completed without some of its files.
@@ -126,9 +130,4 @@ sometimes! {
 }
 
 /// The conditions that were met.
-pub type Met = BTreeSet<Sometimes>;
-
-/// The names of those that were not.
-pub fn missed(met: &Met) -> Vec<&'static str> {
-    Sometimes::ALL.iter().filter(|one| !met.contains(one)).map(|one| one.name()).collect()
-}
+pub(crate) type Met = BTreeSet<Sometimes>;

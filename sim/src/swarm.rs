@@ -1,20 +1,17 @@
-//! Many seeds: runs them on as many threads as are asked for, runs some twice
-//! and compares, and adds up what was met. The result does not depend on the
+//! Many seeds of a tier: runs them on as many threads as are asked for, runs some
+//! twice and compares, and adds up what was met. The result does not depend on the
 //! number of threads.
 
 use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::Serialize;
 
 use crate::outcome::{COMMIT, Outcome, Violation, divergence};
-use crate::plan::{Plan, Planted};
-use crate::sometimes::{Met, missed};
-use crate::t0::run;
+use crate::tier::{MetBy, Tier, run};
 
 /// One seed of so many is run twice: 2 %.
 const TWICE_EVERY: u64 = 50;
-/// Seeds from which on a condition that was never met is a failure.
-pub const SEEDS_TO_MEET_ALL: u64 = 1000;
 
 /// A seed whose run broke an invariant.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -28,8 +25,8 @@ pub struct Failure {
 }
 
 /// What a swarm came to.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct SwarmOutcome {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SwarmOutcome<T: Tier> {
     /// Seeds that were run.
     pub seeds: u64,
     /// Seeds that were run twice.
@@ -37,7 +34,7 @@ pub struct SwarmOutcome {
     /// Those that failed, by seed.
     pub failures: Vec<Failure>,
     /// Conditions that were met.
-    pub met: Met,
+    pub met: MetBy<T>,
     /// Virtual time of all runs together, in microseconds.
     pub virtual_us: u64,
     /// Whether plans were drawn, so that every condition should be met in time.
@@ -69,13 +66,31 @@ pub struct SwarmReport {
     pub real_s: f64,
 }
 
-impl SwarmOutcome {
+impl<T: Tier> Default for SwarmOutcome<T> {
+    fn default() -> Self {
+        Self {
+            seeds: 0,
+            twice: 0,
+            failures: Vec::new(),
+            met: MetBy::<T>::new(),
+            virtual_us: 0,
+            drawn: false,
+        }
+    }
+}
+
+impl<T: Tier> SwarmOutcome<T> {
     /// Whether nothing failed and, if there were enough seeds, every condition
     /// was met.
     pub fn passed(&self) -> bool {
-        let expected = self.drawn && self.seeds >= SEEDS_TO_MEET_ALL;
-        let met = !expected || missed(&self.met).is_empty();
-        self.failures.is_empty() && met
+        let expected = self.drawn && self.seeds >= T::SEEDS_TO_MEET_ALL;
+        self.failures.is_empty() && (!expected || self.missed().is_empty())
+    }
+
+    /// The names of the conditions that were not met.
+    pub fn missed(&self) -> Vec<&'static str> {
+        let all = T::CONDITIONS.iter().filter(|one| !self.met.contains(one));
+        all.map(|one| T::name(*one)).collect()
     }
 
     /// The report of a swarm that took `real_s` seconds.
@@ -83,36 +98,30 @@ impl SwarmOutcome {
         #[expect(clippy::cast_precision_loss, reason = "shown, never compared")]
         let virtual_s = self.virtual_us as f64 / 1e6;
         SwarmReport {
-            tier: "t0",
+            tier: T::NAME,
             commit: COMMIT,
             verdict: if self.passed() { "pass" } else { "fail" },
             seeds: self.seeds,
             twice: self.twice,
             failed: self.failures.len(),
             failures: self.failures.iter().take(20).cloned().collect(),
-            sometimes_missed: missed(&self.met),
+            sometimes_missed: self.missed(),
             virtual_s,
             real_s,
         }
     }
 
-    fn add(&mut self, plan: &Plan) {
+    fn add(&mut self, plan: &T) {
         let outcome = run(plan, false);
+        let twice = is_run_twice(plan);
         self.seeds += 1;
+        self.twice += u64::from(twice);
         self.virtual_us = self.virtual_us.saturating_add(outcome.virtual_us);
-        if plan.seed.is_multiple_of(TWICE_EVERY) {
-            self.twice += 1;
-            self.failures.extend(differs(plan, &outcome));
-        }
-        if let Some(Violation { broken, .. }) = outcome.violation {
-            let failure =
-                Failure { seed: plan.seed, invariant: broken.invariant, detail: broken.detail };
-            self.failures.push(failure);
-        }
+        self.failures.extend(failures(plan, &outcome));
         self.met.extend(outcome.met);
     }
 
-    fn join(&mut self, other: SwarmOutcome) {
+    fn join(&mut self, other: Self) {
         self.seeds += other.seeds;
         self.twice += other.twice;
         self.failures.extend(other.failures);
@@ -121,9 +130,25 @@ impl SwarmOutcome {
     }
 }
 
+fn is_run_twice(plan: &impl Tier) -> bool {
+    plan.seed().is_multiple_of(TWICE_EVERY)
+}
+
+/// What a swarm finds at a plan whose run came to `outcome`: a broken invariant,
+/// or another run where the plan is one of those that are run twice.
+pub(crate) fn failures<T: Tier>(plan: &T, outcome: &Outcome<T>) -> Vec<Failure> {
+    let violation = outcome.violation.as_ref().map(|Violation { broken, .. }| Failure {
+        seed: plan.seed(),
+        invariant: broken.invariant,
+        detail: broken.detail.clone(),
+    });
+    let differs = if is_run_twice(plan) { differs(plan, outcome) } else { None };
+    violation.into_iter().chain(differs).collect()
+}
+
 /// Runs a plan again and names the first event that differs from that of `first`,
 /// if one does.
-pub fn differs(plan: &Plan, first: &Outcome) -> Option<Failure> {
+fn differs<T: Tier>(plan: &T, first: &Outcome<T>) -> Option<Failure> {
     if run(plan, false) == *first {
         return None;
     }
@@ -132,41 +157,39 @@ pub fn differs(plan: &Plan, first: &Outcome) -> Option<Failure> {
         || "the hashes differ and the traces do not".to_owned(),
         |(place, one, other)| format!("event {place}: {one} | {other}"),
     );
-    Some(Failure { seed: plan.seed, invariant: "equal plans have equal runs", detail })
+    Some(Failure { seed: plan.seed(), invariant: "equal plans have equal runs", detail })
 }
 
-/// What a swarm runs.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Choice {
-    /// The smallest plan for each seed in place of a drawn one.
-    pub smallest: bool,
-    /// A bug to plant in every run.
-    pub planted: Option<Planted>,
+/// Runs the plans of all `seeds` on `threads` threads, at least one; with
+/// `smallest`, the smallest plan for each seed in place of a drawn one.
+pub fn swarm<T: Tier>(seeds: Range<u64>, threads: u64, smallest: bool) -> SwarmOutcome<T> {
+    let plan = if smallest { T::smallest } else { T::from_seed };
+    swarm_of(seeds.start, |seed| seed < seeds.end, threads, !smallest, plan)
 }
 
-impl Choice {
-    /// The plan for a seed.
-    pub fn plan(self, seed: u64) -> Plan {
-        let plan = if self.smallest { Plan::smallest(seed) } else { Plan::from_seed(seed) };
-        Plan { planted: self.planted, ..plan }
-    }
-}
-
-/// Runs the plans of all `seeds` on `threads` threads, at least one.
-pub fn swarm(seeds: Range<u64>, threads: u64, choice: Choice) -> SwarmOutcome {
-    let threads = threads.max(1);
-    let part = |number: u64| {
+/// As [`swarm`], of other plans, for seeds from `first` on as long as `goes_on` says
+/// so of the next one. `drawn` says that every condition should be met in time.
+pub fn swarm_of<T: Tier>(
+    first: u64,
+    goes_on: impl Fn(u64) -> bool + Sync,
+    threads: u64,
+    drawn: bool,
+    plan: impl Fn(u64) -> T + Sync,
+) -> SwarmOutcome<T> {
+    let next = AtomicU64::new(first);
+    let part = || {
         let mut outcome = SwarmOutcome::default();
-        let mut seed = seeds.start + number;
-        while seed < seeds.end {
-            outcome.add(&choice.plan(seed));
-            seed += threads;
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if !goes_on(seed) {
+                return outcome;
+            }
+            outcome.add(&plan(seed));
         }
-        outcome
     };
-    let mut all = SwarmOutcome { drawn: !choice.smallest, ..SwarmOutcome::default() };
+    let mut all = SwarmOutcome { drawn, ..SwarmOutcome::default() };
     std::thread::scope(|scope| {
-        let parts: Vec<_> = (0..threads).map(|number| scope.spawn(move || part(number))).collect();
+        let parts: Vec<_> = (0..threads.max(1)).map(|_| scope.spawn(part)).collect();
         for part in parts {
             match part.join() {
                 Ok(outcome) => all.join(outcome),

@@ -6,6 +6,7 @@
 mod again;
 mod people;
 mod picture;
+mod tier;
 mod watch;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -126,17 +127,7 @@ struct Run<'p> {
     buf: Vec<u8>,
 }
 
-/// Runs a plan. With `traced`, the outcome holds a line for every event.
-pub fn run(plan: &Plan, traced: bool) -> Outcome {
-    carried_out(plan, Watch::new(traced)).0
-}
-
-/// Runs a plan and takes down what a person may want to see of it.
-pub fn record(plan: &Plan) -> (Outcome, Recording) {
-    carried_out(plan, Watch::recording(plan))
-}
-
-fn carried_out(plan: &Plan, watch: Watch) -> (Outcome, Recording) {
+fn carried_out(plan: &Plan, watch: Watch) -> (Outcome<Plan>, Recording) {
     let mut run = match Run::new(plan, watch) {
         Ok(run) => run,
         Err(broken) => {

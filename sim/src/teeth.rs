@@ -3,8 +3,8 @@
 
 use serde::Serialize;
 
-use crate::plan::{Plan, Planted};
-use crate::{run, swarm, t1};
+use crate::tier::{Tier, bug_name, run};
+use crate::{Plan, swarm, t1, t2};
 
 /// A planted bug and what it took to find it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -19,48 +19,27 @@ pub struct Tooth {
     pub invariant: Option<&'static str>,
 }
 
-/// Looks for a bug of T0 with at most so many seeds.
-pub fn t0(bug: Planted, most: u64) -> Tooth {
+/// Looks for a bug as a swarm does, with at most so many seeds.
+pub fn look<T: Tier>(bug: T::Bug, most: u64) -> Tooth {
     let broken = |seed| {
-        let plan = Plan { planted: Some(bug), ..Plan::from_seed(seed) };
-        let outcome = run(&plan, false);
-        match &outcome.violation {
-            Some(violation) => Some(violation.broken.invariant),
-            // A world that is not repeatable is found by running it again.
-            None if bug == Planted::DrawShared => {
-                swarm::differs(&plan, &outcome).map(|failure| failure.invariant)
-            }
-            None => None,
-        }
+        let mut plan = T::from_seed(seed);
+        *plan.planted() = Some(bug);
+        let failures = swarm::failures(&plan, &run(&plan, false));
+        failures.first().map(|failure| failure.invariant)
     };
-    tooth("t0", bug.name(), most, broken)
-}
-
-/// Looks for a bug of T1 with at most so many seeds.
-pub fn t1(bug: t1::Planted, most: u64) -> Tooth {
-    let broken = |seed| {
-        let plan = t1::Plan { planted: Some(bug), ..t1::Plan::from_seed(seed) };
-        t1::run(&plan, false).violation.map(|violation| violation.broken.invariant)
-    };
-    tooth("t1", bug.name(), most, broken)
-}
-
-fn tooth(
-    tier: &'static str,
-    bug: String,
-    most: u64,
-    broken: impl Fn(u64) -> Option<&'static str>,
-) -> Tooth {
     let found = (0..most).find_map(|seed| broken(seed).map(|invariant| (seed + 1, invariant)));
     let (seeds, invariant) = found.unzip();
-    Tooth { tier, bug, seeds, invariant }
+    Tooth { tier: T::NAME, bug: bug_name(&bug), seeds, invariant }
 }
 
-/// All bugs of both tiers, each looked for with at most so many seeds.
+/// All bugs of a tier, each looked for with at most so many seeds.
+pub fn of<T: Tier>(most: u64) -> Vec<Tooth> {
+    T::BUGS.iter().map(|bug| look::<T>(*bug, most)).collect()
+}
+
+/// All bugs of all tiers.
 pub fn all(most: u64) -> Vec<Tooth> {
-    let of_t0 = Planted::ALL.iter().map(|bug| t0(*bug, most));
-    let of_t1 = t1::Planted::ALL.iter().map(|bug| t1(*bug, most));
-    of_t0.chain(of_t1).collect()
+    [of::<Plan>(most), of::<t1::Plan>(most), of::<t2::Plan>(most)].concat()
 }
 
 /// The bugs as a table of Markdown.

@@ -5,9 +5,9 @@
 
 use std::collections::BTreeSet;
 
-use passel_sim::swarm::{Choice, SEEDS_TO_MEET_ALL, SwarmOutcome, swarm};
+use passel_sim::swarm::{SwarmOutcome, swarm, swarm_of};
 use passel_sim::{
-    Fault, Plan, Planted, RunReport, Side, Sometimes, Window, missed, report, run, shrink, teeth,
+    Fault, Plan, Planted, RunReport, Side, Sometimes, Tier, Window, report, run, shrink, teeth,
 };
 
 /// Seeds within which a planted bug must be found.
@@ -15,10 +15,10 @@ const SEEDS_TO_FIND: u64 = 400;
 
 #[test]
 fn a_swarm_holds_every_invariant_and_meets_nearly_every_condition() {
-    let outcome = swarm(0..600, 2, Choice::default());
+    let outcome = swarm::<Plan>(0..600, 2, false);
     assert_eq!(outcome.failures, []);
     assert_eq!((outcome.seeds, outcome.twice), (600, 12));
-    let missed = missed(&outcome.met);
+    let missed = outcome.missed();
     assert!(missed.len() <= 2, "never met: {missed:?}");
 }
 
@@ -55,8 +55,8 @@ fn another_process_has_the_same_runs_and_ends_with_a_line_of_json() {
 
 #[test]
 fn the_number_of_threads_changes_nothing() {
-    let of = |threads| swarm(0..60, threads, Choice::default());
-    let sorted = |mut outcome: SwarmOutcome| {
+    let of = |threads| swarm::<Plan>(0..60, threads, false);
+    let sorted = |mut outcome: SwarmOutcome<Plan>| {
         outcome.failures.sort_by_key(|failure| failure.seed);
         outcome
     };
@@ -76,7 +76,7 @@ fn a_trace_changes_nothing_and_tells_every_event() {
 #[test]
 fn every_planted_bug_is_found_and_by_the_invariant_that_it_breaks() {
     for &planted in Planted::ALL {
-        let found = teeth::t0(planted, SEEDS_TO_FIND).invariant;
+        let found = teeth::look::<Plan>(planted, SEEDS_TO_FIND).invariant;
         let accused = Some("nothing fails without a cause");
         let expected: &[Option<&str>] = match planted {
             Planted::SyncForgotten | Planted::SyncLate => &[
@@ -126,10 +126,10 @@ fn every_planted_bug_is_found_and_by_the_invariant_that_it_breaks() {
 
 #[test]
 fn a_swarm_that_never_met_a_condition_fails() {
-    let missed = |seeds, drawn| SwarmOutcome { seeds, drawn, ..SwarmOutcome::default() };
-    assert!(!missed(SEEDS_TO_MEET_ALL, true).passed());
-    assert!(missed(SEEDS_TO_MEET_ALL - 1, true).passed(), "too few seeds to expect it");
-    assert!(missed(SEEDS_TO_MEET_ALL, false).passed(), "plans that were not drawn");
+    let missed = |seeds, drawn| SwarmOutcome::<Plan> { seeds, drawn, ..SwarmOutcome::default() };
+    assert!(!missed(Plan::SEEDS_TO_MEET_ALL, true).passed());
+    assert!(missed(Plan::SEEDS_TO_MEET_ALL - 1, true).passed(), "too few seeds to expect it");
+    assert!(missed(Plan::SEEDS_TO_MEET_ALL, false).passed(), "plans that were not drawn");
 }
 
 #[test]
@@ -229,8 +229,8 @@ fn keys_are_updated_while_both_ask_and_old_records_come_again() {
 
 #[test]
 fn a_world_that_is_not_repeatable_is_found_and_the_first_event_that_differs_is_named() {
-    let choice = Choice { planted: Some(Planted::DrawShared), ..Choice::default() };
-    let outcome = swarm(0..200, 1, choice);
+    let planted = |seed| Plan { planted: Some(Planted::DrawShared), ..Plan::from_seed(seed) };
+    let outcome = swarm_of(0, |seed| seed < 200, 1, true, planted);
     assert_eq!(outcome.twice, 4, "2 % of the seeds");
     let differs: Vec<_> = outcome
         .failures

@@ -5,9 +5,9 @@
 
 use std::process::Command;
 
-use passel_sim::t2::{
-    Condition, Fault, Outcome, Plan, RECEIVER, RENDEZVOUS, SENDER, SwarmOutcome, run, swarm,
-};
+use passel_sim::Tier;
+use passel_sim::swarm::{SwarmOutcome, swarm};
+use passel_sim::t2::{Condition, Fault, Outcome, Plan, RECEIVER, RENDEZVOUS, SENDER, run};
 
 #[path = "../examples/own_program.rs"]
 mod own_program;
@@ -32,7 +32,7 @@ fn met(outcome: &Outcome, conditions: &[Condition]) {
 
 #[test]
 fn a_swarm_holds_every_invariant_and_meets_most_conditions() {
-    let outcome = swarm(0..16, 2, false);
+    let outcome = swarm::<Plan>(0..16, 2, false);
     assert_eq!(outcome.failures, []);
     assert_eq!((outcome.seeds, outcome.twice), (16, 1));
     assert!(outcome.met.len() >= 8, "{:?}", outcome.met);
@@ -144,8 +144,8 @@ fn a_saved_plan_is_replayed_as_what_it_is() {
 
 #[test]
 fn a_swarm_that_never_met_a_condition_fails() {
-    let never = |seeds, drawn| SwarmOutcome { seeds, drawn, ..SwarmOutcome::default() };
-    assert!(!never(passel_sim::t2::SEEDS_TO_MEET_ALL, true).passed());
+    let never = |seeds, drawn| SwarmOutcome::<Plan> { seeds, drawn, ..SwarmOutcome::default() };
+    assert!(!never(Plan::SEEDS_TO_MEET_ALL, true).passed());
     assert!(never(10, true).passed(), "too few seeds to expect it");
 }
 

@@ -9,7 +9,8 @@ use std::process::Command;
 
 use passel_sim::net::{Loss, Outage};
 use passel_sim::t1::{self, Planted};
-use passel_sim::{Plan, Side, run, teeth};
+use passel_sim::tier::bug_name;
+use passel_sim::{Plan, Side, run, shrink, teeth};
 
 /// Seeds within which a planted bug of T1 must be found.
 const SEEDS_TO_FIND: u64 = 60;
@@ -17,7 +18,7 @@ const SEEDS_TO_FIND: u64 = 60;
 #[test]
 fn every_planted_bug_of_t1_is_found_and_by_the_invariant_that_it_breaks() {
     for &bug in Planted::ALL {
-        let found = teeth::t1(bug, SEEDS_TO_FIND).invariant;
+        let found = teeth::look::<t1::Plan>(bug, SEEDS_TO_FIND).invariant;
         let accused = Some("nothing fails without a cause");
         let other_bytes = Some("what has its name is its source");
         let expected: &[Option<&str>] = match bug {
@@ -47,16 +48,16 @@ fn a_failing_plan_of_t1_shrinks_to_what_it_needs() {
     plan.hosts[0].up.loss = Loss::Uniform { permille: 5 };
     plan.outages = vec![Outage { host: 0, at_us: 3_000_000, for_us: 100_000 }];
     let invariant =
-        |plan: &t1::Plan| t1::run(plan, false).violation.map(|found| found.broken.invariant);
+        |plan: &t1::Plan| run(plan, false).violation.map(|found| found.broken.invariant);
     assert_eq!(invariant(&plan), Some("what has its name is its source"));
-    let small = t1::shrink(&plan, 300).unwrap();
+    let small = shrink::shrink(&plan, 300).unwrap();
     assert_eq!(invariant(&small), invariant(&plan));
     let simple = t1::Plan::smallest(3);
     assert_eq!((&small.hosts, &small.outages), (&simple.hosts, &simple.outages));
     assert_eq!((small.transfers.len(), small.transfers[0].files.len()), (1, 1), "{small:?}");
     let size = small.transfers[0].files[0];
     assert!((65_536..=131_072).contains(&size), "more than a chunk, and less than two: {size}");
-    assert!(t1::shrink(&simple, 10).is_none(), "a plan that passes has no less");
+    assert!(shrink::shrink(&simple, 10).is_none(), "a plan that passes has no less");
 }
 
 #[test]
@@ -73,8 +74,8 @@ fn the_documentation_lists_every_planted_bug() {
         assert!(listed.insert((tier.to_owned(), bug.to_owned())), "{row}");
         assert!(!cells[4].is_empty(), "{row}");
     }
-    let of_t0 = passel_sim::Planted::ALL.iter().map(|bug| ("t0".to_owned(), bug.name()));
-    let of_t1 = Planted::ALL.iter().map(|bug| ("t1".to_owned(), bug.name()));
+    let of_t0 = passel_sim::Planted::ALL.iter().map(|bug| ("t0".to_owned(), bug_name(bug)));
+    let of_t1 = Planted::ALL.iter().map(|bug| ("t1".to_owned(), bug_name(bug)));
     let all: BTreeSet<_> = of_t0.chain(of_t1).collect();
     assert_eq!(listed, all, "write the table of `passel-sim teeth` to sim/README.md");
     assert!(all.len() >= 25);
@@ -98,7 +99,7 @@ fn two_processes_and_several_threads_at_once_have_the_same_hashes() {
         line(seed, &outcome.semantic_hash, &outcome.wire_hash)
     };
     let of_t1 = |seed| {
-        let outcome = t1::run(&t1::Plan::from_seed(seed), false);
+        let outcome = run(&t1::Plan::from_seed(seed), false);
         line(seed, &outcome.semantic_hash, &outcome.wire_hash)
     };
     std::thread::scope(|scope| {

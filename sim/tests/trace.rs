@@ -37,7 +37,7 @@ fn taking_a_run_down_changes_nothing_in_it() {
         assert_eq!(record(&plan).0, run(&plan, false), "{seed}");
     }
     for plan in [lossy(), t1::Plan::from_seed(2)] {
-        assert_eq!(t1::record(&plan).0, t1::run(&plan, false));
+        assert_eq!(record(&plan).0, run(&plan, false));
     }
 }
 
@@ -86,7 +86,7 @@ fn a_page_of_a_failed_run_ends_with_what_broke() {
 #[test]
 fn losses_and_what_is_sent_again_are_seen_on_the_simulated_wire() {
     let plan = lossy();
-    let (outcome, recording) = t1::record(&plan);
+    let (outcome, recording) = record(&plan);
     assert!(outcome.passed(), "{:?}", outcome.violation);
     let again = recording.messages.iter().filter(|one| one.again).count();
     let lost = |kind: &str| {
@@ -222,14 +222,14 @@ fn is_read_back(recording: &Recording) {
 
 #[test]
 fn a_capture_of_the_wire_is_read_back_with_right_checksums() {
-    let (_, recording) = t1::record(&lossy());
+    let (_, recording) = record(&lossy());
     assert!(recording.packets.len() > 200);
     assert!(recording.packets.iter().any(|packet| packet.fates.contains(&"lost")));
     is_read_back(&recording);
     let mut plan = t1::Plan::smallest(6);
     plan.hosts[0].addresses = vec!["2001:db8::1".parse().unwrap()];
     plan.hosts[1].addresses = vec!["2001:db8::2".parse().unwrap()];
-    let (outcome, recording) = t1::record(&plan);
+    let (outcome, recording) = record(&plan);
     assert!(outcome.passed());
     is_read_back(&recording);
 }

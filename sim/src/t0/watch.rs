@@ -12,7 +12,7 @@ use passel_proto::storage::StorageReply;
 use super::people::ends;
 use super::picture;
 use crate::disk::{Disk, Effect};
-use crate::hash::RunHash;
+use crate::log::Log;
 use crate::oracle::{Ending, Oracle};
 use crate::outcome::{Outcome, Violation};
 use crate::plan::{Fault, Plan, Side};
@@ -21,10 +21,7 @@ use crate::trace::{Recording, Sort, words};
 
 #[derive(Debug)]
 pub(super) struct Watch {
-    semantic: RunHash,
-    wire: RunHash,
-    met: Met,
-    trace: Option<Vec<String>>,
+    log: Log<Plan>,
     recording: Option<Recording>,
     /// The newest record of each side's file channel.
     newest: BTreeMap<Side, u64>,
@@ -36,10 +33,7 @@ pub(super) struct Watch {
 impl Watch {
     pub(super) fn new(traced: bool) -> Self {
         Self {
-            semantic: RunHash::default(),
-            wire: RunHash::default(),
-            met: Met::new(),
-            trace: traced.then(Vec::new),
+            log: Log::new(traced),
             recording: None,
             newest: BTreeMap::new(),
             partitioned: false,
@@ -58,26 +52,17 @@ impl Watch {
         violation: Option<Violation>,
         virtual_us: u64,
         steps: u64,
-    ) -> (Outcome, Recording) {
-        let outcome = Outcome {
-            seed,
-            violation,
-            semantic_hash: self.semantic.hex(),
-            wire_hash: self.wire.hex(),
-            virtual_us,
-            steps,
-            met: self.met,
-            trace: self.trace.unwrap_or_default(),
-        };
+    ) -> (Outcome<Plan>, Recording) {
+        let outcome = self.log.outcome(seed, violation, virtual_us, steps);
         (outcome, self.recording.unwrap_or_default())
     }
 
     pub(super) fn meet(&mut self, condition: Sometimes) {
-        self.met.insert(condition);
+        self.log.meet(condition);
     }
 
     pub(super) fn met(&mut self) -> &mut Met {
-        &mut self.met
+        &mut self.log.met
     }
 
     /// Another connection begins.
@@ -89,14 +74,6 @@ impl Watch {
         }
     }
 
-    fn note(&mut self, now: u64, what: &str) {
-        self.semantic.number(now);
-        self.semantic.bytes(what.as_bytes());
-        if let Some(trace) = &mut self.trace {
-            trace.push(format!("{now:>12} {what}"));
-        }
-    }
-
     /// A message goes out. The number by which it is known again.
     pub(super) fn on_transmit(
         &mut self,
@@ -105,12 +82,10 @@ impl Watch {
         channel: Channel,
         message: &[u8],
     ) -> usize {
-        self.wire.number(now << 3 | u64::from(channel.id()) << 1 | side.place() as u64);
-        self.wire.bytes(message);
-        if let Some(trace) = &mut self.trace {
-            let (name, len) = (channel.name(), message.len());
-            trace.push(format!("{now:>12} {side:?} sends {len} bytes on {name}"));
-        }
+        self.log.wire.number(now << 3 | u64::from(channel.id()) << 1 | side.place() as u64);
+        self.log.wire.bytes(message);
+        let (name, len) = (channel.name(), message.len());
+        self.log.line(now, || format!("{side:?} sends {len} bytes on {name}"));
         let Some(recording) = &mut self.recording else { return 0 };
         let (from, to) = (side.place(), side.peer().place());
         recording.sent(now, from, to, &words::message(channel, message), message.len())
@@ -147,7 +122,7 @@ impl Watch {
         if channel == Channel::File {
             let newest = self.newest.entry(to).or_default();
             if counter < *newest {
-                self.met.insert(Sometimes::OutOfOrder);
+                self.log.meet(Sometimes::OutOfOrder);
             }
             *newest = counter.max(*newest);
         }
@@ -187,14 +162,14 @@ impl Watch {
     }
 
     pub(super) fn on_wake(&mut self, now: u64, side: Side) {
-        self.note(now, if side == Side::Inviter { "inviter wakes" } else { "joiner wakes" });
+        self.log.note(now, if side == Side::Inviter { "inviter wakes" } else { "joiner wakes" });
     }
 
     pub(super) fn on_effect(&mut self, now: u64, side: Side, effect: &Effect, oracle: &Oracle) {
         if *effect == Effect::None {
             return;
         }
-        self.note(now, &format!("{side:?} {effect:?}"));
+        self.log.note(now, &format!("{side:?} {effect:?}"));
         if let Some(recording) = &mut self.recording {
             picture::on_effect(recording, now, side, effect);
         }
@@ -214,7 +189,7 @@ impl Watch {
 
     /// A fault that happens at a moment.
     pub(super) fn on_fault(&mut self, now: u64, fault: &Fault, oracle: &Oracle) {
-        self.note(now, &format!("{fault:?}"));
+        self.log.note(now, &format!("{fault:?}"));
         if let Some(recording) = &mut self.recording {
             picture::on_fault(recording, now, fault);
         }
@@ -273,7 +248,7 @@ impl Watch {
         oracle: &Oracle,
         plan: &Plan,
     ) {
-        self.note(now, &format!("{side:?} {event:?}"));
+        self.log.note(now, &format!("{side:?} {event:?}"));
         if let Some(recording) = &mut self.recording {
             words::event(recording, now, side.place(), event);
         }

@@ -10,16 +10,14 @@ mod draw;
 mod gateways;
 mod host;
 mod oracle;
-mod outcome;
 mod picture;
 mod plan;
 mod planted;
 mod prospect;
 mod servers;
-mod shrink;
 mod sometimes;
-mod swarm;
 mod tap;
+mod tier;
 mod watch;
 
 use std::rc::Rc;
@@ -30,12 +28,10 @@ use passel_proto::storage::StorageReply;
 use passel_sans_io::datagram::Datagram;
 use passel_sans_io::endpoint::EndpointEvent;
 
-pub use self::outcome::Outcome;
 pub use self::plan::{Plan, Tier, TransferPlan, UpsetPlan};
 pub use self::planted::Planted;
-pub use self::shrink::shrink;
-pub use self::sometimes::{Condition, Met, missed};
-pub use self::swarm::{SEEDS_TO_MEET_ALL, SwarmOutcome, differs, swarm, swarm_of};
+pub use self::sometimes::Condition;
+pub use crate::tier::{record, run};
 
 use self::host::Host;
 use self::oracle::{Facts, IN_NOTE, Oracle};
@@ -43,7 +39,7 @@ use self::prospect::Prospect;
 use self::watch::Watch;
 use crate::net::{Fate, Header, Network};
 use crate::oracle::{Broken, broken};
-use crate::outcome::Violation;
+use crate::outcome::{self, Violation};
 use crate::plan::Side;
 use crate::trace::Recording;
 use crate::world::World;
@@ -52,6 +48,9 @@ use crate::world::World;
 const WAKES_AT_ONCE: u32 = 100;
 /// How long endpoints that are done are listened to.
 const QUIET_US: u64 = 10_000_000;
+
+/// What a run came to.
+pub type Outcome = outcome::Outcome<Plan>;
 
 /// Something that will happen.
 #[derive(Debug)]
@@ -92,17 +91,6 @@ struct Run<'p> {
     /// Blobs and datagrams so far, for planted bugs.
     blobs: u64,
     datagrams: u64,
-}
-
-/// Runs a plan, on a thread of its own. With `traced`, the outcome holds a line
-/// for every event and datagram.
-pub fn run(plan: &Plan, traced: bool) -> Outcome {
-    on_own_thread(plan, || Watch::new(traced)).0
-}
-
-/// Runs a plan and takes down what a person may want to see of it.
-pub fn record(plan: &Plan) -> (Outcome, Recording) {
-    on_own_thread(plan, || Watch::recording(plan))
 }
 
 fn on_own_thread(plan: &Plan, watch: impl FnOnce() -> Watch + Send) -> (Outcome, Recording) {

@@ -54,14 +54,6 @@ impl Planted {
         Planted::ReplyTwice,
         Planted::CutShort,
     ];
-
-    /// Its name in plans and reports.
-    pub fn name(self) -> String {
-        match serde_json::to_value(self) {
-            Ok(serde_json::Value::String(name)) => name,
-            _ => format!("{self:?}"),
-        }
-    }
 }
 
 /// Datagrams that a network carries that stops.

@@ -1,8 +1,6 @@
 //! Conditions that a swarm of T1 must have met: lines that never lost a
 //! datagram have not shown that losses are got over.
 
-use std::collections::BTreeSet;
-
 use crate::net::{Blocked, Fate};
 
 /// A condition that runs are expected to meet now and then.
@@ -118,12 +116,4 @@ impl Condition {
             Condition::CloseLost => "close_lost",
         }
     }
-}
-
-/// The conditions that were met.
-pub type Met = BTreeSet<Condition>;
-
-/// The names of those that were not.
-pub fn missed(met: &Met) -> Vec<&'static str> {
-    Condition::ALL.iter().filter(|one| !met.contains(one)).map(|one| one.name()).collect()
 }

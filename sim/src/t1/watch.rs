@@ -8,9 +8,10 @@ use passel_sans_io::endpoint::EndpointEvent;
 
 use super::disk::Place;
 use super::picture::Picture;
-use super::sometimes::{Condition, Met};
+use super::sometimes::Condition;
 use super::{Outcome, Plan};
 use crate::hash::RunHash;
+use crate::log::Log;
 use crate::net::{Blocked, Fate};
 use crate::outcome::Violation;
 use crate::plan::Side;
@@ -18,10 +19,7 @@ use crate::trace::Recording;
 
 #[derive(Debug)]
 pub(super) struct Watch {
-    semantic: RunHash,
-    wire: RunHash,
-    met: Met,
-    trace: Option<Vec<String>>,
+    log: Log<Plan>,
     picture: Option<Picture>,
     /// Both handshakes are done and not all transfers have ended.
     pub(super) in_transfer: bool,
@@ -31,15 +29,7 @@ pub(super) struct Watch {
 
 impl Watch {
     pub(super) fn new(traced: bool) -> Self {
-        Self {
-            semantic: RunHash::default(),
-            wire: RunHash::default(),
-            met: Met::new(),
-            trace: traced.then(Vec::new),
-            picture: None,
-            in_transfer: false,
-            upset_in_transfer: false,
-        }
+        Self { log: Log::new(traced), picture: None, in_transfer: false, upset_in_transfer: false }
     }
 
     /// One that takes down what a person may want to see.
@@ -54,29 +44,12 @@ impl Watch {
         virtual_us: u64,
         steps: u64,
     ) -> (Outcome, Recording) {
-        let outcome = Outcome {
-            seed,
-            violation,
-            semantic_hash: self.semantic.hex(),
-            wire_hash: self.wire.hex(),
-            virtual_us,
-            steps,
-            met: self.met,
-            trace: self.trace.unwrap_or_default(),
-        };
+        let outcome = self.log.outcome(seed, violation, virtual_us, steps);
         (outcome, self.picture.map(Picture::ended).unwrap_or_default())
     }
 
     pub(super) fn meet(&mut self, condition: Condition) {
-        self.met.insert(condition);
-    }
-
-    fn note(&mut self, now: u64, what: &str) {
-        self.semantic.number(now);
-        self.semantic.bytes(what.as_bytes());
-        if let Some(trace) = &mut self.trace {
-            trace.push(format!("{now:>12} {what}"));
-        }
+        self.log.meet(condition);
     }
 
     pub(super) fn on_event(&mut self, now: u64, side: Side, event: &EndpointEvent) {
@@ -84,7 +57,7 @@ impl Watch {
             let v4 = path.remote.is_ipv4();
             self.meet(if v4 { Condition::PathV4 } else { Condition::PathV6 });
         }
-        self.note(now, &format!("{side:?} {event:?}"));
+        self.log.note(now, &format!("{side:?} {event:?}"));
         if let Some(picture) = &mut self.picture {
             picture.on_event(now, side, event);
         }
@@ -94,7 +67,7 @@ impl Watch {
         if size == 0 {
             self.meet(Condition::EmptyFile);
         }
-        self.note(now, &format!("{side:?} names {place:?} of {size} bytes"));
+        self.log.note(now, &format!("{side:?} names {place:?} of {size} bytes"));
         if let Some(picture) = &mut self.picture {
             picture.on_named(now, side, size);
         }
@@ -105,25 +78,23 @@ impl Watch {
         if let Some(picture) = &mut self.picture {
             picture.on_signal(now, side, blob.len(), at);
         }
-        self.wire.number(now << 2 | 2 | side.place() as u64);
-        self.wire.bytes(blob);
-        if let Some(trace) = &mut self.trace {
-            trace.push(format!("{now:>12} {side:?} signals {} bytes", blob.len()));
-        }
+        self.log.wire.number(now << 2 | 2 | side.place() as u64);
+        self.log.wire.bytes(blob);
+        self.log.line(now, || format!("{side:?} signals {} bytes", blob.len()));
     }
 
     pub(super) fn on_datagram(&mut self, now: u64, side: Side, datagram: &Datagram) {
-        self.wire.number(now << 2 | side.place() as u64);
+        self.log.wire.number(now << 2 | side.place() as u64);
         for address in [datagram.source, datagram.destination] {
-            self.wire.bytes(address.to_string().as_bytes());
+            self.log.wire.bytes(address.to_string().as_bytes());
         }
-        self.wire.bytes(&datagram.contents);
-        if let Some(trace) = &mut self.trace {
+        self.log.wire.bytes(&datagram.contents);
+        self.log.line(now, || {
             let mut hash = RunHash::default();
             hash.bytes(&datagram.contents);
             let (len, to, hash) = (datagram.contents.len(), datagram.destination, hash.hex());
-            trace.push(format!("{now:>12} {side:?} sends {len} bytes to {to}: {hash}"));
-        }
+            format!("{side:?} sends {len} bytes to {to}: {hash}")
+        });
         if let Some(picture) = &mut self.picture {
             picture.on_datagram(now, side, datagram);
         }
@@ -153,9 +124,7 @@ impl Watch {
     /// A datagram of the host at `from` got no further than a gateway.
     pub(super) fn on_blocked(&mut self, now: u64, from: usize, to: SocketAddr, blocked: Blocked) {
         self.meet(Condition::Blocked(blocked));
-        if let Some(trace) = &mut self.trace {
-            trace.push(format!("{now:>12} of host {from} to {to}: {blocked:?}"));
-        }
+        self.log.line(now, || format!("of host {from} to {to}: {blocked:?}"));
     }
 
     /// What befell a datagram on the way from or to `side`.
@@ -174,9 +143,7 @@ impl Watch {
                     _ => {}
                 }
             }
-            if let Some(trace) = &mut self.trace {
-                trace.push(format!("{now:>12} line of {side:?}: {fate:?}"));
-            }
+            self.log.line(now, || format!("line of {side:?}: {fate:?}"));
         }
     }
 }

@@ -44,6 +44,7 @@ impl Plan {
             silence: draw.pick(&[3, 5, 10]),
             attempts: draw.pick(&[2, 5]),
             lanes: 1,
+            planted: None,
         }
     }
 
@@ -65,6 +66,7 @@ impl Plan {
             silence: 5,
             attempts: 2,
             lanes: 1,
+            planted: None,
         }
     }
 }

@@ -25,32 +25,29 @@ mod disk;
 mod draw;
 mod faults;
 mod machine;
-mod outcome;
 mod people;
 mod plan;
+mod planted;
 mod sometimes;
 pub mod stage;
-mod swarm;
+mod tier;
 mod witness;
 
 use std::sync::Arc;
 
-pub use self::outcome::Outcome;
 pub use self::plan::{Plan, RECEIVER, RENDEZVOUS, SENDER, Tier};
-pub use self::sometimes::{Condition, Met, missed};
+pub use self::planted::Planted;
+pub use self::sometimes::Condition;
 pub use self::stage::{Fault, Stage};
-pub use self::swarm::{SEEDS_TO_MEET_ALL, SwarmOutcome, swarm};
+pub use crate::tier::{record, run};
 
 use self::people::Scene;
-use self::stage::{Host, Played, Running, Seat, on_own_thread, play};
+use self::stage::{Host, Played, Running, Seat, play};
 use self::witness::Witness;
-use crate::outcome::Violation;
+use crate::outcome::{self, Violation};
 
-/// Runs a plan, on a thread of its own. With `traced`, the outcome holds a line
-/// for every event and datagram.
-pub fn run(plan: &Plan, traced: bool) -> Outcome {
-    on_own_thread(plan.stage.seed, || on_this_thread(plan, traced))
-}
+/// What a run came to.
+pub type Outcome = outcome::Outcome<Plan>;
 
 fn on_this_thread(plan: &Plan, traced: bool) -> Outcome {
     let witness = match Witness::new(plan) {

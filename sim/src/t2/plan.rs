@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::planted::Planted;
 use super::stage::Stage;
 use crate::plan::PlanError;
 
@@ -44,6 +45,9 @@ pub struct Plan {
     pub attempts: u32,
     /// Most associations that both use side by side, 1 to 32.
     pub lanes: u16,
+    /// A bug of the world itself; none but when the invariants are tested.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub planted: Option<Planted>,
 }
 
 impl Plan {

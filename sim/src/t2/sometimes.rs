@@ -3,29 +3,10 @@
 
 use std::collections::BTreeSet;
 
-macro_rules! conditions {
-    ($($(#[$doc:meta])* $name:ident = $text:literal;)*) => {
-        /// A condition that runs are expected to meet now and then.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-        pub enum Condition {
-            $($(#[$doc])* $name,)*
-        }
-
-        impl Condition {
-            /// All conditions.
-            pub const ALL: &'static [Condition] = &[$(Condition::$name,)*];
-
-            /// Its name in reports.
-            pub fn name(self) -> &'static str {
-                match self {
-                    $(Condition::$name => $text,)*
-                }
-            }
-        }
-    };
-}
+use crate::sometimes::conditions;
 
 conditions! {
+    Condition:
     /// Nothing went wrong.
     Undisturbed = "undisturbed";
     /// The hosts had addresses of version 6.
@@ -59,9 +40,4 @@ conditions! {
 }
 
 /// The conditions that were met.
-pub type Met = BTreeSet<Condition>;
-
-/// The names of those that were not.
-pub fn missed(met: &Met) -> Vec<&'static str> {
-    Condition::ALL.iter().filter(|one| !met.contains(one)).map(|one| one.name()).collect()
-}
+pub(super) type Met = BTreeSet<Condition>;
