@@ -8,6 +8,7 @@ use passel_proto::error::Error;
 use passel_proto::ids::Role;
 use passel_proto::signal::SignalSession;
 
+use crate::ice::turn::TurnServer;
 use crate::lane::{Dtls, LaneConfig, Path};
 
 /// Time to find a path, from the peer's description to an open channel
@@ -32,6 +33,12 @@ pub struct EndpointConfig {
     /// STUN servers that tell this side how it is seen from outside; none unless
     /// set, and no more than [`MAX_STUN_SERVERS`](crate::ice::MAX_STUN_SERVERS).
     pub stun_servers: Vec<SocketAddr>,
+    /// TURN servers that carry what finds no direct path; none unless set, and no more
+    /// than [`MAX_TURN_SERVERS`](crate::ice::turn::MAX_TURN_SERVERS).
+    pub turn_servers: Vec<TurnServer>,
+    /// The peer is to learn no address of this side but relayed ones, and nothing is
+    /// sent to it but through relays (`TB-TURN-ONLY`). There is one lane then.
+    pub relay_only: bool,
     /// Time to find a path; [`CONNECT_TIMEOUT`] unless changed.
     pub connect_timeout: Duration,
     /// Lanes that this side takes, lane 0 among them: 1 to
@@ -51,6 +58,8 @@ impl EndpointConfig {
             chunk_log2: None,
             timers: Timers::default(),
             stun_servers: Vec::new(),
+            turn_servers: Vec::new(),
+            relay_only: false,
             connect_timeout: CONNECT_TIMEOUT,
             lanes: 1,
         }

@@ -6,19 +6,13 @@ use std::time::Instant;
 use passel_proto::connection::{Connection, Event};
 use passel_proto::ids::Channel;
 
-use super::lanes::keep;
 use super::{Endpoint, EndpointEvent};
 use crate::lane::{LaneEvent, LaneOutput};
 
 impl Endpoint {
     /// Moves everything that can be moved now.
     pub(super) fn drive(&mut self, now: Instant) {
-        while let Some(found) = self.gatherer.poll_found() {
-            let candidate = self.lane.add_reflexive_candidate(found.address, found.base);
-            if let Some(candidate) = candidate {
-                self.tell(candidate);
-            }
-        }
+        self.tell_found();
         loop {
             self.drain_lane(now);
             self.drain_further(now);
@@ -29,12 +23,13 @@ impl Endpoint {
         }
         self.close_when_heard();
         self.pace(now);
+        self.release_relays_in_time();
     }
 
     fn drain_lane(&mut self, now: Instant) {
         loop {
             match self.lane.poll() {
-                LaneOutput::Transmit(datagram) => keep(&mut self.datagrams, datagram),
+                LaneOutput::Transmit(datagram) => self.carry(now, datagram),
                 LaneOutput::Timeout(at) => {
                     self.lane_timeout = at;
                     return;
@@ -49,6 +44,7 @@ impl Endpoint {
             LaneEvent::Connected { path, dtls, .. } => {
                 // TB-STUN-REFRESH: the signaling carries nothing any more.
                 self.gatherer.stop();
+                self.relays.settle();
                 self.events.push_back(EndpointEvent::Connected { path, dtls });
             }
             LaneEvent::ChannelOpen(Channel::Control) => {

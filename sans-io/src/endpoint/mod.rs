@@ -6,13 +6,15 @@
 //! frame means is `passel-proto`'s; what a datagram means is the lane's. The
 //! files: `config` is what goes in and out, `drive` is the drain, `further` the
 //! transports of further lanes, `growth` how many there shall be, `sizes` how
-//! large their datagrams are, `lanes` what joins these to the connection.
+//! large their datagrams are, `lanes` what joins these to the connection,
+//! `relaying` what joins servers to lane 0.
 
 mod config;
 mod drive;
 mod further;
 mod growth;
 mod lanes;
+mod relaying;
 mod sizes;
 
 use std::collections::VecDeque;
@@ -38,8 +40,9 @@ use passel_proto::signal::SignalSession;
 use passel_proto::storage::{Have, StorageReply, StorageRequest};
 
 use crate::datagram::{Datagram, DatagramRef};
-use crate::description::{Candidate, SignalMessage};
+use crate::description::{Candidate, SignalMessage, is_usable_address};
 use crate::ice::Gatherer;
+use crate::ice::turn::Relays;
 use crate::lane::{Lane, LaneMetrics};
 
 /// What a wake-up is for.
@@ -47,7 +50,7 @@ use crate::lane::{Lane, LaneMetrics};
 pub enum EndpointTimer {
     /// The transport: retransmission, connectivity checks, consent.
     Transport,
-    /// STUN servers: a request is to be sent, again or anew.
+    /// STUN and TURN servers: a request is to be sent, again or anew.
     Stun,
     /// No path was found in time.
     Connect,
@@ -117,6 +120,8 @@ pub struct Endpoint {
     signal: SignalSession,
     lane: Lane,
     gatherer: Gatherer,
+    relays: Relays,
+    relay_only: bool,
     connection: Option<Connection>,
     seed: [u8; 32],
     chunk_log2: Option<u8>,
@@ -174,17 +179,24 @@ impl Endpoint {
         let first_size = *lane_config.mtu.start();
         let lane = Lane::new(lane_config, now)?;
         // With a generator of its own for each part that draws.
-        let takes_apart = config.lanes > 1 || !config.stun_servers.is_empty();
+        let asks = !config.stun_servers.is_empty() || !config.turn_servers.is_empty();
+        let takes_apart = config.lanes > 1 || asks;
+        // TB-TURN-ONLY: nobody but relays is asked, and only lane 0 goes over them.
+        let (only, stun) = (config.relay_only, &config.stun_servers[..]);
+        let gatherer = Gatherer::new(if only { &[] } else { stun }, entropy.fork());
+        let seed = if takes_apart { entropy.array() } else { config.seed };
         Ok(Self {
             role: config.role,
             signal: config.signal,
             local_fingerprint: lane.local_description().fingerprint,
             lane,
-            gatherer: Gatherer::new(&config.stun_servers, entropy.fork()),
+            gatherer,
+            relays: Relays::new(&config.turn_servers, only, entropy.fork()),
+            relay_only: only,
             connection: None,
-            seed: if takes_apart { entropy.array() } else { config.seed },
+            seed,
             chunk_log2: config.chunk_log2,
-            lanes: config.lanes,
+            lanes: if only { 1 } else { config.lanes },
             further,
             growth: Growth::new(),
             sizes: Sizes::new(first_size),
@@ -211,8 +223,14 @@ impl Endpoint {
     /// into the description, later it is sent on its own (trickle ICE). One that
     /// nobody could send to is left out; whether it was taken is the result.
     pub fn add_local_candidate(&mut self, address: SocketAddr) -> bool {
+        if self.relay_only {
+            // TB-TURN-ONLY: it is where servers are asked from, and no candidate.
+            self.relays.add_base(address);
+            return is_usable_address(&address);
+        }
         let Some(candidate) = self.lane.add_local_candidate(address) else { return false };
         self.gatherer.add_base(address);
+        self.relays.add_base(address);
         self.tell(candidate);
         true
     }
@@ -228,15 +246,17 @@ impl Endpoint {
     /// that, so that it answers only a peer that knows the secret.
     pub fn start(&mut self, now: Instant) {
         self.gatherer.start(now);
+        self.relays.start(now);
         if self.role == Role::Initiator {
             self.connect_by = Some(now + self.connect_timeout);
-            self.describe();
+            self.describe(now);
         }
     }
 
-    fn describe(&mut self) {
+    fn describe(&mut self, now: Instant) {
         if !self.description_sent {
             self.description_sent = true;
+            self.relays.on_told(now);
             let description = self.lane.local_description();
             self.send_signal(&SignalMessage::Description(description));
         }
@@ -275,7 +295,7 @@ impl Endpoint {
                 self.events.push_back(EndpointEvent::Connecting);
                 if self.role == Role::Responder {
                     self.connect_by = Some(now + self.connect_timeout);
-                    self.describe();
+                    self.describe(now);
                 }
             }
             SignalMessage::Candidates(candidates) => {
@@ -311,7 +331,7 @@ impl Endpoint {
         datagrams: impl Iterator<Item = DatagramRef<'a>>,
     ) {
         for datagram in datagrams {
-            if self.gatherer.handle_datagram(now, datagram) {
+            if self.take_from_server(now, datagram) {
                 continue;
             }
             let lane = &self.lane;
@@ -326,6 +346,7 @@ impl Endpoint {
     /// Does what has become due. Calling it early is harmless.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.gatherer.handle_timeout(now);
+        self.relays.handle_timeout(now);
         self.lane.handle_timeout(now);
         if let Some(connection) = &mut self.connection {
             connection.handle_timeout(now);
@@ -643,7 +664,8 @@ impl Endpoint {
     /// The next datagram to send. It may be lost, and if the socket has no room
     /// it may be dropped.
     pub fn poll_datagram(&mut self) -> Option<Datagram> {
-        self.datagrams.pop_front().or_else(|| self.gatherer.poll_datagram())
+        let waiting = self.datagrams.pop_front().or_else(|| self.gatherer.poll_datagram());
+        waiting.or_else(|| self.relays.poll_datagram())
     }
 
     /// When to call [`handle_timeout`](Self::handle_timeout) at the latest, and
@@ -651,7 +673,8 @@ impl Endpoint {
     pub fn poll_timeout(&self) -> Option<(Instant, EndpointTimer)> {
         let transport = [self.lane_timeout, self.further.timeout(), self.growth.wake()];
         let lane = transport.into_iter().flatten().min().map(|at| (at, EndpointTimer::Transport));
-        let stun = self.gatherer.poll_timeout().map(|at| (at, EndpointTimer::Stun));
+        let servers = [self.gatherer.poll_timeout(), self.relays.poll_timeout()];
+        let stun = servers.into_iter().flatten().min().map(|at| (at, EndpointTimer::Stun));
         let connect = self.connect_by.map(|at| (at, EndpointTimer::Connect));
         let close = self.close_by.map(|at| (at, EndpointTimer::Close));
         let connection = self.connection.as_ref().and_then(Connection::poll_timeout);
@@ -665,6 +688,7 @@ impl Endpoint {
         self.closed
             && self.events.is_empty()
             && self.datagrams.is_empty()
+            && self.relays.is_quiet()
             && (self.lane.is_over() || self.remote_fingerprint.is_none())
     }
 
@@ -672,6 +696,9 @@ impl Endpoint {
     fn fail(&mut self, error: Error) {
         self.connect_by = None;
         self.gatherer.stop();
+        if self.remote_fingerprint.is_none() {
+            self.relays.release();
+        }
         if let Some(connection) = &mut self.connection {
             connection.handle_transport_closed(Some(error));
         } else if !self.closed {

@@ -1,9 +1,10 @@
 //! How this side learns at which addresses others see it: STUN servers are asked,
 //! from each of its own addresses, and their answers become server-reflexive
-//! candidates. Without I/O, like everything here. What does not live here: the
-//! checks between the peers, which are the lane's.
+//! candidates; relays are in `turn`. Without I/O, like everything here. What does
+//! not live here: the checks between the peers, which are the lane's.
 
 mod stun;
+pub mod turn;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;

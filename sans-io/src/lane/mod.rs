@@ -193,6 +193,18 @@ impl Lane {
         self.add_local(CandidateKind::ServerReflexive, address, reflexive)
     }
 
+    /// Adds an address at which a TURN server takes datagrams for `base`, one of this
+    /// side's own. What the lane sends from it has the relayed address as its source.
+    /// What comes out is for the peer.
+    pub fn add_relayed_candidate(
+        &mut self,
+        address: SocketAddr,
+        base: SocketAddr,
+    ) -> Option<Candidate> {
+        let relayed = str0m::Candidate::relayed(address, base, "udp").ok()?;
+        self.add_local(CandidateKind::Relayed, address, relayed)
+    }
+
     fn add_local(
         &mut self,
         kind: CandidateKind,
