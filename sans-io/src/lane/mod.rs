@@ -35,7 +35,7 @@ pub use str0m::config::{CryptoProvider, DtlsCert, DtlsVersion};
 
 /// Datagrams taken in before the stack is drained. It refuses more than some
 /// 30; fewer turns of the drain make a lane about a third faster.
-const DATAGRAMS_PER_DRAIN: usize = 8;
+const DATAGRAMS_PER_DRAIN: usize = 24;
 /// Outputs kept for a caller that does not poll.
 const MAX_QUEUED_OUTPUTS: usize = 1_024;
 /// Bytes of messages kept for a caller that does not poll.
@@ -67,7 +67,7 @@ enum Phase {
 /// # Driving contract
 ///
 /// 1. After **every** call that takes `&mut self` and a time, call
-///    [`Lane::poll`] until it says [`LaneOutput::Timeout`]. Up to eight
+///    [`Lane::poll`] until it says [`LaneOutput::Timeout`]. Up to 24
 ///    datagrams may be given to [`Lane::handle_datagram`] before that.
 /// 2. Call [`Lane::handle_timeout`] at the time that the last `Timeout` named,
 ///    or earlier.
