@@ -7,7 +7,8 @@ use std::process::Command;
 
 use passel_sim::Tier;
 use passel_sim::swarm::{SwarmOutcome, swarm};
-use passel_sim::t2::{Condition, Fault, Outcome, Plan, RECEIVER, RENDEZVOUS, SENDER, run};
+use passel_sim::t2::{Condition, Fault, Outcome, Plan, RECEIVER, RENDEZVOUS, SENDER, record, run};
+use passel_sim::trace::Message;
 
 #[path = "../examples/own_program.rs"]
 mod own_program;
@@ -140,6 +141,44 @@ fn a_saved_plan_is_replayed_as_what_it_is() {
     let there: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(there["tier"], "t2");
     assert_eq!(there["wire_hash"], run(&plan, false).wire_hash.as_str());
+}
+
+#[test]
+fn several_lanes_are_used_where_both_take_them_and_never_where_one_is_enough() {
+    let several = |lanes| {
+        let faults =
+            vec![Fault::Partition { between: [SENDER, RECEIVER], at_ms: 1500, for_ms: 8000 }];
+        let plan = Plan { lanes, files: vec![3_000_000], limit: 0, ..plan(faults) };
+        let outcome = run(&plan, false);
+        met(&outcome, &[]);
+        outcome.met.contains(&Condition::SeveralLanes)
+    };
+    assert_eq!([1, 8].map(several), [false, true]);
+}
+
+/// What a person looks at: datagrams, lines of the programs, faults, and states.
+#[test]
+fn a_picture_changes_nothing_and_tells_what_was_seen() {
+    let between = [SENDER, RECEIVER];
+    let faults = vec![
+        Fault::Partition { between, at_ms: 4000, for_ms: 3000 },
+        Fault::Crash { host: RECEIVER, at_ms: 8000, for_ms: 1000 },
+    ];
+    let plan = plan(faults);
+    let (outcome, recording) = record(&plan);
+    assert_eq!(outcome, run(&plan, false));
+    assert_eq!(recording.hosts, ["rendezvous", "sender", "receiver"]);
+    let sent = |kind: &str| recording.messages.iter().filter(|one| one.kind == kind).count();
+    assert!(sent("TCP") > 5 && sent("DTLS ClientHello") > 0 && sent("DTLS sealed") > 50);
+    let cut = |one: &&Message| (4_100_000..6_900_000).contains(&one.sent_us) && one.kind != "TCP";
+    assert!(recording.messages.iter().filter(cut).all(|one| one.lost));
+    assert!(recording.messages.iter().filter(|one| one.arrived_us.is_some()).count() > 50);
+    assert_eq!(recording.spans.len(), 2);
+    let marked = |text: &str| recording.marks.iter().any(|mark| mark.text.contains(text));
+    assert!(marked("is killed") && marked("is started again") && marked("cut off"));
+    assert!(marked("continued: ") && marked("exits with 0"));
+    let state = |name: &str| recording.states.iter().any(|state| state.name == name);
+    assert!(state("connected") && state("completed"));
 }
 
 #[test]

@@ -10,7 +10,7 @@ use std::process::Command;
 use passel_sim::net::{Loss, Outage};
 use passel_sim::t1::{self, Planted};
 use passel_sim::tier::bug_name;
-use passel_sim::{Plan, Side, run, shrink, teeth};
+use passel_sim::{Plan, Side, report, run, shrink, t2, teeth};
 
 /// Seeds within which a planted bug of T1 must be found.
 const SEEDS_TO_FIND: u64 = 60;
@@ -35,6 +35,64 @@ fn every_planted_bug_of_t1_is_found_and_by_the_invariant_that_it_breaks() {
         };
         assert!(expected.contains(&found), "{bug:?}: {found:?}");
     }
+}
+
+/// Seeds within which a planted bug of T2 must be found.
+const SEEDS_TO_FIND_T2: u64 = 40;
+
+#[test]
+fn every_planted_bug_of_t2_is_found_and_by_the_invariant_that_it_breaks() {
+    for &bug in t2::Planted::ALL {
+        let found = teeth::look::<t2::Plan>(bug, SEEDS_TO_FIND_T2).invariant;
+        let accused = Some("nothing fails without a cause");
+        let expected: &[Option<&str>] = match bug {
+            t2::Planted::NameTorn => &[Some("what has its name is its source")],
+            t2::Planted::SyncForgotten => &[Some("what was acknowledged is still there")],
+            t2::Planted::DatagramsStop => &[accused, Some("everything ends")],
+            t2::Planted::DatagramReadable => &[Some("nothing is readable on the wire")],
+            t2::Planted::AnswerAltered => &[accused, Some("everything ends")],
+            t2::Planted::LineLost => &[Some("a failure is told before the program exits with it")],
+            t2::Planted::EntropyShared => &[Some("equal plans have equal runs")],
+        };
+        assert!(expected.contains(&found), "{bug:?}: {found:?}");
+    }
+}
+
+#[test]
+fn a_failing_plan_of_t2_shrinks_to_what_it_needs() {
+    // Only a receiver that dies with a file that has its name is needed.
+    let mut plan = t2::Plan::smallest(3);
+    plan.planted = Some(t2::Planted::NameTorn);
+    (plan.files, plan.limit, plan.keep) = (vec![20_000, 300_000, 500], 60_000, true);
+    let [sender, receiver] = [t2::SENDER, t2::RECEIVER];
+    plan.stage.faults = vec![
+        t2::Fault::Hold { between: [sender, receiver], at_ms: 1000, for_ms: 100 },
+        t2::Fault::Crash { host: receiver, at_ms: 4000, for_ms: 900 },
+        t2::Fault::Crash { host: sender, at_ms: 9000, for_ms: 800 },
+    ];
+    plan.stage.v6 = true;
+    let invariant = |plan: &t2::Plan| run(plan, false).violation.map(|it| it.broken.invariant);
+    assert_eq!(invariant(&plan), Some("what has its name is its source"));
+    let small = shrink::shrink(&plan, 60).unwrap();
+    assert_eq!(invariant(&small), invariant(&plan));
+    assert_eq!((small.stage.faults.len(), small.stage.v6), (1, false), "{small:?}");
+    assert!(matches!(small.stage.faults[0], t2::Fault::Crash { host, .. } if host == receiver));
+    assert!(small.bytes() < plan.bytes(), "{small:?}");
+}
+
+#[test]
+fn saved_plans_of_every_tier_are_replayed_and_the_failing_one_is_named() {
+    let directory = std::env::temp_dir().join(format!("passel-sim-plans-{}", std::process::id()));
+    std::fs::create_dir(&directory).unwrap();
+    let save = |name: &str, json: String| std::fs::write(directory.join(name), json).unwrap();
+    save("a.json", Plan::smallest(1).to_json().unwrap());
+    let failing = t1::Plan { planted: Some(Planted::CutShort), ..t1::Plan::smallest(1) };
+    save("b.json", failing.to_json().unwrap());
+    save("c.json", t2::Plan::smallest(1).to_json().unwrap());
+    let all = report::regressions(&directory).unwrap();
+    std::fs::remove_dir_all(&directory).unwrap();
+    let tiers: Vec<_> = all.iter().map(|plan| (plan.tier, plan.broken.is_none())).collect();
+    assert_eq!(tiers, [("t0", true), ("t1", false), ("t2", true)], "{all:?}");
 }
 
 #[test]
@@ -64,7 +122,7 @@ fn a_failing_plan_of_t1_shrinks_to_what_it_needs() {
 fn the_documentation_lists_every_planted_bug() {
     let readme = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
     let text = std::fs::read_to_string(readme).unwrap();
-    let rows = text.lines().filter(|line| line.starts_with("| t0 |") || line.starts_with("| t1 |"));
+    let rows = text.lines().filter(|line| line.starts_with("| t") && line.contains("| `"));
     let mut listed = BTreeSet::new();
     for row in rows {
         let cells: Vec<&str> = row.split('|').map(str::trim).collect();
@@ -76,7 +134,8 @@ fn the_documentation_lists_every_planted_bug() {
     }
     let of_t0 = passel_sim::Planted::ALL.iter().map(|bug| ("t0".to_owned(), bug_name(bug)));
     let of_t1 = Planted::ALL.iter().map(|bug| ("t1".to_owned(), bug_name(bug)));
-    let all: BTreeSet<_> = of_t0.chain(of_t1).collect();
+    let of_t2 = t2::Planted::ALL.iter().map(|bug| ("t2".to_owned(), bug_name(bug)));
+    let all: BTreeSet<_> = of_t0.chain(of_t1).chain(of_t2).collect();
     assert_eq!(listed, all, "write the table of `passel-sim teeth` to sim/README.md");
     assert!(all.len() >= 25);
 }

@@ -43,7 +43,7 @@ impl Plan {
             code: draw.chance(300),
             silence: draw.pick(&[3, 5, 10]),
             attempts: draw.pick(&[2, 5]),
-            lanes: 1,
+            lanes: draw.pick(&[1, 1, 4, 32]),
             planted: None,
         }
     }

@@ -20,6 +20,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::mpsc;
 use turmoil::net::{TcpListener, TcpStream};
 
+use super::planted::Spoiler;
 use super::stage::Seat;
 use crate::plan::Side;
 use crate::t1::crypto;
@@ -30,6 +31,8 @@ pub(super) trait Ear: Send + Sync {
     fn line(&self, seat: &Seat, line: &str);
     /// Bytes on their way to another host.
     fn bytes(&self, seat: &Seat, bytes: &[u8]);
+    /// A UDP socket is bound, or one is closed.
+    fn socket(&self, seat: &Seat, is_bound: bool);
 }
 
 /// A host's machine.
@@ -39,6 +42,8 @@ pub(super) struct Simulated {
     /// Where its state is kept.
     pub(super) state: PathBuf,
     pub(super) ear: Arc<dyn Ear>,
+    /// What a planted bug does to it.
+    pub(super) spoiler: Arc<Spoiler>,
 }
 
 impl Machine for Simulated {
@@ -52,6 +57,7 @@ impl Machine for Simulated {
             return Err(ErrorKind::AddrNotAvailable.into());
         }
         let socket = at_once(turmoil::net::UdpSocket::bind((ip, 0)))?;
+        self.ear.socket(&self.seat, true);
         Ok(Udp { socket, machine: self.clone() })
     }
 
@@ -78,6 +84,7 @@ impl Machine for Simulated {
             let bits = passel_sim_entropy::bits().ok_or(ErrorKind::NotFound)?;
             part.copy_from_slice(&bits.to_le_bytes());
         }
+        self.spoiler.entropy(&mut seed);
         Ok(seed)
     }
 
@@ -126,6 +133,12 @@ pub(super) struct Udp {
     machine: Simulated,
 }
 
+impl Drop for Udp {
+    fn drop(&mut self) {
+        self.machine.ear.socket(&self.machine.seat, false);
+    }
+}
+
 impl UdpSocket for Udp {
     fn local_addr(&self) -> io::Result<SocketAddr> {
         self.socket.local_addr()
@@ -148,6 +161,8 @@ impl UdpSocket for Udp {
         for (slice, meta) in slices.iter_mut().zip(metas) {
             match self.socket.try_recv_from(slice) {
                 Ok((len, from)) => {
+                    let arrived = slice.get(..len).unwrap_or_default();
+                    self.machine.seat.log.arrival(self.machine.seat.place, arrived);
                     *meta = RecvMeta::default();
                     meta.addr = from;
                     meta.len = len;
@@ -164,9 +179,12 @@ impl UdpSocket for Udp {
 
     fn try_send(&self, transmit: &Transmit<'_>) -> io::Result<()> {
         let (seat, to) = (&self.machine.seat, transmit.destination);
-        seat.log.datagram(seat.place, to.ip(), transmit.contents);
-        self.machine.ear.bytes(seat, transmit.contents);
-        self.socket.try_send_to(transmit.contents, to).map(|_| ())
+        let Some(contents) = self.machine.spoiler.datagram(transmit.contents) else {
+            return Ok(());
+        };
+        seat.log.datagram(seat.place, to.ip(), &contents);
+        self.machine.ear.bytes(seat, &contents);
+        self.socket.try_send_to(&contents, to).map(|_| ())
     }
 }
 
@@ -218,8 +236,13 @@ impl AsyncWrite for Tcp {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.machine.ear.bytes(&self.machine.seat, bytes);
-        Pin::new(&mut self.stream).poll_write(context, bytes)
+        let seat = &self.machine.seat;
+        let bytes = self.machine.spoiler.stream(seat.place, bytes);
+        self.machine.ear.bytes(seat, &bytes);
+        if let Ok(to) = self.stream.peer_addr() {
+            seat.log.stream(seat.place, to.ip(), bytes.len());
+        }
+        Pin::new(&mut self.stream).poll_write(context, &bytes)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -243,7 +266,9 @@ impl Write for Output {
         while let Some(end) = self.begun.iter().position(|byte| *byte == b'\n') {
             let line: Vec<u8> = self.begun.drain(..=end).collect();
             let line = String::from_utf8_lossy(&line);
-            self.machine.ear.line(&self.machine.seat, line.trim_end());
+            if self.machine.spoiler.comes_out(&line) {
+                self.machine.ear.line(&self.machine.seat, line.trim_end());
+            }
         }
         Ok(bytes.len())
     }

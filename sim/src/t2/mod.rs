@@ -24,8 +24,10 @@
 mod disk;
 mod draw;
 mod faults;
+mod log;
 mod machine;
 mod people;
+mod picture;
 mod plan;
 mod planted;
 mod sometimes;
@@ -45,11 +47,12 @@ use self::people::Scene;
 use self::stage::{Host, Played, Running, Seat, play};
 use self::witness::Witness;
 use crate::outcome::{self, Violation};
+use crate::trace::Recording;
 
 /// What a run came to.
 pub type Outcome = outcome::Outcome<Plan>;
 
-fn on_this_thread(plan: &Plan, traced: bool) -> Outcome {
+fn on_this_thread(plan: &Plan, traced: bool) -> (Outcome, Recording) {
     let witness = match Witness::new(plan) {
         Ok(witness) => Arc::new(witness),
         Err(error) => {
@@ -58,7 +61,8 @@ fn on_this_thread(plan: &Plan, traced: bool) -> Outcome {
                 detail: format!("a temporary directory: {error}"),
             };
             let violation = Some(Violation { broken, at_us: 0 });
-            return Outcome { seed: plan.stage.seed, violation, ..Outcome::default() };
+            let outcome = Outcome { seed: plan.stage.seed, violation, ..Outcome::default() };
+            return (outcome, Recording::default());
         }
     };
     let scene = Arc::new(Scene { plan: plan.clone(), witness: Arc::clone(&witness) });
@@ -76,7 +80,7 @@ fn on_this_thread(plan: &Plan, traced: bool) -> Outcome {
     let Played { broken, virtual_ms, .. } = played;
     let broken = broken.or_else(|| witness.check_end().err());
     let virtual_us = virtual_ms.saturating_mul(1000);
-    Outcome {
+    let outcome = Outcome {
         seed: plan.stage.seed,
         violation: broken.map(|broken| Violation { broken, at_us: virtual_us }),
         semantic_hash: played.semantic_hash,
@@ -85,5 +89,6 @@ fn on_this_thread(plan: &Plan, traced: bool) -> Outcome {
         steps: played.events,
         met: witness.met(),
         trace: played.trace,
-    }
+    };
+    (outcome, picture::told(played.recording))
 }

@@ -41,6 +41,7 @@ impl Scene {
                     seat: seat.clone(),
                     state: self.witness.place(seat.place).join("state"),
                     ear: self.witness.clone(),
+                    spoiler: Arc::clone(&self.witness.spoiler),
                 };
                 passel::run_on(&machine, cli.command).await
             }

@@ -37,6 +37,8 @@ conditions! {
     CompleteBefore = "complete_before";
     /// The sender had to invite a second time.
     InvitedAgain = "invited_again";
+    /// A program used several lanes, each of which has a socket of its own.
+    SeveralLanes = "several_lanes";
 }
 
 /// The conditions that were met.

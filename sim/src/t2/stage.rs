@@ -17,8 +17,9 @@ use tokio::sync::mpsc;
 
 use super::disk;
 use super::faults::{Change, Faults, Links};
-use crate::hash::RunHash;
+pub use super::log::Log;
 use crate::oracle::{Broken, broken};
+use crate::trace::Recording;
 
 /// Step of virtual time between two looks at the network, in milliseconds.
 pub const TICK_MS: u64 = 5;
@@ -157,7 +158,7 @@ impl Seat {
 
     /// Says that nothing more is needed of this host.
     pub fn finish(&self) {
-        lock(&self.log.inner).finished[self.place] = true;
+        self.log.finish(self.place);
     }
 }
 
@@ -165,68 +166,6 @@ fn ask(asking: &Asking, place: usize, asker: Asker) {
     if let Some(ask) = &lock(asking)[place] {
         // A program that has ended needs not be asked.
         let _ = ask.send(asker);
-    }
-}
-
-/// What happened, as two hashes and, if that is wanted, as lines.
-#[derive(Clone, Debug)]
-pub struct Log {
-    inner: Arc<Mutex<Inner>>,
-}
-
-#[derive(Debug)]
-struct Inner {
-    semantic: RunHash,
-    wire: RunHash,
-    trace: Option<Vec<String>>,
-    names: Vec<&'static str>,
-    finished: Vec<bool>,
-    events: u64,
-}
-
-impl Log {
-    fn new(names: Vec<&'static str>, traced: bool) -> Self {
-        let inner = Inner {
-            semantic: RunHash::default(),
-            wire: RunHash::default(),
-            trace: traced.then(Vec::new),
-            finished: vec![false; names.len()],
-            names,
-            events: 0,
-        };
-        Self { inner: Arc::new(Mutex::new(inner)) }
-    }
-
-    /// Notes an event of the host at `place`, with the time.
-    pub fn note(&self, place: usize, what: &str) {
-        self.note_at(now_us(), place, what);
-    }
-
-    fn note_at(&self, now: u64, place: usize, what: &str) {
-        let mut inner = lock(&self.inner);
-        inner.events += 1;
-        inner.semantic.number(now << 4 | place as u64);
-        inner.semantic.bytes(what.as_bytes());
-        let name = inner.names.get(place).copied().unwrap_or("world");
-        if let Some(trace) = &mut inner.trace {
-            trace.push(format!("{now:>12} {name}: {what}"));
-        }
-    }
-
-    /// Notes a datagram that the host at `place` sends, with the time.
-    pub fn datagram(&self, place: usize, to: IpAddr, contents: &[u8]) {
-        let now = now_us();
-        let mut inner = lock(&self.inner);
-        inner.wire.number(now << 4 | place as u64);
-        inner.wire.bytes(to.to_string().as_bytes());
-        inner.wire.bytes(contents);
-        let name = inner.names.get(place).copied().unwrap_or("world");
-        if let Some(trace) = &mut inner.trace {
-            let mut hash = RunHash::default();
-            hash.bytes(contents);
-            let (len, hash) = (contents.len(), hash.hex());
-            trace.push(format!("{now:>12} {name} sends {len} bytes to {to}: {hash}"));
-        }
     }
 }
 
@@ -245,6 +184,8 @@ pub struct Played {
     pub events: u64,
     /// A line for each event and datagram, if that was asked for.
     pub trace: Vec<String>,
+    /// The same to be looked at, see [`trace`](crate::trace).
+    pub recording: Recording,
 }
 
 /// Has the programs play under the faults of the stage until all have finished,
@@ -256,18 +197,14 @@ pub fn play(
     traced: bool,
     check: &mut dyn FnMut(u64) -> Result<(), Broken>,
 ) -> Played {
-    let log = Log::new(hosts.iter().map(|host| host.name).collect(), traced);
+    let addresses = (0..hosts.len()).map(|at| address(at, stage.v6)).collect();
+    let log = Log::new(hosts.iter().map(|host| host.name).collect(), addresses, traced);
+    if traced {
+        stage.faults.iter().for_each(|fault| log.fault(fault));
+    }
     let mut virtual_ms = 0;
     let result = play_logged(stage, hosts, &log, &mut virtual_ms, check);
-    let mut inner = lock(&log.inner);
-    Played {
-        broken: result.err(),
-        semantic_hash: inner.semantic.hex(),
-        wire_hash: inner.wire.hex(),
-        virtual_ms,
-        events: inner.events,
-        trace: inner.trace.take().unwrap_or_default(),
-    }
+    log.played(result.err(), virtual_ms)
 }
 
 fn play_logged(
@@ -277,7 +214,7 @@ fn play_logged(
     virtual_ms: &mut u64,
     check: &mut dyn FnMut(u64) -> Result<(), Broken>,
 ) -> Result<(), Broken> {
-    let addresses: Arc<[IpAddr]> = (0..hosts.len()).map(|at| address(at, stage.v6)).collect();
+    let addresses = log.addresses();
     let asking: Asking = Arc::new(Mutex::new(hosts.iter().map(|_| None).collect()));
     let disks: Vec<Option<PathBuf>> = hosts.iter().map(|host| host.disk.clone()).collect();
     let mut sim = builder(stage).build();
@@ -299,7 +236,7 @@ fn play_logged(
         let now = u64::try_from(sim.elapsed().as_millis()).unwrap_or(u64::MAX);
         *virtual_ms = now;
         for change in faults.due(now) {
-            log.note_at(now * 1000, usize::MAX, &format!("{change:?}"));
+            log.change(now * 1000, &change);
             match change {
                 Change::Kill(host) => {
                     let frozen = disks[host].as_deref().map(disk::freeze).transpose();
@@ -320,15 +257,11 @@ fn play_logged(
             return broken("no program fails by itself", error.to_string());
         }
         check(now)?;
-        let finished = !lock(&log.inner).finished.contains(&false);
-        if finished && faults.are_over() {
+        let missing = log.missing();
+        if missing.is_empty() && faults.are_over() {
             return Ok(());
         }
         if now > bound {
-            let inner = lock(&log.inner);
-            let names = inner.names.iter().zip(&inner.finished);
-            let missing: Vec<_> =
-                names.filter(|(_, done)| !**done).map(|(name, _)| *name).collect();
             let detail = format!("not within {} s: {}", bound / 1000, missing.join(", "));
             return broken("everything ends", detail);
         }
@@ -393,11 +326,6 @@ fn connect(sim: &turmoil::Sim<'_>, addresses: &[IpAddr], pair: [usize; 2], links
     if links.cut_back {
         sim.partition_oneway(b, a);
     }
-}
-
-fn now_us() -> u64 {
-    let elapsed = turmoil::sim_elapsed().unwrap_or_default();
-    u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX)
 }
 
 fn unfit(error: &std::io::Error) -> Broken {

@@ -31,11 +31,13 @@ impl Tier for Plan {
     }
 
     fn carry_out(&self, traced: bool) -> Outcome {
-        on_own_thread(self.stage.seed, || on_this_thread(self, traced))
+        on_own_thread(self.stage.seed, || on_this_thread(self, traced)).0
     }
 
     fn record(&self) -> (Outcome, Recording) {
-        (self.carry_out(false), Recording::default())
+        let mut recorded = on_own_thread(self.stage.seed, || on_this_thread(self, true));
+        recorded.0.trace.clear();
+        recorded
     }
 
     fn name(condition: Condition) -> &'static str {

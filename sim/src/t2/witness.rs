@@ -5,8 +5,8 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use passel::exit::Exit;
@@ -14,6 +14,7 @@ use serde_json::Value;
 
 use super::machine::Ear;
 use super::plan::{Plan, RECEIVER, RENDEZVOUS, SENDER};
+use super::planted::Spoiler;
 use super::sometimes::{Condition, Met};
 use super::stage::{Fault, Seat, lock};
 use crate::oracle::{Broken, broken};
@@ -21,7 +22,7 @@ use crate::rng::Draw;
 
 /// What stands at the beginning of each file that is long enough, and nowhere
 /// on the wire.
-const IN_CONTENT: &[u8] = b"content-nobody-else-may-see";
+pub(super) const IN_CONTENT: &[u8] = b"content-nobody-else-may-see";
 /// What each name begins with.
 const IN_NAMES: &str = "name-nobody-else-may-see-";
 /// How often the receiver's directory is looked at, in milliseconds.
@@ -63,6 +64,8 @@ struct Seen {
     /// Crashes in the middle of a transfer since it last went on.
     crashed: [bool; 3],
     receipts: [Option<String>; 3],
+    /// Sockets that each host has open.
+    sockets: [u32; 3],
     met: Met,
     broken: Option<Broken>,
 }
@@ -72,6 +75,7 @@ pub(super) struct Witness {
     plan: Plan,
     root: PathBuf,
     sources: Vec<Vec<u8>>,
+    pub(super) spoiler: Arc<Spoiler>,
     seen: Mutex<Seen>,
 }
 
@@ -84,8 +88,13 @@ impl Witness {
         let root = std::env::temp_dir().join(name);
         fs::create_dir(&root)?;
         let sources = (0..).zip(&plan.files).map(|(at, size)| source(plan.stage.seed, at, *size));
-        let witness =
-            Self { plan: plan.clone(), root, sources: sources.collect(), seen: Mutex::default() };
+        let witness = Self {
+            plan: plan.clone(),
+            root,
+            sources: sources.collect(),
+            spoiler: Arc::new(Spoiler::new(plan.planted)),
+            seen: Mutex::default(),
+        };
         for place in [RENDEZVOUS, SENDER, RECEIVER] {
             fs::create_dir(witness.place(place))?;
         }
@@ -138,6 +147,11 @@ impl Witness {
             if seen.starts[place] > 1 && seen.in_transfer {
                 seen.crashed[place] = true;
                 seen.met.insert(Condition::CrashInTransfer);
+            }
+            if seen.starts[place] > 1
+                && let Err(error) = self.spoiler.restart(place, &self.place(place).join("out"))
+            {
+                seen.fail("the plan can be run", format!("a planted bug: {error}"));
             }
         }
     }
@@ -278,6 +292,15 @@ impl Ear for Witness {
         }
     }
 
+    fn socket(&self, seat: &Seat, is_bound: bool) {
+        let mut seen = lock(&self.seen);
+        let sockets = &mut seen.sockets[seat.place];
+        *sockets = if is_bound { *sockets + 1 } else { sockets.saturating_sub(1) };
+        if *sockets > 1 {
+            seen.met.insert(Condition::SeveralLanes);
+        }
+    }
+
     fn bytes(&self, _seat: &Seat, bytes: &[u8]) {
         for secret in [IN_CONTENT, IN_NAMES.as_bytes()] {
             if bytes.windows(secret.len()).any(|part| part == secret) {
@@ -360,7 +383,7 @@ impl Seen {
 }
 
 /// Names in a directory, in order; none if there is no such directory.
-fn list(directory: &Path) -> Vec<String> {
+pub(super) fn list(directory: &Path) -> Vec<String> {
     let entries = fs::read_dir(directory).into_iter().flatten().flatten();
     let mut names: Vec<_> =
         entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
