@@ -281,6 +281,18 @@ fn a_direct_path_has_a_head_start_unless_the_peer_knows_the_relay() {
     assert_eq!(world.send(b"one").len(), 1);
 }
 
+// TB-TURN-LATER
+#[test]
+fn once_connected_only_what_the_peer_uses_is_used() {
+    let mut world = World::held();
+    world.send(b"one"); // Lets the peer in.
+    world.relays.settle();
+    world.pass(HEAD_START);
+    assert_eq!(world.send(b"two"), []);
+    world.receive(b"here I am").unwrap();
+    assert_eq!(world.send(b"three").len(), 1);
+}
+
 // TB-TURN-REFRESH
 #[test]
 fn allocation_and_channels_outlive_their_times_also_with_other_nonces() {

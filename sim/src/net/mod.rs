@@ -9,6 +9,7 @@ pub mod nat;
 pub mod reach;
 pub mod routes;
 pub mod stun;
+pub mod turn;
 
 use std::net::IpAddr;
 

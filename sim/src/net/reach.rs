@@ -6,7 +6,8 @@
 //! guessed, that a host's address is not also that of one nearer to its peer, and
 //! that an answer counts also if it comes from another end than was asked. RFC
 //! 8445, 7.2.5.2.1, would have such an answer refused, the ICE stack in use takes
-//! it; it matters if the mappings of both sides depend on the remote port.
+//! it; it matters if the mappings of both sides depend on the remote port. Of relays
+//! it says whether they help where that path is missing.
 
 use std::net::IpAddr;
 
@@ -14,8 +15,8 @@ use super::HostPlan;
 use super::nat::{Dependence, NatPlan};
 use super::routes::GatewayPlan;
 
-/// Which families of address have a server in the open that tells a host its
-/// outside end.
+/// Which families of address have a server in the open: one that tells a host its
+/// outside end, or one that relays for it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Servers {
     /// One at an address of IPv4.
@@ -32,6 +33,39 @@ pub fn is_direct(hosts: &[HostPlan; 2], gateways: &[GatewayPlan], servers: Serve
         hosts.iter().all(has) && is_direct_between(&one, &other, v4, server)
     };
     family(true, servers.v4) || family(false, servers.v6)
+}
+
+/// How a side may use relays.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Relaying {
+    /// Where it has one.
+    pub by: Servers,
+    /// It shows no addresses but relayed ones.
+    pub only: bool,
+}
+
+/// Whether there can be a path over a relay between two hosts, of either family.
+pub fn is_relayed(
+    hosts: &[HostPlan; 2],
+    gateways: &[GatewayPlan],
+    servers: Servers,
+    relaying: [Relaying; 2],
+) -> bool {
+    let family = |v4: bool, server: bool, by: [bool; 2]| {
+        let has = |host: &HostPlan| host.addresses.iter().any(|ip: &IpAddr| ip.is_ipv4() == v4);
+        let chains = [&hosts[0], &hosts[1]].map(|host| chain(host.behind, gateways));
+        // Both must get into the open: one to its relay, the other to that as well.
+        if !hosts.iter().all(has) || chains.iter().any(|chain| is_blocked(chain)) {
+            return false;
+        }
+        // A relay lets in whoever has an address that its user was told.
+        let is_told = |side: usize| {
+            by[side] || (!relaying[side].only && (server || !translates(&chains[side], v4)))
+        };
+        (by[0] && is_told(1)) || (by[1] && is_told(0))
+    };
+    family(true, servers.v4, relaying.map(|one| one.by.v4))
+        || family(false, servers.v6, relaying.map(|one| one.by.v6))
 }
 
 /// Whether a direct path of IPv4 between two hosts is found again after the
@@ -77,7 +111,7 @@ fn is_direct_between(one: &Chain<'_>, other: &Chain<'_>, v4: bool, server: bool)
     if below.iter().any(|chain| is_blocked(chain)) {
         return false;
     }
-    let translates = |chain: &Chain<'_>| rules(chain, v4).any(|rules| rules.outside.is_some());
+    let translates = |chain: &Chain<'_>| translates(chain, v4);
     // Whose own address can be sent to, and lets anybody in who does.
     let is_open = |chain: &Chain<'_>| {
         !translates(chain)
@@ -112,6 +146,10 @@ fn is_direct_between(one: &Chain<'_>, other: &Chain<'_>, v4: bool, server: bool)
 
 fn is_blocked(chain: &Chain<'_>) -> bool {
     chain.iter().any(|(_, gateway)| gateway.blocks_udp)
+}
+
+fn translates(chain: &Chain<'_>, v4: bool) -> bool {
+    rules(chain, v4).any(|rules| rules.outside.is_some())
 }
 
 fn rules<'a>(chain: &Chain<'a>, v4: bool) -> impl Iterator<Item = &'a NatPlan> {

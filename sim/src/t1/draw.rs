@@ -7,6 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::gateways;
 use super::plan::{Plan, Tier, TransferPlan};
+use super::relays;
 use crate::net::{HostPlan, LinePlan, Loss, Outage};
 use crate::plan::Side;
 use crate::rng::Draw;
@@ -45,9 +46,12 @@ impl Plan {
             gateways: Vec::new(),
             planted: None,
             servers: Vec::new(),
+            relays: Vec::new(),
+            relay_only: Vec::new(),
             upsets: Vec::new(),
         };
         gateways::draw(&mut plan);
+        relays::draw(&mut plan);
         plan
     }
 
@@ -70,6 +74,8 @@ impl Plan {
             gateways: Vec::new(),
             planted: None,
             servers: Vec::new(),
+            relays: Vec::new(),
+            relay_only: Vec::new(),
             upsets: Vec::new(),
         }
     }

@@ -8,12 +8,13 @@ use passel_proto::error::Error;
 use passel_proto::ids::Role;
 use passel_proto::signal::SignalSession;
 use passel_sans_io::endpoint::{Endpoint, EndpointConfig};
+use passel_sans_io::ice::turn::TurnServer;
 use passel_sans_io::lane::{DtlsVersion, IceCredentials, LaneConfig};
 
 use super::crypto;
 use super::disk::Disk;
 use super::plan::Plan;
-use crate::net::stun;
+use crate::net::{stun, turn};
 use crate::oracle::{Broken, broken};
 use crate::plan::Side;
 
@@ -77,6 +78,14 @@ fn host(
     let mut config = EndpointConfig::new(role, signal, lane, entropy.array());
     let servers = plan.servers.iter().flat_map(|server| &server.addresses);
     config.stun_servers = servers.map(|ip| SocketAddr::new(*ip, stun::PORT)).collect();
+    let relays = plan.relays.iter().filter(|relay| relay.users.contains(&side));
+    let relays = relays.flat_map(|relay| &relay.host.addresses).map(|ip| TurnServer {
+        address: SocketAddr::new(*ip, turn::PORT),
+        user: turn::USER.0.to_owned(),
+        password: turn::USER.1.to_owned().into(),
+    });
+    config.turn_servers = relays.collect();
+    config.relay_only = plan.relay_only.contains(&side);
     let mut endpoint = Endpoint::new(config, now)?;
     let mut sockets = Vec::new();
     for address in &plan.hosts[side.place()].addresses {

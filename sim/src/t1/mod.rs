@@ -14,6 +14,7 @@ mod picture;
 mod plan;
 mod planted;
 mod prospect;
+mod relays;
 mod servers;
 mod sometimes;
 mod tap;
@@ -28,7 +29,7 @@ use passel_proto::storage::StorageReply;
 use passel_sans_io::datagram::Datagram;
 use passel_sans_io::endpoint::EndpointEvent;
 
-pub use self::plan::{Plan, Tier, TransferPlan, UpsetPlan};
+pub use self::plan::{Plan, RelayPlan, Tier, TransferPlan, UpsetPlan};
 pub use self::planted::Planted;
 pub use self::sometimes::Condition;
 pub use crate::tier::{record, run};
@@ -37,6 +38,7 @@ use self::host::Host;
 use self::oracle::{Facts, IN_NOTE, Oracle};
 use self::prospect::Prospect;
 use self::watch::Watch;
+use crate::net::turn::Relay;
 use crate::net::{Fate, Header, Network};
 use crate::oracle::{Broken, broken};
 use crate::outcome::{self, Violation};
@@ -69,6 +71,8 @@ enum Happening {
     Timer { side: Side, generation: u64 },
     /// A transfer of the plan is offered.
     Offer { planned: usize },
+    /// The best path must have been found.
+    Settled,
     /// Both endpoints have been done for a while.
     Quiet,
 }
@@ -79,6 +83,7 @@ struct Run<'p> {
     plan: &'p Plan,
     world: World<Happening>,
     network: Network,
+    relays: Vec<Relay>,
     hosts: [Host; 2],
     oracle: Oracle,
     prospect: Prospect,
@@ -86,6 +91,8 @@ struct Run<'p> {
     step: u64,
     /// Offers that wait for the handshake.
     waiting: Vec<usize>,
+    /// The path that is used is the best one.
+    settled: bool,
     /// When both endpoints were done.
     done_at: Option<u64>,
     /// Blobs and datagrams so far, for planted bugs.
@@ -138,18 +145,22 @@ impl<'p> Run<'p> {
         if Side::BOTH.iter().all(|side| plan.transfers.iter().any(|one| one.from == *side)) {
             watch.meet(Condition::BothDirections);
         }
-        let standing = [&plan.hosts[..], &plan.servers].concat();
+        let relays = plan.relays.iter().map(|relay| &relay.host);
+        let standing = plan.hosts.iter().chain(&plan.servers).chain(relays);
+        let standing: Vec<_> = standing.cloned().collect();
         let prospect = Prospect::of(plan);
         Ok(Self {
             plan,
             world,
             network: Network::new(plan.seed, &standing, &plan.gateways, &plan.outages),
+            relays: servers::relays(plan),
             hosts,
-            oracle: Oracle::new(prospect.direct),
+            oracle: Oracle::new(prospect.direct || prospect.relayed),
             prospect,
             watch,
             step: 0,
             waiting: Vec::new(),
+            settled: true,
             done_at: None,
             blobs: 0,
             datagrams: 0,
@@ -186,6 +197,7 @@ impl<'p> Run<'p> {
             self.close_if_completed()?;
             self.listen_if_done();
         }
+        self.note_released();
         for side in Side::BOTH {
             let now = self.world.instant();
             self.hosts[side.place()].endpoint.handle_timeout(now);
@@ -200,9 +212,10 @@ impl<'p> Run<'p> {
     /// Has the connection closed once all that was planned is completed.
     fn close_if_completed(&mut self) -> Result<(), Broken> {
         let completed = self.oracle.all_completed(self.plan.transfers.len());
-        if self.oracle.closing || !completed {
+        if self.oracle.closing || !completed || !self.settled {
             return Ok(());
         }
+        self.check_settled_paths()?;
         self.oracle.closing = true;
         if self.watch.upset_in_transfer {
             self.watch.meet(Condition::UpsetGotOver);
@@ -215,7 +228,7 @@ impl<'p> Run<'p> {
 
     fn listen_if_done(&mut self) {
         if self.done_at.is_none() && self.hosts.iter().all(|host| host.done) {
-            if !self.prospect.direct {
+            if !self.prospect.direct && !self.prospect.relayed {
                 self.watch.meet(Condition::NoPath);
             }
             if self.oracle.is_lost() {
@@ -258,6 +271,10 @@ impl<'p> Run<'p> {
             }
             Happening::Offer { planned } => {
                 self.waiting.push(planned);
+                Ok(())
+            }
+            Happening::Settled => {
+                self.settled = true;
                 Ok(())
             }
             Happening::Quiet => Ok(()),
@@ -365,7 +382,8 @@ impl<'p> Run<'p> {
             self.hosts[side.place()].done = true;
         }
         match event {
-            EndpointEvent::Connected { .. } => {
+            EndpointEvent::Connected { path, .. } => {
+                self.check_new_path(side, *path)?;
                 for condition in std::mem::take(&mut self.prospect.shows) {
                     self.watch.meet(condition);
                 }
@@ -375,6 +393,7 @@ impl<'p> Run<'p> {
                 if !self.oracle.established.contains(&false) =>
             {
                 self.watch.in_transfer = true;
+                self.settle_later();
                 for planned in std::mem::take(&mut self.waiting) {
                     self.world.schedule(self.world.now(), Happening::Offer { planned });
                 }

@@ -106,9 +106,9 @@ pub(super) struct Oracle {
 }
 
 impl Oracle {
-    /// Of a run in which there can be a direct path, or cannot.
-    pub(super) fn new(direct: bool) -> Self {
-        let outlook = if direct { Outlook::Path } else { Outlook::NoPath };
+    /// Of a run in which there can be a path, or cannot.
+    pub(super) fn new(possible: bool) -> Self {
+        let outlook = if possible { Outlook::Path } else { Outlook::NoPath };
         Self { outlook, ..Self::default() }
     }
 
@@ -117,6 +117,11 @@ impl Oracle {
         if self.outlook == Outlook::Path {
             self.outlook = Outlook::Upset;
         }
+    }
+
+    /// Whether nothing has happened that could have changed the path.
+    pub(super) fn is_path_sure(&self) -> bool {
+        self.outlook == Outlook::Path
     }
 
     /// Whether the connection was lost by that.

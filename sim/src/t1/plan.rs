@@ -39,6 +39,15 @@ pub struct UpsetPlan {
     pub upset: Upset,
 }
 
+/// A TURN server, and who uses it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RelayPlan {
+    /// Where it stands, in the open.
+    pub host: HostPlan,
+    /// The sides that were given it.
+    pub users: Vec<Side>,
+}
+
 /// A whole run as data. Equal plans give equal runs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {
@@ -65,6 +74,12 @@ pub struct Plan {
     /// STUN servers, which both sides know.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub servers: Vec<HostPlan>,
+    /// TURN servers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub relays: Vec<RelayPlan>,
+    /// The sides that are to be reached through relays only.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub relay_only: Vec<Side>,
     /// What happens to gateways.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub upsets: Vec<UpsetPlan>,

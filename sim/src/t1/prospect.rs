@@ -1,28 +1,34 @@
-//! What a plan's gateways let one expect of a run: whether there can be a direct
-//! path, and what has been shown once it is found.
+//! What a plan's gateways and relays let one expect of a run: whether there can be
+//! a direct path, or one over a relay, and what has been shown once it is found.
 
 use super::plan::Plan;
 use super::sometimes::Condition;
 use crate::net::HostPlan;
 use crate::net::nat::{Dependence, NatPlan};
-use crate::net::reach::{Servers, is_direct};
+use crate::net::reach::{Relaying, Servers, is_direct, is_relayed};
+use crate::plan::Side;
 
 /// What is to be expected of a run.
 #[derive(Debug)]
 pub(super) struct Prospect {
     /// There can be a direct path, so there must be one.
     pub(super) direct: bool,
+    /// There can be a path over a relay, which must be taken if there is no other.
+    pub(super) relayed: bool,
     /// What a path shows.
     pub(super) shows: Vec<Condition>,
 }
 
 impl Prospect {
     pub(super) fn of(plan: &Plan) -> Self {
-        let has = |v4: bool| {
-            let mut addresses = plan.servers.iter().flat_map(|server| &server.addresses);
-            addresses.any(|address| address.is_ipv4() == v4)
-        };
-        let servers = Servers { v4: has(true), v6: has(false) };
+        let stun: Vec<&HostPlan> = plan.servers.iter().collect();
+        let servers = families(&stun);
+        let relaying = Side::BOTH.map(|side| {
+            let known = plan.relays.iter().filter(|relay| relay.users.contains(&side));
+            let known: Vec<&HostPlan> = known.map(|relay| &relay.host).collect();
+            Relaying { by: families(&known), only: plan.relay_only.contains(&side) }
+        });
+        let relayed = is_relayed(&plan.hosts, &plan.gateways, servers, relaying);
         let direct = |change: &dyn Fn(&mut NatPlan)| {
             let mut gateways = plan.gateways.clone();
             for gateway in &mut gateways {
@@ -30,7 +36,7 @@ impl Prospect {
                     change(rules);
                 }
             }
-            is_direct(&plan.hosts, &gateways, servers)
+            plan.relay_only.is_empty() && is_direct(&plan.hosts, &gateways, servers)
         };
         let mut shows = Vec::new();
         if !is_direct(&plan.hosts, &plan.gateways, Servers::default()) {
@@ -52,6 +58,20 @@ impl Prospect {
         if shows.contains(&Condition::PathByServer) && plan.hosts.iter().all(guarded) {
             shows.push(Condition::PathByPunching);
         }
-        Self { direct: direct(&|_| ()), shows }
+        let direct = direct(&|_| ());
+        if !direct {
+            // A path over a relay shows nothing of gateways.
+            shows.clear();
+        }
+        Self { direct, relayed, shows }
     }
+}
+
+/// The families of addresses that hosts have.
+fn families(hosts: &[&HostPlan]) -> Servers {
+    let has = |v4: bool| {
+        let mut addresses = hosts.iter().flat_map(|host| &host.addresses);
+        addresses.any(|address| address.is_ipv4() == v4)
+    };
+    Servers { v4: has(true), v6: has(false) }
 }

@@ -19,6 +19,14 @@ pub enum Condition {
     PathByHairpin,
     /// There is a path, and one end of it had to be learned from what came in.
     PathToLearnedEnd,
+    /// There is a path over a relay, since there can be no other.
+    RelayFallback,
+    /// A path over a relay was found before the direct one.
+    RelayFirst,
+    /// There was a relay, and the path that was used in the end is direct.
+    RelaySpared,
+    /// All relayed addresses were let go at the end.
+    RelayReleased,
     /// There can be no path, and both sides said so.
     NoPath,
     /// A gateway forgot everything between the handshake and a transfer's end,
@@ -63,6 +71,10 @@ impl Condition {
         Condition::PathByPunching,
         Condition::PathByHairpin,
         Condition::PathToLearnedEnd,
+        Condition::RelayFallback,
+        Condition::RelayFirst,
+        Condition::RelaySpared,
+        Condition::RelayReleased,
         Condition::NoPath,
         Condition::UpsetGotOver,
         Condition::LostByUpset,
@@ -103,6 +115,10 @@ impl Condition {
             Condition::PathByPunching => "path_by_punching",
             Condition::PathByHairpin => "path_by_hairpin",
             Condition::PathToLearnedEnd => "path_to_learned_end",
+            Condition::RelayFallback => "relay_fallback",
+            Condition::RelayFirst => "relay_first",
+            Condition::RelaySpared => "relay_spared",
+            Condition::RelayReleased => "relay_released",
             Condition::NoPath => "no_path",
             Condition::UpsetGotOver => "upset_got_over",
             Condition::LostByUpset => "lost_by_upset",

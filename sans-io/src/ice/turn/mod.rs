@@ -85,6 +85,8 @@ pub struct Relays {
     told: Option<Instant>,
     /// Nothing is sent but through relays.
     only: bool,
+    /// The lane is connected, and the peer hears of no candidate any more.
+    settled: bool,
     over: bool,
     datagrams: VecDeque<Datagram>,
     found: VecDeque<Relayed>,
@@ -108,6 +110,7 @@ impl Relays {
             next: None,
             told: None,
             only,
+            settled: false,
             over: false,
             datagrams: VecDeque::new(),
             found: VecDeque::new(),
@@ -146,8 +149,10 @@ impl Relays {
         self.told.get_or_insert(now);
     }
 
-    /// Gives up what is not there yet: the peer would not hear of it any more.
+    /// The lane is connected. Gives up what is not there yet, and what the peer does
+    /// not use stays silent: the peer would not hear any more what it is.
     pub fn settle(&mut self) {
+        self.settled = true;
         let mut out = Out { entropy: &mut self.entropy, datagrams: &mut self.datagrams };
         for allocation in self.allocations.iter_mut().filter(|one| !one.is_held()) {
             allocation.release(&mut out);
@@ -197,16 +202,15 @@ impl Relays {
 
     /// Takes what the lane sends: as it is, wrapped for a relay, or not at all.
     pub fn carry(&mut self, now: Instant, datagram: Datagram) -> Option<Datagram> {
-        let Self { allocations, entropy, datagrams, told, only, .. } = self;
+        let Self { allocations, entropy, datagrams, told, only, settled, .. } = self;
         let is_source = |one: &&mut Allocation| one.relayed == Some(datagram.source);
         let Some(allocation) = allocations.iter_mut().find(is_source) else {
             return Some(datagram);
         };
         // TB-TURN-LATER
         let since = allocation.held_since().max(*told);
-        let may_send = *only
-            || allocation.is_heard()
-            || (told.is_some() && since.is_some_and(|since| now >= since + HEAD_START));
+        let is_late = told.is_some() && since.is_some_and(|since| now >= since + HEAD_START);
+        let may_send = allocation.is_heard() || (!*settled && (*only || is_late));
         let mut out = Out { entropy, datagrams };
         allocation.wrap(now, datagram.destination, &datagram.contents, may_send, &mut out)
     }
