@@ -96,6 +96,24 @@ fn lanes_that_never_come_up_end_nothing() {
     assert!(lanes_over(&world.peers[0]) > 0);
 }
 
+/// Whoever asks when to wake is not told a moment that is past for ever.
+#[test]
+fn a_connection_that_ends_while_lanes_are_sought_lets_its_caller_sleep() {
+    let mut world = laned(8);
+    world.delay = Duration::from_millis(25);
+    world.connect();
+    world.send(&[("a", content(4 << 20, 1))]);
+    world.run(MINUTE, |world| world.peers[0].endpoint.lanes().0 > 1);
+    world.peers[0].endpoint.close(world.now, None);
+    let mut wakes = 0;
+    world.run(MINUTE, |world| {
+        wakes += 1;
+        assert!(wakes < 10_000, "{:?}", world.peers[0].endpoint.poll_timeout());
+        false
+    });
+    assert!(world.peers.iter().all(|peer| peer.endpoint.is_done()));
+}
+
 #[test]
 fn a_network_that_loses_datagrams_loses_no_data() {
     let mut world = laned(8);

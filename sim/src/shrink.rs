@@ -156,6 +156,12 @@ impl<T: Tier> Search<'_, T> {
     }
 
     fn remove(&mut self, path: &[Step], gone: Range<usize>) {
+        // Where the smallest plan has something, it is of no use without.
+        let needed = at(&self.simple, path).and_then(Value::as_array);
+        let all = at(&self.best, path).and_then(Value::as_array).map(Vec::len);
+        if needed.is_some_and(|list| !list.is_empty()) && all == Some(gone.len()) {
+            return;
+        }
         let list = match path.last() {
             Some(Step::Key(key)) => key.clone(),
             _ => String::new(),

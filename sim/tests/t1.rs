@@ -10,7 +10,7 @@ use passel_sim::Side;
 use passel_sim::Tier;
 use passel_sim::net::{Fate, Loss, Outage};
 use passel_sim::swarm::{SwarmOutcome, swarm};
-use passel_sim::t1::{Condition, Plan, run};
+use passel_sim::t1::{Condition, DeadLane, Plan, run};
 
 fn hashes(seeds: impl Iterator<Item = u64>) -> Vec<(String, String)> {
     let outcomes = seeds.map(|seed| run(&Plan::from_seed(seed), false));
@@ -169,6 +169,24 @@ fn losses_bursts_and_outages_in_a_transfer_are_got_over() {
         assert!(outcome.met.contains(&condition), "{condition:?}");
     }
     assert!(outcome.virtual_us > 23_000_000, "the outage is got over, not missed");
+}
+
+#[test]
+fn lanes_that_die_lose_nothing_since_their_chunks_are_sent_again() {
+    let with = |lanes, dead: &[u16]| {
+        let mut plan = Plan::smallest(3);
+        plan.transfers[0].files = vec![3_000_000, 100];
+        plan.lanes = lanes;
+        plan.dead_lanes =
+            dead.iter().map(|lane| DeadLane { lane: *lane, at_us: 700_000 }).collect();
+        let outcome = run(&plan, false);
+        assert_eq!(outcome.violation, None);
+        [Condition::SeveralLanes, Condition::LaneLost, Condition::ChunkAgain]
+            .map(|condition| outcome.met.contains(&condition))
+    };
+    assert_eq!(with(1, &[]), [false; 3]);
+    assert_eq!(with(8, &[]), [true, false, false]);
+    assert_eq!(with(8, &[1, 2, 3, 4]), [true; 3]);
 }
 
 #[test]

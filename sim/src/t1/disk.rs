@@ -1,7 +1,7 @@
 //! Storage that does everything at once and never fails: what a host sends and
 //! what it receives. Faults of disks are T0's business.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use passel_proto::ids::{FileIndex, TransferId};
@@ -21,6 +21,8 @@ pub(super) struct Disk {
     parts: BTreeMap<Place, Vec<u8>>,
     /// Files with their final names.
     pub(super) finals: BTreeMap<Place, Vec<u8>>,
+    /// Places of sources that were read.
+    read: BTreeSet<(Place, u64)>,
     planted: Option<Planted>,
 }
 
@@ -32,6 +34,13 @@ impl Disk {
     /// An empty one.
     pub(super) fn new(planted: Option<Planted>) -> Self {
         Self { planted, ..Self::default() }
+    }
+
+    /// Whether this asks for a place of a source that was read before.
+    pub(super) fn is_read_again(&mut self, request: &StorageRequest) -> bool {
+        let StorageRequest::Read { transfer, file, offset, .. } = request else { return false };
+        let place = (*transfer, *file);
+        self.sources.contains_key(&place) && !self.read.insert((place, *offset))
     }
 
     /// Does what is asked. With the reply comes the entry that got its name, if

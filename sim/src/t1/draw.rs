@@ -5,9 +5,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::gateways;
 use super::plan::{Plan, Tier, TransferPlan};
-use super::relays;
+use super::{gateways, lanes, relays};
 use crate::net::{HostPlan, LinePlan, Loss, Outage};
 use crate::plan::Side;
 use crate::rng::Draw;
@@ -44,6 +43,8 @@ impl Plan {
             closer: draw.pick(&Side::BOTH),
             outages: (0..outages).map(|_| outage(&mut draw)).collect(),
             gateways: Vec::new(),
+            lanes: 1,
+            dead_lanes: Vec::new(),
             planted: None,
             servers: Vec::new(),
             relays: Vec::new(),
@@ -52,6 +53,7 @@ impl Plan {
         };
         gateways::draw(&mut plan);
         relays::draw(&mut plan);
+        lanes::draw(&mut plan);
         plan
     }
 
@@ -72,6 +74,8 @@ impl Plan {
             closer: Side::Inviter,
             outages: Vec::new(),
             gateways: Vec::new(),
+            lanes: 1,
+            dead_lanes: Vec::new(),
             planted: None,
             servers: Vec::new(),
             relays: Vec::new(),

@@ -21,12 +21,22 @@ use crate::plan::Side;
 /// Where the rendezvous would keep the blobs; both sides must name the same.
 const ROUTE: &[u8] = b"route of the simulation";
 
+/// The port of each side's first lane. Further lanes have those that follow.
+const FIRST_PORTS: [u16; 2] = [40_000, 50_000];
+
+/// The lane of a socket of this side.
+pub(super) fn lane_of(side: Side, socket: SocketAddr) -> u16 {
+    socket.port().saturating_sub(FIRST_PORTS[side.place()])
+}
+
 #[derive(Debug)]
 pub(super) struct Host {
     pub(super) endpoint: Box<Endpoint>,
     pub(super) disk: Disk,
     /// One for each address.
     sockets: Vec<SocketAddr>,
+    /// Further lanes that are over.
+    pub(super) over: Vec<u16>,
     /// When the endpoint wants to be woken.
     pub(super) timer: Option<u64>,
     /// Counts the timers that were set.
@@ -38,6 +48,23 @@ pub(super) struct Host {
 }
 
 impl Host {
+    /// Binds sockets of its own for a further lane.
+    pub(super) fn bind_lane(&mut self, now: Instant, lane: u16) {
+        let first = |socket: &&SocketAddr| FIRST_PORTS.contains(&socket.port());
+        let further = |socket: &SocketAddr| SocketAddr::new(socket.ip(), socket.port() + lane);
+        let bound: Vec<_> = self.sockets.iter().filter(first).map(further).collect();
+        self.endpoint.bind_lane(now, lane, &bound);
+        self.sockets.extend(bound);
+    }
+
+    /// All datagrams have gone out: further lanes that are over need no sockets.
+    pub(super) fn close_lanes(&mut self) {
+        for lane in self.over.drain(..) {
+            let is_its = |port: u16| FIRST_PORTS.iter().any(|first| first + lane == port);
+            self.sockets.retain(|socket| !is_its(socket.port()));
+        }
+    }
+
     /// Whether one of its sockets has this address.
     pub(super) fn owns(&self, address: SocketAddr) -> bool {
         self.sockets.contains(&address)
@@ -86,11 +113,11 @@ fn host(
     });
     config.turn_servers = relays.collect();
     config.relay_only = plan.relay_only.contains(&side);
+    config.lanes = plan.lanes;
     let mut endpoint = Endpoint::new(config, now)?;
     let mut sockets = Vec::new();
     for address in &plan.hosts[side.place()].addresses {
-        let port = if side == Side::Inviter { 40_000 } else { 50_000 };
-        let socket = SocketAddr::new(*address, port);
+        let socket = SocketAddr::new(*address, FIRST_PORTS[side.place()]);
         endpoint.add_local_candidate(socket);
         sockets.push(socket);
     }
@@ -98,6 +125,7 @@ fn host(
         endpoint: Box::new(endpoint),
         disk: Disk::new(plan.planted),
         sockets,
+        over: Vec::new(),
         timer: None,
         generation: 0,
         wakes_at_now: (0, 0),

@@ -9,6 +9,7 @@ mod disk;
 mod draw;
 mod gateways;
 mod host;
+mod lanes;
 mod oracle;
 mod picture;
 mod plan;
@@ -29,7 +30,7 @@ use passel_proto::storage::StorageReply;
 use passel_sans_io::datagram::Datagram;
 use passel_sans_io::endpoint::EndpointEvent;
 
-pub use self::plan::{Plan, RelayPlan, Tier, TransferPlan, UpsetPlan};
+pub use self::plan::{DeadLane, Plan, RelayPlan, Tier, TransferPlan, UpsetPlan};
 pub use self::planted::Planted;
 pub use self::sometimes::Condition;
 pub use crate::tier::{record, run};
@@ -216,7 +217,7 @@ impl<'p> Run<'p> {
             return Ok(());
         }
         self.check_settled_paths()?;
-        self.oracle.closing = true;
+        self.oracle.close(self.world.now());
         if self.watch.upset_in_transfer {
             self.watch.meet(Condition::UpsetGotOver);
         }
@@ -228,7 +229,8 @@ impl<'p> Run<'p> {
 
     fn listen_if_done(&mut self) {
         if self.done_at.is_none() && self.hosts.iter().all(|host| host.done) {
-            if !self.prospect.direct && !self.prospect.relayed {
+            let possible = self.prospect.direct || self.prospect.relayed;
+            if !possible && !self.oracle.found_by_chance() {
                 self.watch.meet(Condition::NoPath);
             }
             if self.oracle.is_lost() {
@@ -315,6 +317,9 @@ impl<'p> Run<'p> {
             }
             while let Some(request) = self.hosts[side.place()].endpoint.poll_storage() {
                 busy = true;
+                if !self.is_served(side, &request) {
+                    continue;
+                }
                 let host = &mut self.hosts[side.place()];
                 let (reply, named) = host.disk.carry_out(request);
                 if let Some(place) = named {
@@ -355,6 +360,7 @@ impl<'p> Run<'p> {
             return broken("what is done is silent", format!("{side:?}"));
         }
         let host = &mut self.hosts[side.place()];
+        host.close_lanes();
         host.done |= host.endpoint.is_done();
         let mut due = host.endpoint.poll_timeout().map(|(at, _)| self.world.micros(at));
         if self.plan.planted == Some(Planted::TimerSpins) {
@@ -400,7 +406,10 @@ impl<'p> Run<'p> {
                 Ok(())
             }
             EndpointEvent::Connection(Event::Offered { transfer }) => self.accept(side, *transfer),
-            _ => Ok(()),
+            lane => {
+                self.on_lane(side, lane);
+                Ok(())
+            }
         }
     }
 
@@ -445,6 +454,10 @@ impl<'p> Run<'p> {
             let (from, to) = (datagram.source, datagram.destination);
             return broken("datagrams leave from where they may", format!("{from} to {to}"));
         }
+        if !self.carries(side, datagram) {
+            self.watch.on_stopped();
+            return Ok(());
+        }
         let carried = self.network.up(now, place, &datagram.contents, v6);
         self.befell(side, &carried.fates);
         for (at, contents) in carried.copies {
@@ -488,7 +501,8 @@ impl<'p> Run<'p> {
     fn befell(&mut self, side: Side, fates: &[Fate]) {
         self.watch.on_fates(self.world.now(), side, fates);
         let harmless = [Fate::Queued, Fate::Duplicated, Fate::Reordered];
-        self.oracle.lost_in_closing |=
-            self.oracle.closing && fates.iter().any(|fate| !harmless.contains(fate));
+        if fates.iter().any(|fate| !harmless.contains(fate)) {
+            self.oracle.on_lost(self.world.now());
+        }
     }
 }

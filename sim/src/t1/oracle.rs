@@ -77,6 +77,10 @@ pub(super) fn check_unreadable(side: Side, bytes: &[u8]) -> Result<(), Broken> {
     Ok(())
 }
 
+/// How long after a loss it may be that nothing got over it: retransmissions wait
+/// ever longer, and what is sent meanwhile waits behind them.
+const RECOVERY_US: u64 = 5_000_000;
+
 /// What the gateways let one expect of the connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Outlook {
@@ -85,6 +89,9 @@ enum Outlook {
     Path,
     /// There can be none.
     NoPath,
+    /// There could be none, and a gateway has forgotten everything since: what one
+    /// side has sent to the old end may let in what comes to the new one.
+    Chance,
     /// A gateway has forgotten everything. The connection may get over it, and may
     /// as well be lost.
     Upset,
@@ -101,8 +108,13 @@ pub(super) struct Oracle {
     outlook: Outlook,
     /// Somebody was told to close.
     pub(super) closing: bool,
-    /// Something was lost on the way since then.
-    pub(super) lost_in_closing: bool,
+    /// Something was lost on the way since then, or shortly before, and may not have
+    /// been sent again.
+    lost_in_closing: bool,
+    /// When something was lost on the way last.
+    lost_at: Option<u64>,
+    /// There is a path, by chance.
+    by_chance: bool,
 }
 
 impl Oracle {
@@ -114,14 +126,33 @@ impl Oracle {
 
     /// A gateway has forgotten everything.
     pub(super) fn on_upset(&mut self) {
-        if self.outlook == Outlook::Path {
-            self.outlook = Outlook::Upset;
+        match self.outlook {
+            Outlook::Path => self.outlook = Outlook::Upset,
+            Outlook::NoPath => self.outlook = Outlook::Chance,
+            _ => {}
         }
     }
 
     /// Whether nothing has happened that could have changed the path.
     pub(super) fn is_path_sure(&self) -> bool {
         self.outlook == Outlook::Path
+    }
+
+    /// Whether there is a path that there could not be but for an upset gateway.
+    pub(super) fn found_by_chance(&self) -> bool {
+        self.by_chance
+    }
+
+    /// Somebody is told to close.
+    pub(super) fn close(&mut self, now: u64) {
+        self.closing = true;
+        self.lost_in_closing = self.lost_at.is_some_and(|at| at + RECOVERY_US > now);
+    }
+
+    /// Something is lost on the way.
+    pub(super) fn on_lost(&mut self, now: u64) {
+        self.lost_at = Some(now);
+        self.lost_in_closing |= self.closing;
     }
 
     /// Whether the connection was lost by that.
@@ -139,6 +170,9 @@ impl Oracle {
     pub(super) fn on_event(&mut self, side: Side, event: &EndpointEvent) -> Result<bool, Broken> {
         if self.outlook == Outlook::NoPath && matches!(event, EndpointEvent::Connected { .. }) {
             return broken("there is a path only if there can be one", format!("{event:?}"));
+        }
+        if self.outlook == Outlook::Chance && matches!(event, EndpointEvent::Connected { .. }) {
+            (self.outlook, self.by_chance) = (Outlook::Upset, true);
         }
         let EndpointEvent::Connection(event) = event else { return Ok(false) };
         if self.closed[side.place()] {
@@ -172,8 +206,8 @@ impl Oracle {
         upset && [HandshakeTimeout, IdleTimeout, TransportFailed].contains(&error.code)
     }
 
-    /// A side that never heard the last word may find that the other is gone,
-    /// if something was lost since it was said.
+    /// A side that never heard the last word may find that the other is gone, if
+    /// something was lost since it was said, or what was lost before is in its way.
     fn on_closed(&self, side: Side, error: Option<&Error>) -> Result<bool, Broken> {
         let gone = |error: &Error| {
             matches!(error.code, ErrorCode::IdleTimeout | ErrorCode::TransportFailed)
@@ -181,7 +215,8 @@ impl Oracle {
         match error {
             Some(error) if self.is_loss(error) => Ok(false),
             Some(error)
-                if self.outlook == Outlook::NoPath && error.code == ErrorCode::HandshakeTimeout =>
+                if matches!(self.outlook, Outlook::NoPath | Outlook::Chance)
+                    && error.code == ErrorCode::HandshakeTimeout =>
             {
                 Ok(false)
             }

@@ -48,6 +48,24 @@ pub struct RelayPlan {
     pub users: Vec<Side>,
 }
 
+/// A lane that dies: from then on the network carries none of its datagrams.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeadLane {
+    /// Its number; 0 stays alive.
+    pub lane: u16,
+    /// When.
+    pub at_us: u64,
+}
+
+fn one() -> u16 {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants it so")]
+fn is_one(lanes: &u16) -> bool {
+    *lanes == 1
+}
+
 /// A whole run as data. Equal plans give equal runs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {
@@ -68,6 +86,12 @@ pub struct Plan {
     /// What stands between the hosts, if anything does.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub gateways: Vec<GatewayPlan>,
+    /// Most associations that both use side by side, 1 to 32.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub lanes: u16,
+    /// Lanes that die.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub dead_lanes: Vec<DeadLane>,
     /// A bug of the world itself; none but when the invariants are tested.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub planted: Option<Planted>,

@@ -36,6 +36,9 @@ pub enum Planted {
     ReplyTwice,
     /// Storage gives a name to a file that lacks its last byte.
     CutShort,
+    /// Storage loses a request to read what was read before, so that a chunk that
+    /// went over a lane that died is not sent again.
+    ReadOnce,
 }
 
 impl Planted {
@@ -53,6 +56,7 @@ impl Planted {
         Planted::PartKept,
         Planted::ReplyTwice,
         Planted::CutShort,
+        Planted::ReadOnce,
     ];
 }
 

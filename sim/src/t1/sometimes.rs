@@ -50,6 +50,12 @@ pub enum Condition {
     OutageInTransfer,
     /// The end of a connection was not heard.
     CloseLost,
+    /// Datagrams went over further lanes.
+    SeveralLanes,
+    /// A lane was lost in the middle of a transfer.
+    LaneLost,
+    /// A chunk was sent again since its lane was lost.
+    ChunkAgain,
 }
 
 impl Condition {
@@ -86,6 +92,9 @@ impl Condition {
         Condition::LossInTransfer,
         Condition::OutageInTransfer,
         Condition::CloseLost,
+        Condition::SeveralLanes,
+        Condition::LaneLost,
+        Condition::ChunkAgain,
     ];
 
     /// Its name in reports.
@@ -130,6 +139,9 @@ impl Condition {
             Condition::LossInTransfer => "loss_in_transfer",
             Condition::OutageInTransfer => "outage_in_transfer",
             Condition::CloseLost => "close_lost",
+            Condition::SeveralLanes => "several_lanes",
+            Condition::LaneLost => "lane_lost",
+            Condition::ChunkAgain => "chunk_again",
         }
     }
 }

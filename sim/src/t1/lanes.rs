@@ -1,0 +1,73 @@
+//! Further lanes of T1's endpoints: how plans have them, the sockets that they get,
+//! how some of them die, and what is seen of what went over those.
+
+use passel_proto::storage::StorageRequest;
+use passel_sans_io::datagram::Datagram;
+use passel_sans_io::endpoint::EndpointEvent;
+
+use super::plan::{DeadLane, Plan};
+use super::planted::Planted;
+use super::sometimes::Condition;
+use super::{Run, host};
+use crate::plan::Side;
+use crate::rng::Draw;
+
+const SECOND: u64 = 1_000_000;
+
+/// Gives some plans further lanes, files that are large enough for them, and lanes
+/// that die. It draws from a stream of its own, which changes nothing else in a plan.
+pub(super) fn draw(plan: &mut Plan) {
+    let mut draw = Draw::new(plan.seed, "lanes of t1");
+    plan.lanes = draw.pick(&[1, 1, 4, 32]);
+    if plan.lanes == 1 || draw.chance(500) {
+        return;
+    }
+    if let Some(transfer) = plan.transfers.first_mut() {
+        let size = draw.between(1_000_000, 3_000_000);
+        transfer.files = vec![size];
+    }
+    let count = draw.pick(&[0, 1, 2, 5]);
+    let dead = |draw: &mut Draw| DeadLane {
+        lane: draw.pick(&[1, 2, 3, 4, 5, 6]),
+        at_us: draw.below(8 * SECOND),
+    };
+    plan.dead_lanes = (0..count).map(|_| dead(&mut draw)).collect();
+}
+
+impl Run<'_> {
+    /// News of a further lane.
+    pub(super) fn on_lane(&mut self, side: Side, event: &EndpointEvent) {
+        let now = self.world.instant();
+        match event {
+            EndpointEvent::LaneWanted { lane } => self.hosts[side.place()].bind_lane(now, *lane),
+            EndpointEvent::LaneOver { lane } => {
+                self.hosts[side.place()].over.push(*lane);
+                if self.watch.in_transfer {
+                    self.watch.meet(Condition::LaneLost);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Whether the network carries a datagram of this lane.
+    pub(super) fn carries(&mut self, side: Side, datagram: &Datagram) -> bool {
+        let lane = host::lane_of(side, datagram.source);
+        if lane > 0 && self.watch.in_transfer {
+            self.watch.meet(Condition::SeveralLanes);
+        }
+        let now = self.world.now();
+        let is_it = |dead: &DeadLane| dead.lane == lane && lane > 0 && dead.at_us <= now;
+        !self.plan.dead_lanes.iter().any(is_it)
+    }
+
+    /// Whether storage gets to a request. A sender that asks for a place of a file
+    /// again sends a chunk again, since a lane ended.
+    pub(super) fn is_served(&mut self, side: Side, request: &StorageRequest) -> bool {
+        if !self.hosts[side.place()].disk.is_read_again(request) {
+            return true;
+        }
+        self.watch.meet(Condition::ChunkAgain);
+        self.plan.planted != Some(Planted::ReadOnce)
+    }
+}
