@@ -7,7 +7,7 @@ use std::net::IpAddr;
 
 use passel_sim::net::nat::{Dependence, NatPlan, PortChoice};
 use passel_sim::net::reach::outlasts;
-use passel_sim::net::{GatewayPlan, HostPlan, LinePlan, Upset};
+use passel_sim::net::{GatewayPlan, HostPlan, LinePlan, Loss, Upset};
 use passel_sim::t1::{Condition, Outcome, Plan, UpsetPlan, run};
 
 fn ip(text: &str) -> IpAddr {
@@ -44,6 +44,27 @@ fn passed(plan: &Plan) -> Outcome {
     let outcome = run(plan, false);
     assert_eq!(outcome.violation, None, "{}", plan.to_json().unwrap());
     outcome
+}
+
+#[path = "../examples/own_machine.rs"]
+mod own_machine;
+
+#[test]
+fn own_machines_play_in_the_same_world() {
+    let lossy = Loss::Uniform { permille: 100 };
+    let mut hashes = std::collections::BTreeSet::new();
+    for seed in 0..4 {
+        let (one, kept) = own_machine::play_once(seed, lossy);
+        assert_eq!(one.broken, None);
+        assert!(kept.iter().copied().eq(0..30));
+        assert!(one.virtual_us > 3_000_000 && one.trace.iter().any(|line| line.contains("Lost")));
+        assert_eq!((&one, kept), (&own_machine::play_once(seed, lossy).0, (0..30).collect()));
+        hashes.insert(one.wire_hash);
+    }
+    assert_eq!(hashes.len(), 4);
+    let (stuck, kept) = own_machine::play_once(1, Loss::Uniform { permille: 1000 });
+    assert_eq!(stuck.broken.unwrap().invariant, "everything ends");
+    assert!(kept.is_empty());
 }
 
 #[test]

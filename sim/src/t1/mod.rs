@@ -18,6 +18,7 @@ mod prospect;
 mod relays;
 mod servers;
 mod sometimes;
+pub mod stage;
 mod tap;
 mod tier;
 mod watch;

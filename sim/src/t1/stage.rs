@@ -1,0 +1,211 @@
+//! T1's world without our endpoints: anybody's sans-IO state machines stand on its
+//! hosts, behind its gateways and on its lines, in virtual time. What does not live
+//! here: what must be true of them, which whoever puts them there says; see
+//! `sim/examples/own_machine.rs`.
+
+use std::time::Instant;
+
+use passel_sans_io::datagram::Datagram;
+
+use crate::hash::RunHash;
+use crate::net::{GatewayPlan, Header, HostPlan, Network, Outage};
+use crate::oracle::{Broken, broken};
+use crate::world::World;
+
+/// Wake-ups of one machine at one moment before that counts as spinning.
+const WAKES_AT_ONCE: u32 = 100;
+
+/// A sans-IO state machine: it is told what happens, and asked what follows.
+pub trait Machine {
+    /// A datagram has come for it.
+    fn handle_datagram(&mut self, now: Instant, datagram: &Datagram);
+    /// The moment that it asked for has come, or the world begins.
+    fn handle_timeout(&mut self, now: Instant);
+    /// The next datagram to be sent, from an address of its host.
+    fn poll_datagram(&mut self) -> Option<Datagram>;
+    /// When it wants to be woken.
+    fn poll_timeout(&self) -> Option<Instant>;
+    /// The next thing that it has to tell.
+    fn poll_event(&mut self) -> Option<String>;
+    /// Whether nothing more is needed of it.
+    fn is_done(&self) -> bool;
+}
+
+/// The world that the machines stand in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stage {
+    /// Seeds every draw of the network.
+    pub seed: u64,
+    /// The hosts, one for each machine.
+    pub hosts: Vec<HostPlan>,
+    /// What stands between them.
+    pub gateways: Vec<GatewayPlan>,
+    /// When lines carry nothing.
+    pub outages: Vec<Outage>,
+    /// The virtual time by which all must be done.
+    pub bound_us: u64,
+}
+
+/// What came of it. Equal stages with equal machines have equal ones.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Played {
+    /// What did not hold, if anything.
+    pub broken: Option<Broken>,
+    /// Over what the machines told, and when.
+    pub semantic_hash: String,
+    /// Over all datagrams, and when they were sent.
+    pub wire_hash: String,
+    /// Microseconds of virtual time that it took.
+    pub virtual_us: u64,
+    /// A line for each thing that was told, each datagram, and what befell it.
+    pub trace: Vec<String>,
+}
+
+enum Happening {
+    Crosses { from: usize, datagram: Datagram },
+    Arrives { to: usize, datagram: Datagram },
+    Timer { place: usize, generation: u64 },
+}
+
+struct Run<'m, M> {
+    world: World<Happening>,
+    network: Network,
+    hosts: &'m [HostPlan],
+    machines: &'m mut [M],
+    /// The timer of each machine, and how many it has set.
+    timers: Vec<(Option<u64>, u64)>,
+    /// When each machine was woken last, and how often then.
+    wakes: Vec<(u64, u32)>,
+    semantic: RunHash,
+    wire: RunHash,
+    trace: Vec<String>,
+}
+
+/// Has the machines, by the places of their hosts, play until all are done.
+pub fn play<M: Machine>(stage: &Stage, machines: &mut [M]) -> Played {
+    let count = machines.len();
+    let mut run = Run {
+        world: World::new(),
+        network: Network::new(stage.seed, &stage.hosts, &stage.gateways, &stage.outages),
+        hosts: &stage.hosts,
+        machines,
+        timers: vec![(None, 0); count],
+        wakes: vec![(0, 0); count],
+        semantic: RunHash::default(),
+        wire: RunHash::default(),
+        trace: Vec::new(),
+    };
+    let result = run.complete(stage.bound_us);
+    Played {
+        broken: result.err(),
+        semantic_hash: run.semantic.hex(),
+        wire_hash: run.wire.hex(),
+        virtual_us: run.world.now(),
+        trace: run.trace,
+    }
+}
+
+impl<M: Machine> Run<'_, M> {
+    fn complete(&mut self, bound_us: u64) -> Result<(), Broken> {
+        for place in 0..self.machines.len() {
+            self.machines[place].handle_timeout(self.world.instant());
+            self.drain(place)?;
+        }
+        while !self.machines.iter().all(Machine::is_done) {
+            let Some(happening) = self.world.advance() else {
+                return broken("everything ends", "nothing will happen any more");
+            };
+            if self.world.now() > bound_us {
+                return broken("everything ends", format!("not within {} s", bound_us / 1_000_000));
+            }
+            let now = self.world.instant();
+            match happening {
+                Happening::Crosses { from, datagram } => self.cross(from, datagram),
+                Happening::Arrives { to, datagram } => {
+                    self.machines[to].handle_datagram(now, &datagram);
+                    self.drain(to)?;
+                }
+                Happening::Timer { place, generation } if self.timers[place].1 == generation => {
+                    self.timers[place].0 = None;
+                    self.count_wake(place)?;
+                    self.machines[place].handle_timeout(now);
+                    self.drain(place)?;
+                }
+                Happening::Timer { .. } => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn count_wake(&mut self, place: usize) -> Result<(), Broken> {
+        let (now, (at, count)) = (self.world.now(), self.wakes[place]);
+        self.wakes[place] = if at == now { (at, count + 1) } else { (now, 1) };
+        if self.wakes[place].1 > WAKES_AT_ONCE {
+            return broken("a timer does not spin", format!("machine {place}"));
+        }
+        Ok(())
+    }
+
+    fn tell(&mut self, place: usize, what: &str) {
+        self.trace.push(format!("{:>12} {place}: {what}", self.world.now()));
+    }
+
+    /// Asks a machine for all that it has, and plans its next wake-up.
+    fn drain(&mut self, place: usize) -> Result<(), Broken> {
+        let now = self.world.now();
+        while let Some(event) = self.machines[place].poll_event() {
+            self.semantic.number(now << 8 | place as u64);
+            self.semantic.bytes(event.as_bytes());
+            self.tell(place, &event);
+        }
+        while let Some(datagram) = self.machines[place].poll_datagram() {
+            self.send(place, &datagram)?;
+        }
+        let due = self.machines[place].poll_timeout().map(|at| self.world.micros(at));
+        let (timer, generation) = &mut self.timers[place];
+        if due != *timer {
+            (*timer, *generation) = (due, *generation + 1);
+            let generation = *generation;
+            if let Some(at) = due {
+                self.world.schedule(at, Happening::Timer { place, generation });
+            }
+        }
+        Ok(())
+    }
+
+    fn send(&mut self, place: usize, datagram: &Datagram) -> Result<(), Broken> {
+        let (now, Datagram { source, destination, contents }) = (self.world.now(), datagram);
+        self.wire.number(now << 8 | place as u64);
+        self.wire.bytes(format!("{source} {destination}").as_bytes());
+        self.wire.bytes(contents);
+        if !self.hosts[place].addresses.contains(&source.ip()) {
+            return broken("datagrams leave from where they may", format!("{source}"));
+        }
+        let carried = self.network.up(now, place, contents, source.is_ipv6());
+        let (len, fates) = (contents.len(), &carried.fates);
+        self.tell(place, &format!("sends {len} bytes to {destination} {fates:?}"));
+        for (at, contents) in carried.copies {
+            let datagram = Datagram { contents, ..*datagram };
+            self.world.schedule(at, Happening::Crosses { from: place, datagram });
+        }
+        Ok(())
+    }
+
+    fn cross(&mut self, from: usize, datagram: Datagram) {
+        let now = self.world.now();
+        let Datagram { source, destination, contents } = datagram;
+        match self.network.cross(now, from, Header { source, destination }) {
+            Err(blocked) => self.tell(from, &format!("to {destination}: {blocked:?}")),
+            Ok((to, Header { source, destination })) => {
+                let carried = self.network.down(now, to, &contents, source.is_ipv6());
+                if !carried.fates.is_empty() {
+                    self.tell(to, &format!("from {source}: {:?}", carried.fates));
+                }
+                for (at, contents) in carried.copies {
+                    let datagram = Datagram { source, destination, contents };
+                    self.world.schedule(at, Happening::Arrives { to, datagram });
+                }
+            }
+        }
+    }
+}
