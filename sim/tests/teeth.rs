@@ -25,6 +25,7 @@ fn every_planted_bug_of_t1_is_found_and_by_the_invariant_that_it_breaks() {
             Planted::BlobReadable | Planted::DatagramReadable => {
                 &[Some("nothing on the wire is readable")]
             }
+            Planted::AddressReadable => &[Some("no address is told in the clear")],
             Planted::BlobLost | Planted::NetworkStops => &[accused],
             Planted::OtherAddress => &[Some("datagrams leave from where they may")],
             Planted::DoneEarly => &[Some("what is done is silent")],

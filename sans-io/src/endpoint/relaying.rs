@@ -2,6 +2,7 @@
 //! a candidate and is told to the peer, and what the lane sends from a relayed
 //! address goes to its server. How that is done is `ice`'s.
 
+use std::net::SocketAddr;
 use std::time::Instant;
 
 use super::Endpoint;
@@ -10,6 +11,18 @@ use crate::datagram::{Datagram, DatagramRef};
 use crate::ice::turn::Taken;
 
 impl Endpoint {
+    /// Takes back one of this side's addresses that is gone, as when a host moves to
+    /// another network; name the new one first, with
+    /// [`add_local_candidate`](Self::add_local_candidate). The connection goes on from
+    /// there if this side is the initiator and the peer lets that in. Relays are not
+    /// asked anew. Whether it was known is the result.
+    pub fn remove_local_candidate(&mut self, now: Instant, address: SocketAddr) -> bool {
+        let was_known = self.lane.remove_local_candidate(address);
+        self.lane.handle_timeout(now);
+        self.drive(now);
+        was_known
+    }
+
     /// Makes candidates of what was found, and tells the peer.
     pub(super) fn tell_found(&mut self) {
         while let Some(found) = self.gatherer.poll_found() {

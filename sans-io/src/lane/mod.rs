@@ -182,6 +182,16 @@ impl Lane {
         self.add_local(CandidateKind::Host, address, host)
     }
 
+    /// Takes one of this side's own addresses back that is gone. If it was in use and
+    /// this side is the initiator, another path is taken at once, as far as there is
+    /// one. Whether it was there is the result.
+    pub fn remove_local_candidate(&mut self, address: SocketAddr) -> bool {
+        let Ok(host) = str0m::Candidate::host(address, "udp") else { return false };
+        let is_it = |one: &Candidate| (one.kind, one.address) == (CandidateKind::Host, address);
+        self.local.candidates.retain(|one| !is_it(one));
+        self.is_up() && self.rtc.direct_api().invalidate_candidate(&host)
+    }
+
     /// Adds an address at which a server saw `base`, one of this side's own. As
     /// with [`Self::add_local_candidate`], what comes out is for the peer.
     pub fn add_reflexive_candidate(

@@ -95,6 +95,11 @@ impl Network {
         self.routes.cross(now, from, header)
     }
 
+    /// Gives the host at `place` other addresses, in the network where it is.
+    pub fn roam(&mut self, place: usize, addresses: &[IpAddr]) {
+        self.routes.roam(place, addresses);
+    }
+
     /// Lets something happen to the gateway at `place`.
     pub fn upset(&mut self, place: usize, upset: Upset) {
         self.routes.upset(place, upset);

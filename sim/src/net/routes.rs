@@ -82,6 +82,14 @@ impl Routes {
         self.hosts.push(Stand { addresses: addresses.to_vec(), behind });
     }
 
+    /// Gives the host at `place` other addresses; what is sent to the old ones gets to
+    /// nobody.
+    pub fn roam(&mut self, place: usize, addresses: &[IpAddr]) {
+        if let Some(host) = self.hosts.get_mut(place) {
+            host.addresses = addresses.to_vec();
+        }
+    }
+
     /// Lets something happen to the gateway at `place`.
     pub fn upset(&mut self, place: usize, upset: Upset) {
         let Some(gateway) = self.gateways.get_mut(place) else { return };

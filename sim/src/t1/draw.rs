@@ -6,7 +6,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::plan::{Plan, Tier, TransferPlan};
-use super::{gateways, lanes, relays};
+use super::{adversary, gateways, lanes, relays, roam};
 use crate::net::{HostPlan, LinePlan, Loss, Outage};
 use crate::plan::Side;
 use crate::rng::Draw;
@@ -49,11 +49,15 @@ impl Plan {
             servers: Vec::new(),
             relays: Vec::new(),
             relay_only: Vec::new(),
+            roams: Vec::new(),
+            meddlings: Vec::new(),
             upsets: Vec::new(),
         };
         gateways::draw(&mut plan);
         relays::draw(&mut plan);
         lanes::draw(&mut plan);
+        roam::draw(&mut plan);
+        adversary::draw(&mut plan);
         plan
     }
 
@@ -80,6 +84,8 @@ impl Plan {
             servers: Vec::new(),
             relays: Vec::new(),
             relay_only: Vec::new(),
+            roams: Vec::new(),
+            meddlings: Vec::new(),
             upsets: Vec::new(),
         }
     }

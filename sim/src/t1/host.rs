@@ -1,6 +1,6 @@
 //! One host of T1: an endpoint with its sockets and its storage.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
 use passel_proto::crypto::{Entropy, Secret32};
@@ -37,6 +37,8 @@ pub(super) struct Host {
     sockets: Vec<SocketAddr>,
     /// Further lanes that are over.
     pub(super) over: Vec<u16>,
+    /// Those of addresses that it had before.
+    left: Vec<SocketAddr>,
     /// When the endpoint wants to be woken.
     pub(super) timer: Option<u64>,
     /// Counts the timers that were set.
@@ -68,6 +70,21 @@ impl Host {
     /// Whether one of its sockets has this address.
     pub(super) fn owns(&self, address: SocketAddr) -> bool {
         self.sockets.contains(&address)
+    }
+
+    /// Whether one of its sockets had this address; nothing gets out there.
+    pub(super) fn has_left(&self, address: SocketAddr) -> bool {
+        self.left.contains(&address)
+    }
+
+    /// Gives it other addresses, and a socket for each: those that are gone, and the
+    /// new ones.
+    pub(super) fn roam(&mut self, addresses: &[IpAddr]) -> (Vec<SocketAddr>, Vec<SocketAddr>) {
+        let port = self.sockets.first().map_or(0, SocketAddr::port);
+        let sockets: Vec<_> = addresses.iter().map(|ip| SocketAddr::new(*ip, port)).collect();
+        let gone = std::mem::replace(&mut self.sockets, sockets.clone());
+        self.left.extend(&gone);
+        (gone, sockets)
     }
 }
 
@@ -126,6 +143,7 @@ fn host(
         disk: Disk::new(plan.planted),
         sockets,
         over: Vec::new(),
+        left: Vec::new(),
         timer: None,
         generation: 0,
         wakes_at_now: (0, 0),

@@ -4,6 +4,7 @@
 //! first invariant that does not hold. Virtual time is the only clock, and a
 //! thread with a seed for the system's random numbers the only world.
 
+mod adversary;
 pub(crate) mod crypto;
 mod disk;
 mod draw;
@@ -16,6 +17,7 @@ mod plan;
 mod planted;
 mod prospect;
 mod relays;
+mod roam;
 mod servers;
 mod sometimes;
 pub mod stage;
@@ -31,11 +33,13 @@ use passel_proto::storage::StorageReply;
 use passel_sans_io::datagram::Datagram;
 use passel_sans_io::endpoint::EndpointEvent;
 
-pub use self::plan::{DeadLane, Plan, RelayPlan, Tier, TransferPlan, UpsetPlan};
+pub use self::adversary::{MeddlePlan, Meddling, Seat};
+pub use self::plan::{DeadLane, Plan, RelayPlan, RoamPlan, Tier, TransferPlan, UpsetPlan};
 pub use self::planted::Planted;
 pub use self::sometimes::Condition;
 pub use crate::tier::{record, run};
 
+use self::adversary::Adversary;
 use self::host::Host;
 use self::oracle::{Facts, IN_NOTE, Oracle};
 use self::prospect::Prospect;
@@ -63,6 +67,10 @@ enum Happening {
     Crosses { from: usize, datagram: Datagram },
     /// A datagram reaches the server at this place.
     Serves { at: usize, datagram: Datagram },
+    /// A datagram leaves the server at this place late.
+    Leaves { at: usize, datagram: Datagram },
+    /// A host of the plan gets other addresses.
+    Roams { planned: usize },
     /// Something of the plan happens to a gateway.
     Upset(UpsetPlan),
     /// A datagram reaches `to`.
@@ -86,6 +94,7 @@ struct Run<'p> {
     world: World<Happening>,
     network: Network,
     relays: Vec<Relay>,
+    adversary: Adversary,
     hosts: [Host; 2],
     oracle: Oracle,
     prospect: Prospect,
@@ -156,6 +165,7 @@ impl<'p> Run<'p> {
             world,
             network: Network::new(plan.seed, &standing, &plan.gateways, &plan.outages),
             relays: servers::relays(plan),
+            adversary: Adversary::default(),
             hosts,
             oracle: Oracle::new(prospect.direct || prospect.relayed),
             prospect,
@@ -175,6 +185,9 @@ impl<'p> Run<'p> {
         }
         for upset in &self.plan.upsets {
             self.world.schedule(upset.at_us, Happening::Upset(*upset));
+        }
+        for (planned, roam) in self.plan.roams.iter().enumerate() {
+            self.world.schedule(roam.at_us, Happening::Roams { planned });
         }
         for side in Side::BOTH {
             let now = self.world.instant();
@@ -214,7 +227,11 @@ impl<'p> Run<'p> {
     /// Has the connection closed once all that was planned is completed.
     fn close_if_completed(&mut self) -> Result<(), Broken> {
         let completed = self.oracle.all_completed(self.plan.transfers.len());
-        if self.oracle.closing || !completed || !self.settled {
+        if self.oracle.closing || !completed {
+            return Ok(());
+        }
+        self.watch.in_transfer = false;
+        if !self.settled {
             return Ok(());
         }
         self.check_settled_paths()?;
@@ -222,7 +239,12 @@ impl<'p> Run<'p> {
         if self.watch.upset_in_transfer {
             self.watch.meet(Condition::UpsetGotOver);
         }
-        self.watch.in_transfer = false;
+        if self.watch.roamed_in_transfer {
+            self.watch.meet(Condition::RoamGotOver);
+        }
+        if self.oracle.meddled {
+            self.watch.meet(Condition::MeddlingGotOver);
+        }
         let (now, closer) = (self.world.instant(), self.plan.closer);
         self.hosts[closer.place()].endpoint.close(now, None);
         self.drain(closer)
@@ -235,7 +257,11 @@ impl<'p> Run<'p> {
                 self.watch.meet(Condition::NoPath);
             }
             if self.oracle.is_lost() {
-                self.watch.meet(Condition::LostByUpset);
+                self.watch.meet(match (self.oracle.meddled, self.watch.roamed_in_transfer) {
+                    (true, _) => Condition::EndedByMeddling,
+                    (false, true) => Condition::LostByRoam,
+                    (false, false) => Condition::LostByUpset,
+                });
             }
             self.done_at = Some(self.world.now());
             self.world.schedule(self.world.now() + QUIET_US, Happening::Quiet);
@@ -253,6 +279,11 @@ impl<'p> Run<'p> {
                 self.serve(at, &datagram);
                 Ok(())
             }
+            Happening::Leaves { at, datagram } => {
+                self.send_from_server(at, &datagram);
+                Ok(())
+            }
+            Happening::Roams { planned } => self.roam(planned),
             Happening::Upset(UpsetPlan { gateway, upset, .. }) => {
                 self.network.upset(gateway, upset);
                 self.oracle.on_upset();
@@ -344,10 +375,9 @@ impl<'p> Run<'p> {
             while let Some(blob) = self.hosts[side.place()].endpoint.poll_signal() {
                 busy = true;
                 let Some(blob) = self.spoil_blob(blob) else { continue };
-                let (at, to) = (self.world.now() + self.plan.signaling_us, side.peer());
-                self.watch.on_signal(self.world.now(), side, &blob, at);
                 oracle::check_unreadable(side, &blob)?;
-                self.world.schedule(at, Happening::Signal { to, blob });
+                oracle::check_no_address(side, &blob, self.plan)?;
+                self.carry_blob(side, blob);
             }
             while let Some(mut datagram) = self.hosts[side.place()].endpoint.poll_datagram() {
                 busy = true;
@@ -450,6 +480,9 @@ impl<'p> Run<'p> {
         let (now, place) = (self.world.now(), side.place());
         self.watch.on_datagram(now, side, datagram);
         oracle::check_unreadable(side, &datagram.contents)?;
+        if self.hosts[place].has_left(datagram.source) {
+            return Ok(()); // Its socket is of no use any more.
+        }
         let v6 = datagram.source.is_ipv6();
         if !self.hosts[place].owns(datagram.source) || v6 != datagram.destination.is_ipv6() {
             let (from, to) = (datagram.source, datagram.destination);

@@ -2,17 +2,18 @@
 //! that both endpoints are held against.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::rc::Rc;
 
 use passel_proto::connection::{Completion, Event};
-use passel_proto::error::{Error, ErrorCode};
+use passel_proto::error::{Blame, Error, ErrorCode};
 use passel_proto::ids::{FileIndex, TransferId};
 use passel_proto::manifest::{Entry, EntryKind, Manifest, ManifestBuilder, ManifestError};
 use passel_proto::path::SafePath;
 use passel_sans_io::endpoint::EndpointEvent;
 
 use super::disk::{Disk, Place};
-use super::plan::TransferPlan;
+use super::plan::{Plan, TransferPlan};
 use crate::oracle::{Broken, broken};
 use crate::plan::Side;
 use crate::rng::Draw;
@@ -24,6 +25,8 @@ const IN_CONTENT_EVERY: usize = 256;
 const IN_NAME: &str = "readable-name";
 /// What nobody may read who carries it.
 pub(super) const READABLE: &[u8] = IN_CONTENT;
+/// Begins a port of two bytes in a candidate.
+const PORT_FOLLOWS: u8 = 251;
 /// Stands in the note of every offer.
 pub(super) const IN_NOTE: &str = "readable-note";
 
@@ -81,6 +84,31 @@ pub(super) fn check_unreadable(side: Side, bytes: &[u8]) -> Result<(), Broken> {
 /// ever longer, and what is sent meanwhile waits behind them.
 const RECOVERY_US: u64 = 5_000_000;
 
+/// Nobody who carries the signaling learns an address of either side: as chapter 2
+/// of the spec encodes it, or as text.
+pub(super) fn check_no_address(side: Side, blob: &[u8], plan: &Plan) -> Result<(), Broken> {
+    for host in &plan.hosts {
+        for address in &host.addresses {
+            if tells(blob, *address) {
+                return broken("no address is told in the clear", format!("{side:?}: {address}"));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn tells(blob: &[u8], address: IpAddr) -> bool {
+    let mut needle = match address {
+        IpAddr::V4(ip) => ip.octets().to_vec(),
+        IpAddr::V6(ip) => ip.octets().to_vec(),
+    };
+    // Four bytes alone may be chance; a port of two bytes follows.
+    needle.push(PORT_FOLLOWS);
+    let text = address.to_string();
+    let has = |needle: &[u8]| blob.windows(needle.len()).any(|window| window == needle);
+    has(&needle) || has(text.as_bytes())
+}
+
 /// What the gateways let one expect of the connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Outlook {
@@ -106,6 +134,8 @@ pub(super) struct Oracle {
     pub(super) established: [bool; 2],
     closed: [bool; 2],
     outlook: Outlook,
+    /// Somebody forged what goes between the two, so that there may be no connection.
+    pub(super) meddled: bool,
     /// Somebody was told to close.
     pub(super) closing: bool,
     /// Something was lost on the way since then, or shortly before, and may not have
@@ -131,6 +161,11 @@ impl Oracle {
             Outlook::NoPath => self.outlook = Outlook::Chance,
             _ => {}
         }
+    }
+
+    /// Somebody has forged something that may end the connection.
+    pub(super) fn on_meddled(&mut self) {
+        self.meddled = true;
     }
 
     /// Whether nothing has happened that could have changed the path.
@@ -199,9 +234,16 @@ impl Oracle {
         Ok(false)
     }
 
-    /// Whether this may be what comes of an upset gateway.
+    /// Whether this may be what comes of an upset gateway, a host that roamed, or of
+    /// forged blobs and datagrams.
     fn is_loss(&self, error: &Error) -> bool {
         use ErrorCode::{HandshakeTimeout, IdleTimeout, TransportFailed};
+        if self.meddled {
+            // It says whose fault it may be. Only DTLS may get stuck, which is a defect
+            // of its own (`sim/known/`).
+            let is_stuck = error.code == TransportFailed;
+            return matches!(error.blame, Blame::Peer | Blame::Circumstance) || is_stuck;
+        }
         let upset = matches!(self.outlook, Outlook::Upset | Outlook::Lost);
         upset && [HandshakeTimeout, IdleTimeout, TransportFailed].contains(&error.code)
     }

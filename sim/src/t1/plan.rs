@@ -2,8 +2,11 @@
 //! what is sent, who closes, and when lines are out. How one is drawn from a
 //! seed is in `draw`. All times are microseconds of virtual time.
 
+use std::net::IpAddr;
+
 use serde::{Deserialize, Serialize};
 
+use super::adversary::MeddlePlan;
 use super::planted::Planted;
 use crate::net::{GatewayPlan, HostPlan, LinePlan, Outage, Upset};
 use crate::plan::{PlanError, Side};
@@ -37,6 +40,19 @@ pub struct UpsetPlan {
     pub at_us: u64,
     /// What.
     pub upset: Upset,
+}
+
+/// A host that gets other addresses, in the network where it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RoamPlan {
+    /// Whose host.
+    pub side: Side,
+    /// When.
+    pub at_us: u64,
+    /// Its addresses from then on.
+    pub addresses: Vec<IpAddr>,
+    /// Its shell notices, listens there, and tells the endpoint.
+    pub noticed: bool,
 }
 
 /// A TURN server, and who uses it.
@@ -104,6 +120,12 @@ pub struct Plan {
     /// The sides that are to be reached through relays only.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub relay_only: Vec<Side>,
+    /// Hosts that get other addresses.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub roams: Vec<RoamPlan>,
+    /// What somebody inside the rendezvous or a relay does.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub meddlings: Vec<MeddlePlan>,
     /// What happens to gateways.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub upsets: Vec<UpsetPlan>,
@@ -143,7 +165,8 @@ impl Plan {
     pub fn bound_us(&self) -> u64 {
         const SECOND: u64 = 1_000_000;
         let out = |outage: &Outage| outage.at_us.saturating_add(outage.for_us);
-        let upset = self.upsets.iter().map(|one| one.at_us).max().unwrap_or(0);
+        let roamed = self.roams.iter().map(|one| one.at_us);
+        let upset = self.upsets.iter().map(|one| one.at_us).chain(roamed).max().unwrap_or(0);
         let healed = self.outages.iter().map(out).max().unwrap_or(0).max(upset);
         let offered = self.transfers.iter().map(|transfer| transfer.at_us).max().unwrap_or(0);
         let slow = |line: &LinePlan| line.delay_us + line.jitter_us + line.reorder_us;

@@ -14,6 +14,8 @@ use super::oracle::READABLE;
 pub enum Planted {
     /// A blob of the signaling tells the name of a file.
     BlobReadable,
+    /// A blob of the signaling tells an address in the clear.
+    AddressReadable,
     /// A datagram tells what is in a file.
     DatagramReadable,
     /// The signaling loses every blob after the first.
@@ -45,6 +47,7 @@ impl Planted {
     /// All of them.
     pub const ALL: &'static [Planted] = &[
         Planted::BlobReadable,
+        Planted::AddressReadable,
         Planted::DatagramReadable,
         Planted::BlobLost,
         Planted::OtherAddress,
@@ -71,6 +74,10 @@ impl Run<'_> {
         self.blobs += 1;
         match self.plan.planted {
             Some(Planted::BlobReadable) => blob.extend(READABLE),
+            Some(Planted::AddressReadable) => {
+                let address = self.plan.hosts[0].addresses[0];
+                blob.extend(address.to_string().as_bytes());
+            }
             Some(Planted::BlobLost) if self.blobs > 1 => return None,
             _ => {}
         }

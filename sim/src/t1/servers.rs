@@ -23,20 +23,22 @@ impl Run<'_> {
             let header = Header { source, destination };
             let Some(relay) = self.relays.get_mut(relay) else { return };
             for (header, contents) in relay.take(self.world.now(), header, &datagram.contents) {
-                self.send_from_server(place, header, &contents);
+                let Header { source, destination } = header;
+                self.carry_relayed(place, &Datagram { source, destination, contents });
             }
         } else if datagram.destination.port() == stun::PORT
             && let Some(answer) = stun::answer(&datagram.contents, datagram.source)
         {
             let (source, destination) = (datagram.destination, datagram.source);
-            self.send_from_server(place, Header { source, destination }, &answer);
+            let datagram = Datagram { source, destination, contents: answer };
+            self.send_from_server(place, &datagram);
         }
     }
 
-    fn send_from_server(&mut self, place: usize, header: Header, contents: &[u8]) {
-        let Header { source, destination } = header;
+    pub(super) fn send_from_server(&mut self, place: usize, datagram: &Datagram) {
+        let Datagram { source, destination, .. } = *datagram;
         let now = self.world.now();
-        let carried = self.network.up(now, place, contents, source.is_ipv6());
+        let carried = self.network.up(now, place, &datagram.contents, source.is_ipv6());
         for (at, contents) in carried.copies {
             let datagram = Datagram { source, destination, contents };
             self.world.schedule(at, Happening::Crosses { from: place, datagram });

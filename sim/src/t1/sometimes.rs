@@ -19,6 +19,20 @@ pub enum Condition {
     PathByHairpin,
     /// There is a path, and one end of it had to be learned from what came in.
     PathToLearnedEnd,
+    /// A host got other addresses between the handshake and a transfer's end.
+    RoamedInTransfer,
+    /// It did, and the transfer was completed.
+    RoamGotOver,
+    /// It did, and the connection was lost.
+    LostByRoam,
+    /// Somebody did something to a blob of the signaling.
+    MeddledInRendezvous,
+    /// Somebody did something to what a relay sends.
+    MeddledInRelay,
+    /// There was no connection, or none any more, since somebody forged something.
+    EndedByMeddling,
+    /// Somebody forged something, and all was completed.
+    MeddlingGotOver,
     /// There is a path over a relay, since there can be no other.
     RelayFallback,
     /// A path over a relay was found before the direct one.
@@ -77,6 +91,13 @@ impl Condition {
         Condition::PathByPunching,
         Condition::PathByHairpin,
         Condition::PathToLearnedEnd,
+        Condition::RoamedInTransfer,
+        Condition::RoamGotOver,
+        Condition::LostByRoam,
+        Condition::MeddledInRendezvous,
+        Condition::MeddledInRelay,
+        Condition::EndedByMeddling,
+        Condition::MeddlingGotOver,
         Condition::RelayFallback,
         Condition::RelayFirst,
         Condition::RelaySpared,
@@ -124,6 +145,13 @@ impl Condition {
             Condition::PathByPunching => "path_by_punching",
             Condition::PathByHairpin => "path_by_hairpin",
             Condition::PathToLearnedEnd => "path_to_learned_end",
+            Condition::RoamedInTransfer => "roamed_in_transfer",
+            Condition::RoamGotOver => "roam_got_over",
+            Condition::LostByRoam => "lost_by_roam",
+            Condition::MeddledInRendezvous => "meddled_in_rendezvous",
+            Condition::MeddledInRelay => "meddled_in_relay",
+            Condition::EndedByMeddling => "ended_by_meddling",
+            Condition::MeddlingGotOver => "meddling_got_over",
             Condition::RelayFallback => "relay_fallback",
             Condition::RelayFirst => "relay_first",
             Condition::RelaySpared => "relay_spared",

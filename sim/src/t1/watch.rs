@@ -25,11 +25,19 @@ pub(super) struct Watch {
     pub(super) in_transfer: bool,
     /// A gateway was upset in that time.
     pub(super) upset_in_transfer: bool,
+    /// A host got other addresses in that time.
+    pub(super) roamed_in_transfer: bool,
 }
 
 impl Watch {
     pub(super) fn new(traced: bool) -> Self {
-        Self { log: Log::new(traced), picture: None, in_transfer: false, upset_in_transfer: false }
+        Self {
+            log: Log::new(traced),
+            picture: None,
+            in_transfer: false,
+            upset_in_transfer: false,
+            roamed_in_transfer: false,
+        }
     }
 
     /// One that takes down what a person may want to see.

@@ -1,0 +1,179 @@
+//! Somebody inside the rendezvous or the relay, who does to what goes through there
+//! whatever can be done without a key. What must hold: no wrong data and nothing
+//! readable, ever; what UDP does anyway is got over; and where the signaling was
+//! forged, both sides end with an error that says whose fault it may be.
+
+use passel_sans_io::datagram::Datagram;
+use serde::{Deserialize, Serialize};
+
+use super::plan::Plan;
+use super::sometimes::Condition;
+use super::{Happening, Run};
+use crate::plan::Side;
+use crate::rng::Draw;
+
+const SECOND: u64 = 1_000_000;
+
+/// Where somebody sits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Seat {
+    /// Carries the blobs of the signaling.
+    Rendezvous,
+    /// Is the TURN server, or between it and the peers.
+    Relay,
+}
+
+/// What is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Meddling {
+    /// It is delivered again.
+    Replay,
+    /// It lacks its last byte.
+    Truncate,
+    /// One bit is turned.
+    Flip,
+    /// Something of the same length comes before it.
+    Inject,
+    /// It comes after what follows it.
+    Reorder,
+    /// It comes late, and everything after it.
+    Delay,
+}
+
+impl Meddling {
+    const ALL: &'static [Meddling] = &[
+        Meddling::Replay,
+        Meddling::Truncate,
+        Meddling::Flip,
+        Meddling::Inject,
+        Meddling::Reorder,
+        Meddling::Delay,
+    ];
+}
+
+/// One thing that is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MeddlePlan {
+    /// By whom.
+    pub seat: Seat,
+    /// To which blob or datagram, of all that go through there, from 0.
+    pub nth: u64,
+    /// What.
+    pub how: Meddling,
+}
+
+/// Puts somebody into a plan, or leaves it as it is.
+pub(super) fn draw(plan: &mut Plan) {
+    let mut draw = Draw::new(plan.seed, "adversary of t1");
+    if !draw.chance(150) {
+        return;
+    }
+    for _ in 0..draw.between(1, 3) {
+        let seat = if plan.relays.is_empty() {
+            Seat::Rendezvous
+        } else {
+            draw.pick(&[Seat::Rendezvous, Seat::Relay])
+        };
+        let nth = draw.below(if seat == Seat::Rendezvous { 4 } else { 80 });
+        plan.meddlings.push(MeddlePlan { seat, nth, how: draw.pick(Meddling::ALL) });
+    }
+}
+
+/// How many of each went through.
+#[derive(Debug, Default)]
+pub(super) struct Adversary {
+    blobs: u64,
+    relayed: u64,
+    /// Until when nothing of a side is delivered.
+    held: [u64; 2],
+}
+
+impl Run<'_> {
+    fn meddling(&self, seat: Seat, nth: u64) -> Option<Meddling> {
+        let plan = self.plan.meddlings.iter().find(|plan| (plan.seat, plan.nth) == (seat, nth))?;
+        Some(plan.how)
+    }
+
+    /// What becomes of bytes: what comes before them, and what comes in their place.
+    fn meddle(&self, how: Meddling, nth: u64, bytes: &[u8]) -> (Option<Vec<u8>>, Vec<u8>) {
+        let mut draw = Draw::new(self.plan.seed, &format!("meddling {nth}"));
+        let mut bytes = bytes.to_vec();
+        match how {
+            Meddling::Replay => return (Some(bytes.clone()), bytes),
+            Meddling::Truncate => {
+                bytes.pop();
+            }
+            Meddling::Flip => {
+                let bit = draw.below(bytes.len() as u64 * 8);
+                if let Some(byte) = bytes.get_mut(usize::try_from(bit / 8).unwrap_or(0)) {
+                    *byte ^= 1 << (bit % 8);
+                }
+            }
+            Meddling::Inject => {
+                // It begins as the right one does, so that it gets as far as it can.
+                let mut forged = bytes.clone();
+                let head = forged.len().min(28);
+                draw.fill(&mut forged[head..]);
+                return (Some(forged), bytes);
+            }
+            Meddling::Reorder | Meddling::Delay => {}
+        }
+        (None, bytes)
+    }
+
+    /// Carries a blob, by way of whoever sits in the rendezvous.
+    pub(super) fn carry_blob(&mut self, side: Side, blob: Vec<u8>) {
+        let nth = self.adversary.blobs;
+        self.adversary.blobs += 1;
+        let to = side.peer();
+        let mut at = self.world.now() + self.plan.signaling_us;
+        let how = self.meddling(Seat::Rendezvous, nth);
+        let mut blobs = vec![blob];
+        if let Some(how) = how {
+            let (before, after) = self.meddle(how, nth, &blobs[0]);
+            blobs = before.into_iter().chain([after]).collect();
+            match how {
+                Meddling::Reorder => at += 2 * self.plan.signaling_us + SECOND,
+                Meddling::Delay => self.adversary.held[to.place()] = at + 4 * SECOND,
+                _ => {}
+            }
+            if how != Meddling::Delay && self.oracle.established.contains(&false) {
+                self.oracle.on_meddled();
+            }
+            self.watch.meet(Condition::MeddledInRendezvous);
+        }
+        at = at.max(self.adversary.held[to.place()]);
+        for blob in blobs {
+            self.watch.on_signal(self.world.now(), side, &blob, at);
+            self.world.schedule(at, Happening::Signal { to, blob });
+        }
+    }
+
+    /// Sends a datagram of the relay at `place`, by way of whoever sits there.
+    pub(super) fn carry_relayed(&mut self, place: usize, datagram: &Datagram) {
+        let nth = self.adversary.relayed;
+        self.adversary.relayed += 1;
+        let Some(how) = self.meddling(Seat::Relay, nth) else {
+            return self.send_from_server(place, datagram);
+        };
+        let changes = matches!(how, Meddling::Truncate | Meddling::Flip);
+        // Before that, what is altered may end the handshake of DTLS.
+        if changes && self.oracle.established.contains(&false) {
+            self.oracle.on_meddled();
+        }
+        self.watch.meet(Condition::MeddledInRelay);
+        let (before, contents) = self.meddle(how, nth, &datagram.contents);
+        if let Some(contents) = before {
+            self.send_from_server(place, &Datagram { contents, ..*datagram });
+        }
+        let late = match how {
+            Meddling::Reorder => SECOND / 10,
+            Meddling::Delay => SECOND,
+            _ => return self.send_from_server(place, &Datagram { contents, ..*datagram }),
+        };
+        let datagram = Datagram { contents, ..*datagram };
+        self.world.schedule(self.world.now() + late, Happening::Leaves { at: place, datagram });
+    }
+}

@@ -1,0 +1,70 @@
+//! Hosts that get other addresses in the midst of a run, as a telephone does that
+//! leaves the house. What an endpoint can do about it: nothing by itself, for it
+//! owns no sockets. If its shell notices and names the addresses, new and gone, the
+//! initiator goes on from there at once; the responder sends checks from there, but
+//! the initiator holds on to the old path for longer than a connection lives.
+//! Nobody tells the peer otherwise, for the rendezvous is not listened to any more,
+//! and relays are not asked anew.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use super::Run;
+use super::plan::{Plan, RoamPlan};
+use super::sometimes::Condition;
+use crate::oracle::Broken;
+use crate::plan::Side;
+use crate::rng::Draw;
+
+const SECOND: u64 = 1_000_000;
+
+/// Lets a host of a plan roam, or leaves it as it is.
+pub(super) fn draw(plan: &mut Plan) {
+    let mut draw = Draw::new(plan.seed, "roams of t1");
+    if !draw.chance(80) {
+        return;
+    }
+    let side = draw.pick(&Side::BOTH);
+    let addresses = plan.hosts[side.place()].addresses.iter().map(|one| elsewhere(*one)).collect();
+    let (at_us, noticed) = (draw.between(SECOND, 8 * SECOND), draw.chance(700));
+    plan.roams.push(RoamPlan { side, at_us, addresses, noticed });
+}
+
+/// Another address in the same network.
+fn elsewhere(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(ip) => {
+            let [a, b, c, d] = ip.octets();
+            Ipv4Addr::new(a, b, c, d.wrapping_add(100)).into()
+        }
+        IpAddr::V6(ip) => {
+            let mut segments = ip.segments();
+            segments[7] = segments[7].wrapping_add(0x100);
+            Ipv6Addr::from(segments).into()
+        }
+    }
+}
+
+impl Run<'_> {
+    pub(super) fn roam(&mut self, planned: usize) -> Result<(), Broken> {
+        let Some(roam) = self.plan.roams.get(planned) else { return Ok(()) };
+        let host = &mut self.hosts[roam.side.place()];
+        self.network.roam(roam.side.place(), &roam.addresses);
+        let (gone, sockets) = host.roam(&roam.addresses);
+        self.oracle.on_upset();
+        if self.watch.in_transfer {
+            self.watch.meet(Condition::RoamedInTransfer);
+            self.watch.roamed_in_transfer = true;
+        }
+        if roam.noticed && !host.done {
+            for socket in sockets {
+                host.endpoint.add_local_candidate(socket);
+            }
+            let now = self.world.instant();
+            for socket in gone {
+                host.endpoint.remove_local_candidate(now, socket);
+            }
+            return self.drain(roam.side);
+        }
+        Ok(())
+    }
+}

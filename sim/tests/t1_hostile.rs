@@ -1,0 +1,110 @@
+//! Somebody inside the rendezvous or a relay, and hosts that move: what is got over,
+//! and what ends the connection.
+
+#![allow(clippy::unwrap_used)] // a test that fails says so
+
+use std::net::IpAddr;
+
+use passel_sim::Side;
+use passel_sim::net::{HostPlan, LinePlan};
+use passel_sim::t1::{
+    Condition, MeddlePlan, Meddling, Outcome, Plan, RelayPlan, RoamPlan, Seat, run,
+};
+
+fn ip(text: &str) -> IpAddr {
+    text.parse().unwrap()
+}
+
+fn passed(plan: &Plan) -> Outcome {
+    let outcome = run(plan, false);
+    assert_eq!(outcome.violation, None, "{}", plan.to_json().unwrap());
+    outcome
+}
+
+fn meddled(mut plan: Plan, seat: Seat, nth: u64, how: Meddling) -> Outcome {
+    plan.meddlings.push(MeddlePlan { seat, nth, how });
+    passed(&plan)
+}
+
+/// Both sides are reached through a relay only.
+fn relayed(seed: u64) -> Plan {
+    let mut plan = Plan::smallest(seed);
+    let line = LinePlan::ideal(1000);
+    let addresses = vec![ip("198.51.100.20")];
+    let host = HostPlan { addresses, behind: None, up: line.clone(), down: line };
+    plan.relays = vec![RelayPlan { host, users: Side::BOTH.to_vec() }];
+    plan.relay_only = Side::BOTH.to_vec();
+    plan.transfers[0].files = vec![50_000];
+    plan
+}
+
+#[test]
+fn forged_descriptions_end_the_session_and_late_ones_do_not() {
+    use Meddling::{Delay, Flip, Inject, Replay, Truncate};
+    for nth in [0, 1] {
+        for how in [Flip, Truncate, Inject] {
+            let met = meddled(Plan::smallest(1), Seat::Rendezvous, nth, how).met;
+            assert!(met.contains(&Condition::EndedByMeddling), "{nth} {how:?}: {met:?}");
+        }
+        let met = meddled(Plan::smallest(1), Seat::Rendezvous, nth, Delay).met;
+        assert!(met.contains(&Condition::MeddledInRendezvous));
+        assert!(!met.contains(&Condition::EndedByMeddling), "{nth}: {met:?}");
+        // A blob that comes twice is a forgery like another, if anybody still listens.
+        let met = meddled(Plan::smallest(1), Seat::Rendezvous, nth, Replay).met;
+        assert!(met.contains(&Condition::MeddledInRendezvous));
+    }
+}
+
+#[test]
+fn what_a_relay_repeats_invents_reorders_and_holds_back_is_got_over_at_any_place() {
+    use Meddling::{Delay, Inject, Reorder, Replay};
+    for how in [Replay, Inject, Reorder, Delay] {
+        for nth in 0..40 {
+            let met = meddled(relayed(nth), Seat::Relay, nth, how).met;
+            assert!(met.contains(&Condition::MeddledInRelay), "{nth} {how:?}");
+            assert!(met.contains(&Condition::RelayFallback), "{nth} {how:?}");
+            assert!(!met.contains(&Condition::EndedByMeddling), "{nth} {how:?}: {met:?}");
+        }
+    }
+}
+
+#[test]
+fn what_a_relay_alters_costs_at_most_the_connection_and_never_a_byte() {
+    let mut ended = 0;
+    for how in [Meddling::Flip, Meddling::Truncate] {
+        for nth in 0..60 {
+            let met = meddled(relayed(nth), Seat::Relay, nth, how).met;
+            assert!(met.contains(&Condition::MeddledInRelay), "{nth} {how:?}");
+            ended += usize::from(met.contains(&Condition::EndedByMeddling));
+        }
+    }
+    // Most of it is as good as lost; the rest hits the handshake of DTLS.
+    assert!(ended < 60, "{ended}");
+}
+
+/// A transfer that takes some seconds, in whose midst a host moves.
+fn roaming(side: Side, noticed: bool) -> Plan {
+    let mut plan = Plan::smallest(3);
+    plan.transfers[0].files = vec![300_000];
+    (plan.hosts[0].up.rate, plan.hosts[0].up.queue) = (50_000, 64_000);
+    let addresses = vec![ip("198.51.100.77")];
+    plan.roams.push(RoamPlan { side, at_us: 4_000_000, addresses, noticed });
+    plan
+}
+
+#[test]
+fn an_initiator_that_moves_goes_on_if_its_shell_notices_and_others_are_lost_in_time() {
+    for side in Side::BOTH {
+        let outcome = passed(&roaming(side, true));
+        assert!(outcome.met.contains(&Condition::RoamedInTransfer));
+        // The responder cannot choose another path by itself.
+        let expected = match side {
+            Side::Inviter => Condition::LostByRoam,
+            Side::Joiner => Condition::RoamGotOver,
+        };
+        assert!(outcome.met.contains(&expected), "{side:?}: {:?}", outcome.met);
+        let outcome = passed(&roaming(side, false));
+        assert!(outcome.met.contains(&Condition::LostByRoam), "{side:?}: {:?}", outcome.met);
+        assert!(outcome.virtual_us < 60_000_000, "{}", outcome.virtual_us);
+    }
+}
