@@ -1,6 +1,6 @@
 //! What is measured of passel as a whole: `compare`, the release program beside
-//! others on this machine; `goodput` and `start`, whole endpoints over simulated
-//! paths, the same on any machine.
+//! others on this machine; `goodput`, `share` and `start`, whole endpoints over
+//! simulated paths, the same on any machine.
 
 mod compare;
 mod page;
@@ -25,8 +25,11 @@ enum Command {
     /// Measures the memory of sender and receiver at full speed; fails above 64 MiB
     Memory(Memory),
     /// Measures goodput over paths with delay, loss and a bottleneck, in virtual time
-    Goodput {
-        /// Put them into docs/ as well
+    Goodput(Goodput),
+    /// Measures what two transfers with many lanes and one with a single lane get of a
+    /// bottleneck that they share, in virtual time
+    Share {
+        /// Put it into docs/ as well
         #[arg(long)]
         write: bool,
     },
@@ -40,6 +43,23 @@ struct Memory {
     /// Measure this program, and build none
     #[arg(long, value_name = "FILE")]
     passel: Option<PathBuf>,
+}
+
+/// Which paths goodput is measured on: of the grid those that are named, or all.
+#[derive(Debug, clap::Args)]
+struct Goodput {
+    /// Round-trip times in milliseconds
+    #[arg(long, value_delimiter = ',')]
+    round_trips: Vec<u64>,
+    /// Losses, in datagrams of a thousand
+    #[arg(long, value_delimiter = ',')]
+    losses: Vec<u64>,
+    /// Rates of the bottleneck, in Mbit/s
+    #[arg(long, value_delimiter = ',')]
+    rates: Vec<u64>,
+    /// Put them into docs/ as well
+    #[arg(long, conflicts_with_all = ["round_trips", "losses", "rates"])]
+    write: bool,
 }
 
 /// Which paths a transfer starts on.
@@ -81,7 +101,8 @@ fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Compare(options) => compare::run(&options),
         Command::Memory(options) => compare::memory::run(&options),
-        Command::Goodput { write } => path::goodput(write),
+        Command::Goodput(options) => path::goodput(&options),
+        Command::Share { write } => path::share(write),
         Command::Start(options) => path::start(&options.round_trips, options.write),
     };
     match result {

@@ -1,9 +1,10 @@
 //! What a transfer makes of a path with delay, loss and a bottleneck: whole
 //! endpoints in virtual time, on `passel_sim::path`, over a grid of paths. Equal
 //! builds give equal figures, on any machine. The table is in `table`, the plot
-//! in `plot`; how a transfer starts is in `start`.
+//! in `plot`; how a transfer starts is in `start`, how several share a path in `share`.
 
 mod plot;
+mod share;
 mod start;
 mod table;
 
@@ -14,9 +15,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use passel_sim::path::{PathPlan, run};
 use serde_json::{Value, json};
 
+use crate::Goodput;
 use crate::compare::say;
 use crate::page::{self, Page};
 
+pub(crate) use share::share;
 pub(crate) use start::run_all as start;
 
 /// Round-trip times in milliseconds.
@@ -87,6 +90,13 @@ impl Cell {
         cells
     }
 
+    fn is_asked_for(&self, options: &Goodput) -> bool {
+        let is_in = |list: &[u64], value: u64| list.is_empty() || list.contains(&value);
+        is_in(&options.round_trips, self.round_trip_ms)
+            && is_in(&options.losses, self.loss_permille)
+            && is_in(&options.rates, self.link.rate * 8 / 1_000_000)
+    }
+
     fn measure(self) -> Result<Figure, String> {
         let seeds = if self.loss_permille == 0 { 1 } else { SEEDS };
         let (mut sum, mut lanes) = (0.0, 0);
@@ -118,12 +128,14 @@ impl Figure {
     }
 }
 
-/// Measures the whole grid and returns the table; with `write`, puts table, plot
-/// and figures into `docs/` too.
-pub(crate) fn goodput(write: bool) -> Result<String, String> {
-    let figures = measure(&Cell::all())?;
+/// Measures the grid and returns the table; with `write`, puts table, plot and
+/// figures into `docs/` too.
+pub(crate) fn goodput(options: &Goodput) -> Result<String, String> {
+    let mut cells = Cell::all();
+    cells.retain(|cell| cell.is_asked_for(options));
+    let figures = measure(&cells)?;
     let table = table::markdown(&figures);
-    if write {
+    if options.write {
         let text = format!("![Goodput over round-trip time and loss](goodput.svg)\n\n{table}");
         page::write(&Page::Performance { section: "goodput", text: &text })?;
         page::write(&Page::File { name: "goodput.svg", text: &plot::svg(&figures) })?;

@@ -59,7 +59,12 @@ impl Endpoint {
             }
             LaneEvent::Message { channel, mut data } => {
                 if let Some(connection) = &mut self.connection {
+                    let was_established = connection.is_established();
+                    let asked = *self.asked.get_or_insert(now);
                     connection.handle_message(now, channel, &mut data);
+                    if !was_established && connection.is_established() {
+                        self.growth.round_trip(now, now.saturating_duration_since(asked));
+                    }
                 }
             }
             LaneEvent::Failed(error) => self.fail(error),

@@ -37,6 +37,8 @@ pub(super) struct FurtherLane {
     silence: Duration,
     /// How large its datagrams are.
     size: usize,
+    /// The round trip of its last connectivity check.
+    checked: Option<Duration>,
     /// Whether it has to be polled.
     is_stirred: bool,
 }
@@ -156,6 +158,7 @@ impl Further {
                 silent_since: None,
                 silence: wish.silence,
                 size: wish.size,
+                checked: None,
                 is_stirred: true,
             },
         );
@@ -273,6 +276,14 @@ impl FurtherLane {
     pub(super) fn handle_datagram(&mut self, now: Instant, datagram: DatagramRef<'_>) {
         self.lane.handle_datagram(now, datagram);
         self.is_stirred = true;
+    }
+
+    /// The round trip of a connectivity check that was not asked for yet.
+    pub(super) fn newly_checked(&mut self) -> Option<Duration> {
+        let checked = self.lane.metrics().round_trip;
+        let is_new = checked != self.checked;
+        self.checked = checked;
+        checked.filter(|_| is_new)
     }
 
     /// Hands a record to the lane; keeps it if there is no room.

@@ -6,29 +6,44 @@ use std::time::{Duration, Instant};
 
 use crate::lane::DEFAULT_WINDOW;
 
-/// What a lane may have in flight at least: two records; and at most: more is slow.
+/// What a lane may have in flight at least: two records, or some more where they take
+/// longer than `NEAR`; and at most: more is slow.
 const LEAST_WINDOW: usize = 32 << 10;
+const NEAR: Duration = Duration::from_millis(5);
 const MOST_WINDOW: usize = 128 << 10;
+/// What the only lane may have, where the peer takes no more of them.
+const SOLE_WINDOW: usize = 256 << 10;
+/// A round trip from which on lanes have the largest window as long as they do not
+/// fill it: what is lost holds up a window for a long time.
+const FAR: Duration = Duration::from_millis(30);
 /// Lanes up to which nobody has to show a need (`LN-COUNT`).
 const USUAL: u16 = 8;
-/// Round trips that new lanes have to come up to speed, and over which is measured.
-const SETTLE: u32 = 8;
+/// Round trips that lanes have to connect, then to come up to speed, and over which is
+/// measured.
+const CONNECT: u32 = 20;
+const SETTLE: u32 = 6;
 const MEASURE: u32 = 8;
 /// The least time for either.
 const LEAST: Duration = Duration::from_millis(60);
+const LEAST_CONNECT: Duration = Duration::from_secs(1);
 /// How much more has to arrive for twice the lanes to stay, in percent.
 const GAIN: u64 = 115;
 /// How much has to arrive still for half of the lanes to do, in percent.
 const ENOUGH: u64 = 95;
 /// After how many round trips, and at least how much time, a count is questioned again.
-const REST: u32 = 100;
-const LEAST_REST: Duration = Duration::from_secs(5);
+const REST: u32 = 200;
+const LEAST_REST: Duration = Duration::from_secs(10);
+/// How often that time doubles while trials change nothing.
+const MAX_DOUBLINGS: u32 = 2;
+/// What is sent within this time, or a round trip, needs no further lanes.
+const SHORT: Duration = Duration::from_millis(20);
 /// Windows hold so much of what the rate and the round trip ask for, in percent:
-/// while the count is sought, and in between.
-const SEEKING_WINDOW: u64 = 150;
-const RESTING_WINDOW: u64 = 125;
+/// while the count is sought, in between, and where there is a queue (`LN-POLITE`).
+const SEEKING_WINDOW: u64 = 175;
+const RESTING_WINDOW: u64 = 150;
+const QUEUED_WINDOW: u64 = 125;
 /// A round trip has grown if it is longer than the least one by half, and by this.
-const QUEUE: Duration = Duration::from_millis(10);
+const QUEUE: Duration = Duration::from_millis(5);
 /// How often it is waited for lanes to come up.
 const MAX_WAITS: u32 = 5;
 /// How long the least round trip is believed.
@@ -37,8 +52,10 @@ const MEMORY: Duration = Duration::from_secs(30);
 /// What is being done about the count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
-    /// Nothing: nobody sends.
-    Idle,
+    /// Nothing: nobody sends, or only since then.
+    Idle { since: Option<Instant> },
+    /// Lanes are connecting.
+    Waiting { until: Instant },
     /// Lanes are coming up to speed.
     Settling { until: Instant },
     /// What arrives is measured.
@@ -82,6 +99,10 @@ pub(super) struct Plan {
 pub(super) struct Growth {
     phase: Phase,
     trial: Trial,
+    /// Whether both sides agreed on one lane, so that only its window can grow.
+    is_sole: bool,
+    /// Lanes over which records can go.
+    up: u16,
     /// How often it was waited for lanes that did not come up.
     waits: u32,
     plan: Plan,
@@ -91,21 +112,30 @@ pub(super) struct Growth {
     rate: u64,
     /// The least round trip, and when it was seen.
     least: Option<(Duration, Instant)>,
-    /// The least round trip since the last look.
+    /// The round trip of the last connectivity check.
     recent: Option<Duration>,
+    /// Whether lanes had most of their windows in flight: then these are what bounds
+    /// the rate, and else it is congestion control.
+    is_filled: bool,
+    /// How many trials in a row have changed nothing.
+    vain: u32,
 }
 
 impl Growth {
     pub(super) fn new() -> Self {
         Self {
-            phase: Phase::Idle,
+            phase: Phase::Idle { since: None },
             trial: Trial::First,
+            is_sole: false,
+            up: 1,
             waits: 0,
             plan: Plan { lanes: 1, window: DEFAULT_WINDOW },
             before: (1, 0),
             rate: 0,
             least: None,
             recent: None,
+            is_filled: false,
+            vain: 0,
         }
     }
 
@@ -116,16 +146,25 @@ impl Growth {
     /// When to look again.
     pub(super) fn wake(&self) -> Option<Instant> {
         match self.phase {
-            Phase::Idle => None,
-            Phase::Settling { until }
+            Phase::Idle { since } => {
+                let (least, _) = self.least?;
+                since.map(|since| since + least.max(SHORT))
+            }
+            Phase::Waiting { until }
+            | Phase::Settling { until }
             | Phase::Measuring { until, .. }
             | Phase::Resting { until } => Some(until),
         }
     }
 
-    /// A message was on its way for so long.
+    /// A connectivity check and its answer took so long: the path, with its queue.
+    pub(super) fn checked(&mut self, now: Instant, time: Duration) {
+        self.recent = Some(time);
+        self.round_trip(now, time);
+    }
+
+    /// A message was delivered after so long, of which it may have waited at this side.
     pub(super) fn round_trip(&mut self, now: Instant, time: Duration) {
-        self.recent = Some(self.recent.map_or(time, |least| least.min(time)));
         let is_old = self.least.is_none_or(|(least, at)| time <= least || at + MEMORY < now);
         if is_old {
             self.least = Some((time, now));
@@ -143,40 +182,51 @@ impl Growth {
 
     /// Looks at what arrived, and makes a plan.
     pub(super) fn look(&mut self, now: Instant, seen: Seen) -> Plan {
+        self.is_sole = seen.most == 1;
+        self.up = seen.up;
         if !seen.is_backlogged {
             // What arrives then says nothing of the path.
-            if !matches!(self.phase, Phase::Idle) && self.wake().is_some_and(|at| now >= at) {
-                self.rest(now);
+            match self.phase {
+                Phase::Idle { .. } => self.phase = Phase::Idle { since: None },
+                _ if self.wake().is_some_and(|at| now >= at) => self.rest(now),
+                _ => {}
             }
             return self.plan;
         }
         match self.phase {
-            // The first round trip says how long to wait for the next.
-            Phase::Idle => {
-                if self.least.is_some() {
+            Phase::Idle { since: None } => self.phase = Phase::Idle { since: Some(now) },
+            // How long to wait for anything, a first round trip must say.
+            Phase::Idle { .. } => {
+                if self.wake().is_some_and(|at| now >= at) {
                     self.change(now, Trial::First, USUAL.min(seen.most));
                 }
+            }
+            Phase::Waiting { until } if seen.up >= self.plan.lanes || now >= until => {
+                self.set_window(SEEKING_WINDOW);
+                self.phase = Phase::Settling { until: now + self.trips(SETTLE) };
             }
             Phase::Settling { until } if now >= until => {
                 let until = now + self.trips(MEASURE);
                 self.phase = Phase::Measuring { since: now, until, from: seen.delivered };
-                self.recent = None;
             }
             Phase::Measuring { since, until, from } if now >= until => {
                 let time = now.saturating_duration_since(since);
                 let bytes = seen.delivered.saturating_sub(from);
                 self.rate = rate(bytes, time);
+                let windows = self.plan.window as u64 * u64::from(seen.up.min(self.plan.lanes));
+                self.is_filled = self.product().saturating_mul(2) >= windows;
                 self.judge(now, seen);
             }
             Phase::Resting { until } if now >= until => {
                 let up = seen.up >= self.plan.lanes && self.plan.lanes < seen.most;
+                let up = up && !self.is_queued();
                 self.before = (self.plan.lanes, self.rate);
                 if up && self.trial != Trial::Up {
                     self.change(now, Trial::Up, self.plan.lanes.saturating_mul(2).min(seen.most));
                 } else if self.plan.lanes > 1 {
                     self.change(now, Trial::Down, self.plan.lanes / 2);
                 } else {
-                    self.rest(now);
+                    self.change(now, Trial::First, 1);
                 }
             }
             _ => {}
@@ -191,18 +241,33 @@ impl Growth {
         if seen.up < self.plan.lanes {
             if self.waits < MAX_WAITS {
                 self.waits += 1;
-                return self.settle(now);
+                return self.wait(now);
             }
             // They do not come.
             self.plan.lanes = seen.up;
             return self.rest(now);
         }
+        if self.is_queued() && self.trial != Trial::Down {
+            // The path is full. With more lanes there would be more in the queue, of
+            // which others have their part.
+            let fit = self.product().saturating_mul(QUEUED_WINDOW) / 100 / LEAST_WINDOW as u64;
+            let fit = u16::try_from(fit).unwrap_or(u16::MAX).max(1);
+            self.plan.lanes = self.plan.lanes.min(fit);
+            return self.rest(now);
+        }
+        let has_gained = self.rate.saturating_mul(100) >= rate.saturating_mul(GAIN);
         match self.trial {
+            // The window alone is sought.
+            Trial::First if self.is_sole && has_gained => {
+                self.before = (1, self.rate);
+                self.change(now, Trial::First, 1);
+            }
             Trial::First if self.plan.lanes < seen.most => {
                 self.before = (self.plan.lanes, self.rate);
                 self.change(now, Trial::Up, self.plan.lanes.saturating_mul(2).min(seen.most));
             }
-            Trial::Up if self.rate.saturating_mul(100) >= rate.saturating_mul(GAIN) => {
+            Trial::Up if has_gained => {
+                self.vain = 0;
                 if self.plan.lanes < seen.most {
                     self.before = (self.plan.lanes, self.rate);
                     self.change(now, Trial::Up, self.plan.lanes.saturating_mul(2).min(seen.most));
@@ -211,16 +276,21 @@ impl Growth {
                 }
             }
             Trial::Up => {
+                self.vain += 1;
                 self.plan.lanes = lanes;
                 self.rate = rate;
                 self.rest(now);
             }
             Trial::Down if self.rate.saturating_mul(100) < rate.saturating_mul(ENOUGH) => {
+                self.vain += 1;
                 self.plan.lanes = lanes;
                 self.rate = rate;
                 self.rest(now);
             }
-            Trial::Down | Trial::First => self.rest(now),
+            Trial::Down | Trial::First => {
+                self.vain = 0;
+                self.rest(now);
+            }
         }
     }
 
@@ -229,31 +299,54 @@ impl Growth {
         self.plan.lanes = lanes.max(1);
         self.waits = 0;
         self.set_window(SEEKING_WINDOW);
-        self.settle(now);
+        self.wait(now);
     }
 
-    fn settle(&mut self, now: Instant) {
-        self.phase = Phase::Settling { until: now + self.trips(SETTLE) };
+    fn wait(&mut self, now: Instant) {
+        self.phase = Phase::Waiting { until: now + self.trips(CONNECT).max(LEAST_CONNECT) };
     }
 
     fn rest(&mut self, now: Instant) {
         self.set_window(RESTING_WINDOW);
-        self.phase = Phase::Resting { until: now + self.trips(REST).max(LEAST_REST) };
+        let rest = self.trips(REST).max(LEAST_REST);
+        let longer = 1 << self.vain.min(MAX_DOUBLINGS);
+        self.phase = Phase::Resting { until: now + rest.saturating_mul(longer) };
+    }
+
+    /// What is in flight on an empty path with the rate of now, in bytes.
+    fn product(&self) -> u64 {
+        let micros = u64::try_from(self.least_trip().as_micros()).unwrap_or(u64::MAX);
+        self.rate.saturating_mul(micros) / 1_000_000
+    }
+
+    /// Whether what is in flight waits in a queue.
+    fn is_queued(&self) -> bool {
+        let least = self.least_trip();
+        let queue = self.recent.map_or(Duration::ZERO, |recent| recent.saturating_sub(least));
+        queue > QUEUE && queue > least / 2
     }
 
     /// The window for the rate of now, shared by the lanes.
     fn set_window(&mut self, percent: u64) {
         let Some((least, _)) = self.least else { return };
-        let queue = self.recent.map_or(Duration::ZERO, |recent| recent.saturating_sub(least));
-        let is_queued = queue > QUEUE && queue > least / 2;
-        let percent = if is_queued { RESTING_WINDOW.min(percent) } else { percent };
-        let micros = u64::try_from(least.as_micros()).unwrap_or(u64::MAX);
-        let product = self.rate.saturating_mul(micros) / 1_000_000;
-        let all = product.saturating_mul(percent) / 100;
-        let each = usize::try_from(all / u64::from(self.plan.lanes)).unwrap_or(MOST_WINDOW);
-        // Before anything was measured there is nothing to go by.
-        let each = if self.rate == 0 { self.plan.window } else { each };
-        self.plan.window = each.clamp(LEAST_WINDOW, MOST_WINDOW);
+        let is_queued = self.is_queued();
+        let percent = if is_queued { QUEUED_WINDOW } else { percent };
+        let most = if self.is_sole { SOLE_WINDOW } else { MOST_WINDOW };
+        let all = self.product().saturating_mul(percent) / 100;
+        let each =
+            usize::try_from(all / u64::from(self.up.min(self.plan.lanes).max(1))).unwrap_or(most);
+        let is_free = !is_queued && !self.is_filled;
+        let each = if least >= FAR && is_free {
+            MOST_WINDOW.max(each)
+        } else if self.rate == 0 {
+            // Before anything was measured there is nothing else to go by.
+            DEFAULT_WINDOW
+        } else if least >= NEAR && is_free {
+            DEFAULT_WINDOW.max(each)
+        } else {
+            each
+        };
+        self.plan.window = each.clamp(LEAST_WINDOW, most);
     }
 }
 
@@ -301,16 +394,16 @@ mod tests {
     #[test]
     fn a_lossy_path_is_given_all() {
         let (_, counts) = find(Duration::from_millis(50), 32, |lanes| u64::from(lanes) * 250_000);
-        assert_eq!(counts[..4], [8, 16, 32, 16], "{counts:?}");
-        assert_eq!(counts[4], 32, "half of them were not enough: {counts:?}");
+        assert_eq!(counts[..5], [1, 8, 16, 32, 16], "{counts:?}");
+        assert_eq!(counts[5], 32, "half of them were not enough: {counts:?}");
     }
 
     #[test]
     fn a_near_path_is_given_what_raises_the_rate() {
         let path = |lanes: u16| [100, 150, 200, 295][lanes.ilog2().min(3) as usize] << 20;
         let (_, counts) = find(Duration::from_micros(200), 16, path);
-        assert_eq!(counts[..4], [8, 16, 8, 4], "{counts:?}");
-        assert_eq!(counts[4], 8, "half of them were not enough: {counts:?}");
+        assert_eq!(counts[..5], [1, 8, 16, 8, 4], "{counts:?}");
+        assert_eq!(counts[5], 8, "half of them were not enough: {counts:?}");
     }
 
     #[test]
@@ -318,15 +411,20 @@ mod tests {
         #[allow(clippy::disallowed_methods)] // only differences from it matter
         let now = Instant::now();
         let mut growth = Growth::new();
-        growth.round_trip(now, Duration::from_millis(50));
-        growth.plan.lanes = 8;
-        for (rate, window) in [(1, LEAST_WINDOW), (12_500_000, 117_187), (1 << 40, MOST_WINDOW)] {
+        growth.round_trip(now, Duration::from_millis(4));
+        (growth.plan.lanes, growth.up) = (8, 8);
+        for (rate, window) in [(1, LEAST_WINDOW), (90_000_000, 78_750), (1 << 40, MOST_WINDOW)] {
             growth.rate = rate;
             growth.set_window(SEEKING_WINDOW);
             assert_eq!(growth.plan.window, window);
         }
+        let mut growth = Growth::new();
+        growth.checked(now, Duration::from_millis(50));
+        (growth.plan.lanes, growth.up) = (8, 8);
         growth.rate = 12_500_000;
-        growth.recent = Some(Duration::from_millis(90));
+        growth.set_window(SEEKING_WINDOW);
+        assert_eq!(growth.plan.window, MOST_WINDOW, "as far as it is");
+        growth.checked(now, Duration::from_millis(90));
         growth.set_window(SEEKING_WINDOW);
         assert_eq!(growth.plan.window, 97_656, "the path has a queue");
     }

@@ -93,6 +93,9 @@ impl Endpoint {
             }
             let delivered = further.delivered;
             self.delivered_in_all += delivered - before;
+            if let Some(time) = further.newly_checked() {
+                self.growth.checked(now, time);
+            }
             if self.sizes.delivered(number, delivered) {
                 self.further.calm(number);
             }
@@ -140,7 +143,7 @@ impl Endpoint {
             Some(connection) if connection.is_established() => connection.most_lanes(),
             _ => return,
         };
-        if most < 2 || self.written + self.further.count() as u64 == 0 {
+        if self.written + self.further.count() as u64 == 0 {
             return; // Nothing was ever sent.
         }
         let held = self.lane.buffered(Channel::File) as u64;
@@ -148,6 +151,11 @@ impl Endpoint {
         self.delivered_in_all += delivered - self.delivered;
         self.delivered = delivered;
         self.take_sample(now, 0, delivered);
+        let checked = self.lane.metrics().round_trip;
+        if checked != self.checked {
+            self.checked = checked;
+            checked.into_iter().for_each(|time| self.growth.checked(now, time));
+        }
         let before = self.growth.plan();
         let up = self.further.lanes.values().filter(|further| further.is_up);
         let held = up.clone().fold(held, |held, lane| held + (lane.written - lane.delivered));

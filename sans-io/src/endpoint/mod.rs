@@ -129,6 +129,11 @@ pub struct Endpoint {
     further: Further,
     growth: Growth,
     sizes: Sizes,
+    /// When this side's first word of the handshake went out. Its answer is the last
+    /// that the handshake needs.
+    asked: Option<Instant>,
+    /// The round trip of lane 0's last connectivity check.
+    checked: Option<Duration>,
     /// Bytes of data that were handed to lane 0, and that were delivered there.
     written: u64,
     delivered: u64,
@@ -200,6 +205,8 @@ impl Endpoint {
             further,
             growth: Growth::new(),
             sizes: Sizes::new(first_size),
+            asked: None,
+            checked: None,
             written: 0,
             delivered: 0,
             delivered_in_all: 0,
@@ -732,7 +739,10 @@ impl Endpoint {
             config.chunk_log2 = chunk_log2;
         }
         let connection = match self.role {
-            Role::Initiator => Connection::initiator(config, self.seed, now)?,
+            Role::Initiator => {
+                self.asked = Some(now);
+                Connection::initiator(config, self.seed, now)?
+            }
             Role::Responder => Connection::responder(config, self.seed, now)?,
         };
         self.seed = [0; 32];
