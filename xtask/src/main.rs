@@ -10,6 +10,7 @@
 mod bench;
 mod ci;
 mod deny;
+mod hashes;
 mod measure;
 mod planted;
 mod process;
@@ -32,6 +33,7 @@ const USAGE: &str = "usage: cargo xtask <chore>
   test                 all tests of the workspace, with a summary of what they proved
   measure              how fast the release program is here, as a Markdown table
   planted              plants bugs in a copy of the core and has the simulator find them
+  hashes               whether the simulator's runs are equal in a debug and a release build
   bench                how many instructions the hot paths take, counted by valgrind
   bench --check        fails if they are more than benches/instructions.toml says
   bench --write        writes them there
@@ -53,6 +55,7 @@ fn main() -> ExitCode {
         ["test"] => close(&test_run::run()),
         ["measure"] => outcome(measure::run()),
         ["planted"] => outcome(planted::run()),
+        ["hashes"] => outcome(hashes::run()),
         ["bench"] => outcome(bench::print()),
         ["bench", "--check"] => outcome(bench::check()),
         ["bench", "--write"] => outcome(bench::write()),
