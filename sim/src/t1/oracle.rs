@@ -129,6 +129,7 @@ enum Outlook {
 
 /// The truth about one run.
 #[derive(Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own about a run")]
 pub(super) struct Oracle {
     pub(super) transfers: BTreeMap<TransferId, Facts>,
     pub(super) established: [bool; 2],
