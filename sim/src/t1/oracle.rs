@@ -243,7 +243,9 @@ impl Oracle {
             // It says whose fault it may be. Only DTLS may get stuck, which is a defect
             // of its own (`sim/known/`).
             let is_stuck = error.code == TransportFailed;
-            return matches!(error.blame, Blame::Peer | Blame::Circumstance) || is_stuck;
+            let is_named =
+                [Blame::Peer, Blame::Incompatible, Blame::Circumstance].contains(&error.blame);
+            return is_named || is_stuck;
         }
         let upset = matches!(self.outlook, Outlook::Upset | Outlook::Lost);
         upset && [HandshakeTimeout, IdleTimeout, TransportFailed].contains(&error.code)
