@@ -4,15 +4,21 @@
 
 use std::time::{Duration, Instant};
 
+use passel_proto::limits::DEFAULT_PIECE;
+
 use crate::lane::DEFAULT_WINDOW;
 
+/// What a piece of a chunk comes to as a record, with header and tag.
+const RECORD: usize = DEFAULT_PIECE + 128;
 /// What a lane may have in flight at least: two records, or some more where they take
 /// longer than `NEAR`; and at most: more is slow.
-const LEAST_WINDOW: usize = 32 << 10;
+const LEAST_WINDOW: usize = 2 * RECORD;
 const NEAR: Duration = Duration::from_millis(5);
 const MOST_WINDOW: usize = 128 << 10;
 /// What the only lane may have, where the peer takes no more of them.
 const SOLE_WINDOW: usize = 256 << 10;
+/// Lanes that are kept where there is a queue: who gives way to all others starves.
+const MODEST: u16 = 4;
 /// A round trip from which on lanes have the largest window as long as they do not
 /// fill it: what is lost holds up a window for a long time.
 const FAR: Duration = Duration::from_millis(30);
@@ -196,10 +202,8 @@ impl Growth {
         match self.phase {
             Phase::Idle { since: None } => self.phase = Phase::Idle { since: Some(now) },
             // How long to wait for anything, a first round trip must say.
-            Phase::Idle { .. } => {
-                if self.wake().is_some_and(|at| now >= at) {
-                    self.change(now, Trial::First, USUAL.min(seen.most));
-                }
+            Phase::Idle { .. } if self.wake().is_some_and(|at| now >= at) => {
+                self.change(now, Trial::First, USUAL.min(seen.most));
             }
             Phase::Waiting { until } if seen.up >= self.plan.lanes || now >= until => {
                 self.set_window(SEEKING_WINDOW);
@@ -218,7 +222,7 @@ impl Growth {
                 self.judge(now, seen);
             }
             Phase::Resting { until } if now >= until => {
-                let up = seen.up >= self.plan.lanes && self.plan.lanes < seen.most;
+                let up = seen.up >= self.enough() && self.plan.lanes < seen.most;
                 let up = up && !self.is_queued();
                 self.before = (self.plan.lanes, self.rate);
                 if up && self.trial != Trial::Up {
@@ -238,7 +242,7 @@ impl Growth {
     fn judge(&mut self, now: Instant, seen: Seen) {
         let (lanes, rate) = self.before;
         self.set_window(SEEKING_WINDOW);
-        if seen.up < self.plan.lanes {
+        if seen.up < self.enough() {
             if self.waits < MAX_WAITS {
                 self.waits += 1;
                 return self.wait(now);
@@ -250,8 +254,8 @@ impl Growth {
         if self.is_queued() && self.trial != Trial::Down {
             // The path is full. With more lanes there would be more in the queue, of
             // which others have their part.
-            let fit = self.product().saturating_mul(QUEUED_WINDOW) / 100 / LEAST_WINDOW as u64;
-            let fit = u16::try_from(fit).unwrap_or(u16::MAX).max(1);
+            let fit = self.product().saturating_mul(QUEUED_WINDOW) / 100 / DEFAULT_WINDOW as u64;
+            let fit = u16::try_from(fit).unwrap_or(u16::MAX).max(MODEST);
             self.plan.lanes = self.plan.lanes.min(fit);
             return self.rest(now);
         }
@@ -319,6 +323,12 @@ impl Growth {
         self.rate.saturating_mul(micros) / 1_000_000
     }
 
+    /// Lanes that must be up for the count to be judged: not all, since one that lost a
+    /// datagram of its handshake takes long.
+    fn enough(&self) -> u16 {
+        self.plan.lanes - self.plan.lanes / 8
+    }
+
     /// Whether what is in flight waits in a queue.
     fn is_queued(&self) -> bool {
         let least = self.least_trip();
@@ -346,6 +356,8 @@ impl Growth {
         } else {
             each
         };
+        // Only whole records are in flight.
+        let each = (each / RECORD + 1).saturating_mul(RECORD);
         self.plan.window = each.clamp(LEAST_WINDOW, most);
     }
 }
@@ -413,7 +425,8 @@ mod tests {
         let mut growth = Growth::new();
         growth.round_trip(now, Duration::from_millis(4));
         (growth.plan.lanes, growth.up) = (8, 8);
-        for (rate, window) in [(1, LEAST_WINDOW), (90_000_000, 78_750), (1 << 40, MOST_WINDOW)] {
+        for (rate, window) in [(1, LEAST_WINDOW), (90_000_000, 5 * RECORD), (1 << 40, MOST_WINDOW)]
+        {
             growth.rate = rate;
             growth.set_window(SEEKING_WINDOW);
             assert_eq!(growth.plan.window, window);
@@ -426,6 +439,6 @@ mod tests {
         assert_eq!(growth.plan.window, MOST_WINDOW, "as far as it is");
         growth.checked(now, Duration::from_millis(90));
         growth.set_window(SEEKING_WINDOW);
-        assert_eq!(growth.plan.window, 97_656, "the path has a queue");
+        assert_eq!(growth.plan.window, 6 * RECORD, "the path has a queue");
     }
 }

@@ -154,7 +154,9 @@ impl Endpoint {
         let checked = self.lane.metrics().round_trip;
         if checked != self.checked {
             self.checked = checked;
-            checked.into_iter().for_each(|time| self.growth.checked(now, time));
+            if let Some(time) = checked {
+                self.growth.checked(now, time);
+            }
         }
         let before = self.growth.plan();
         let up = self.further.lanes.values().filter(|further| further.is_up);
