@@ -22,8 +22,11 @@ const MODEST: u16 = 4;
 /// A round trip from which on lanes have the largest window as long as they do not
 /// fill it: what is lost holds up a window for a long time.
 const FAR: Duration = Duration::from_millis(30);
-/// Lanes up to which nobody has to show a need (`LN-COUNT`).
+/// Lanes up to which nobody has to show a need (`LN-COUNT`), and with a round trip of
+/// `LONG`, in which so many windows carry no more than 100 Mbit/s.
 const USUAL: u16 = 8;
+const LONG_USUAL: u16 = 16;
+const LONG: Duration = Duration::from_millis(80);
 /// Round trips that lanes have to connect, then to come up to speed, and over which is
 /// measured.
 const CONNECT: u32 = 20;
@@ -32,6 +35,8 @@ const MEASURE: u32 = 8;
 /// The least time for either.
 const LEAST: Duration = Duration::from_millis(60);
 const LEAST_CONNECT: Duration = Duration::from_secs(1);
+/// How long a lane stands still that lost one of its first datagrams, and some more.
+const STALL: Duration = Duration::from_millis(1_500);
 /// How much more has to arrive for twice the lanes to stay, in percent.
 const GAIN: u64 = 115;
 /// How much has to arrive still for half of the lanes to do, in percent.
@@ -41,7 +46,7 @@ const REST: u32 = 200;
 const LEAST_REST: Duration = Duration::from_secs(10);
 /// How often that time doubles while trials change nothing.
 const MAX_DOUBLINGS: u32 = 2;
-/// What is sent within this time, or a round trip, needs no further lanes.
+/// What is sent within this time needs no further lanes.
 const SHORT: Duration = Duration::from_millis(20);
 /// Windows hold so much of what the rate and the round trip ask for, in percent:
 /// while the count is sought, in between, and where there is a queue (`LN-POLITE`).
@@ -153,8 +158,8 @@ impl Growth {
     pub(super) fn wake(&self) -> Option<Instant> {
         match self.phase {
             Phase::Idle { since } => {
-                let (least, _) = self.least?;
-                since.map(|since| since + least.max(SHORT))
+                self.least?;
+                since.map(|since| since + SHORT)
             }
             Phase::Waiting { until }
             | Phase::Settling { until }
@@ -203,11 +208,15 @@ impl Growth {
             Phase::Idle { since: None } => self.phase = Phase::Idle { since: Some(now) },
             // How long to wait for anything, a first round trip must say.
             Phase::Idle { .. } if self.wake().is_some_and(|at| now >= at) => {
-                self.change(now, Trial::First, USUAL.min(seen.most));
+                let usual = if self.least_trip() < LONG { USUAL } else { LONG_USUAL };
+                self.change(now, Trial::First, usual.min(seen.most));
             }
             Phase::Waiting { until } if seen.up >= self.plan.lanes || now >= until => {
                 self.set_window(SEEKING_WINDOW);
-                self.phase = Phase::Settling { until: now + self.trips(SETTLE) };
+                // Where datagrams are lost, a new lane may have to wait for SCTP's timer.
+                let lost = if self.trial == Trial::Up && !self.is_filled { STALL } else { LEAST };
+                let settled = now + self.trips(SETTLE).max(lost);
+                self.phase = Phase::Settling { until: settled };
             }
             Phase::Settling { until } if now >= until => {
                 let until = now + self.trips(MEASURE);
