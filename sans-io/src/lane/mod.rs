@@ -289,8 +289,6 @@ impl Lane {
         for candidate in remote.candidates.into_iter().chain(std::mem::take(&mut self.early)) {
             self.add_to_ice(candidate);
         }
-        // The first checks go out now, and not when ICE's timer comes round.
-        self.handle_timeout(now);
         Ok(())
     }
 
