@@ -83,28 +83,34 @@ fn what_a_relay_alters_costs_at_most_the_connection_and_never_a_byte() {
 }
 
 /// A transfer that takes some seconds, in whose midst a host moves.
-fn roaming(side: Side, noticed: bool) -> Plan {
+fn roaming(side: Side, noticed: bool, at_us: u64) -> Plan {
     let mut plan = Plan::smallest(3);
     plan.transfers[0].files = vec![300_000];
     (plan.hosts[0].up.rate, plan.hosts[0].up.queue) = (50_000, 64_000);
     let addresses = vec![ip("198.51.100.77")];
-    plan.roams.push(RoamPlan { side, at_us: 4_000_000, addresses, noticed });
+    plan.roams.push(RoamPlan { side, at_us, addresses, noticed });
     plan
 }
 
 #[test]
 fn an_initiator_that_moves_goes_on_if_its_shell_notices_and_others_are_lost_in_time() {
+    let mut counts = Vec::new();
     for side in Side::BOTH {
-        let outcome = passed(&roaming(side, true));
-        assert!(outcome.met.contains(&Condition::RoamedInTransfer));
-        // The responder cannot choose another path by itself.
-        let expected = match side {
-            Side::Inviter => Condition::LostByRoam,
-            Side::Joiner => Condition::RoamGotOver,
-        };
-        assert!(outcome.met.contains(&expected), "{side:?}: {:?}", outcome.met);
-        let outcome = passed(&roaming(side, false));
+        let mut got_over = 0;
+        for at_us in [2_500_000, 3_000_000, 3_500_000, 4_000_000] {
+            let met = passed(&roaming(side, true, at_us)).met;
+            assert!(met.contains(&Condition::RoamedInTransfer), "{side:?}: {met:?}");
+            let got = met.contains(&Condition::RoamGotOver);
+            assert!(got || met.contains(&Condition::LostByRoam), "{side:?}: {met:?}");
+            got_over += usize::from(got);
+        }
+        counts.push(got_over);
+        let outcome = passed(&roaming(side, false, 4_000_000));
         assert!(outcome.met.contains(&Condition::LostByRoam), "{side:?}: {:?}", outcome.met);
         assert!(outcome.virtual_us < 60_000_000, "{}", outcome.virtual_us);
     }
+    // The inviter answers in DTLS and can choose no other path by itself; what else is
+    // lost is lost to the back-off of SCTP's timer.
+    let [inviter, joiner] = counts[..] else { panic!("{counts:?}") };
+    assert!(joiner > 0 && inviter <= joiner, "{counts:?}");
 }
