@@ -127,11 +127,9 @@ fn others(installed: &Path, only: &[String]) -> Result<Vec<Box<dyn Peer>>, Strin
     if let Some(part) = only.iter().find(|part| !names.iter().any(|name| is_meant(name, part))) {
         return Err(format!("no program is called '{part}'; there are {}", names.join(", ")));
     }
-    let mut names = names.into_iter();
-    peers.retain(|_| {
-        names
-            .next()
-            .is_some_and(|name| only.is_empty() || only.iter().any(|part| is_meant(&name, part)))
+    peers.retain(|peer| {
+        let name = peer.name().to_lowercase();
+        only.is_empty() || only.iter().any(|part| is_meant(&name, part))
     });
     Ok(peers)
 }

@@ -6,7 +6,6 @@ use std::time::Instant;
 use passel_proto::connection::{Connection, Event};
 use passel_proto::ids::Channel;
 
-use super::growth::Growth;
 use super::{Endpoint, EndpointEvent};
 use crate::lane::{LaneEvent, LaneOutput};
 
@@ -23,10 +22,6 @@ impl Endpoint {
             }
         }
         self.close_when_heard();
-        if self.closed {
-            // Lanes are sought no more, and nobody needs to be woken for them.
-            self.growth = Growth::new();
-        }
         self.pace(now);
         self.release_relays_in_time();
     }

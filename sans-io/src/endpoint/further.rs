@@ -37,8 +37,6 @@ pub(super) struct FurtherLane {
     silence: Duration,
     /// How large its datagrams are.
     size: usize,
-    /// The round trip of its last connectivity check.
-    checked: Option<Duration>,
     /// Whether it has to be polled.
     is_stirred: bool,
 }
@@ -90,17 +88,12 @@ impl Further {
         self.lanes.len() + self.unbound.len()
     }
 
-    /// The size of datagrams that every path takes.
-    pub(super) fn first_size(&self) -> usize {
-        *self.template.mtu.start()
-    }
-
     /// How large a lane's datagrams are, if it has a socket.
     pub(super) fn size(&self, number: u16) -> Option<usize> {
         self.lanes.get(&number).map(|further| further.size)
     }
 
-    /// A lane of this side needs a socket. `patience` is how long it may take to
+    /// A lane needs a socket. `patience` is how long it may take to
     /// connect and to deliver something, if that is not as usual.
     pub(super) fn want(
         &mut self,
@@ -158,7 +151,6 @@ impl Further {
                 silent_since: None,
                 silence: wish.silence,
                 size: wish.size,
-                checked: None,
                 is_stirred: true,
             },
         );
@@ -175,14 +167,11 @@ impl Further {
             return (self.take(now, number, signal), false);
         }
         let is_new = !self.unbound.contains_key(&number);
-        // Over a lane of the peer this side sends little.
-        let size = self.first_size();
-        let wish = self.unbound.entry(number).or_insert_with(|| Wish {
-            early: Vec::new(),
-            size,
-            connect_timeout: self.connect_timeout,
-            silence: SILENCE,
-        });
+        if is_new {
+            // Over a lane of the peer this side sends little.
+            self.want(number, *self.template.mtu.start(), None);
+        }
+        let Some(wish) = self.unbound.get_mut(&number) else { return (false, false) };
         wish.early.push(signal);
         (wish.early.len() <= MAX_EARLY_SIGNALS, is_new)
     }
@@ -276,14 +265,6 @@ impl FurtherLane {
     pub(super) fn handle_datagram(&mut self, now: Instant, datagram: DatagramRef<'_>) {
         self.lane.handle_datagram(now, datagram);
         self.is_stirred = true;
-    }
-
-    /// The round trip of a connectivity check that was not asked for yet.
-    pub(super) fn newly_checked(&mut self) -> Option<Duration> {
-        let checked = self.lane.metrics().round_trip;
-        let is_new = checked != self.checked;
-        self.checked = checked;
-        checked.filter(|_| is_new)
     }
 
     /// Hands a record to the lane; keeps it if there is no room.

@@ -254,10 +254,10 @@ impl Growth {
     /// Whether the last change stays.
     fn judge(&mut self, now: Instant, seen: Seen) {
         let (lanes, rate) = self.before;
-        self.set_window(SEEKING_WINDOW);
         if seen.up < self.enough() {
             if self.waits < MAX_WAITS {
                 self.waits += 1;
+                self.set_window(SEEKING_WINDOW);
                 return self.wait(now);
             }
             // They do not come.

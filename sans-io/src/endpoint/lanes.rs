@@ -63,7 +63,7 @@ impl Endpoint {
     /// Lets a lane's transport go.
     pub(super) fn remove_lane(&mut self, lane: u16) {
         self.sample = self.sample.filter(|(of, ..)| *of != lane);
-        self.sizes.lost(lane, self.further.size(lane), self.further.first_size());
+        self.sizes.lost(lane, self.further.size(lane));
         let datagrams = &mut self.datagrams;
         if self.further.remove(lane, &mut |datagram| keep(datagrams, datagram)) {
             self.events.push_back(EndpointEvent::LaneOver { lane });
@@ -93,7 +93,7 @@ impl Endpoint {
             }
             let delivered = further.delivered;
             self.delivered_in_all += delivered - before;
-            if let Some(time) = further.newly_checked() {
+            if let Some(time) = further.lane.poll_round_trip() {
                 self.growth.checked(now, time);
             }
             if self.sizes.delivered(number, delivered) {
@@ -140,7 +140,9 @@ impl Endpoint {
     /// Looks at what arrived, and does what follows from it.
     pub(super) fn pace(&mut self, now: Instant) {
         let most = match &self.connection {
-            Some(connection) if connection.is_established() => connection.most_lanes(),
+            Some(connection) if connection.is_established() && !self.closed => {
+                connection.most_lanes()
+            }
             _ => return,
         };
         if self.written + self.further.count() as u64 == 0 {
@@ -151,12 +153,8 @@ impl Endpoint {
         self.delivered_in_all += delivered - self.delivered;
         self.delivered = delivered;
         self.take_sample(now, 0, delivered);
-        let checked = self.lane.metrics().round_trip;
-        if checked != self.checked {
-            self.checked = checked;
-            if let Some(time) = checked {
-                self.growth.checked(now, time);
-            }
+        if let Some(time) = self.lane.poll_round_trip() {
+            self.growth.checked(now, time);
         }
         let before = self.growth.plan();
         let up = self.further.lanes.values().filter(|further| further.is_up);

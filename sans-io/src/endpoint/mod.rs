@@ -132,8 +132,6 @@ pub struct Endpoint {
     /// When this side's first word of the handshake went out. Its answer is the last
     /// that the handshake needs.
     asked: Option<Instant>,
-    /// The round trip of lane 0's last connectivity check.
-    checked: Option<Duration>,
     /// Bytes of data that were handed to lane 0, and that were delivered there.
     written: u64,
     delivered: u64,
@@ -206,7 +204,6 @@ impl Endpoint {
             growth: Growth::new(),
             sizes: Sizes::new(first_size),
             asked: None,
-            checked: None,
             written: 0,
             delivered: 0,
             delivered_in_all: 0,
@@ -678,7 +675,9 @@ impl Endpoint {
     /// When to call [`handle_timeout`](Self::handle_timeout) at the latest, and
     /// what for.
     pub fn poll_timeout(&self) -> Option<(Instant, EndpointTimer)> {
-        let transport = [self.lane_timeout, self.further.timeout(), self.growth.wake()];
+        // Once it is over, lanes are sought no more.
+        let growth = self.growth.wake().filter(|_| !self.closed);
+        let transport = [self.lane_timeout, self.further.timeout(), growth];
         let lane = transport.into_iter().flatten().min().map(|at| (at, EndpointTimer::Transport));
         let servers = [self.gatherer.poll_timeout(), self.relays.poll_timeout()];
         let stun = servers.into_iter().flatten().min().map(|at| (at, EndpointTimer::Stun));

@@ -26,6 +26,7 @@ const NEAR: Duration = Duration::from_millis(20);
 /// What is known of the sizes that the path takes.
 #[derive(Debug)]
 pub(super) struct Sizes {
+    first: usize,
     proven: usize,
     /// Nothing above this is tried any more.
     top: usize,
@@ -43,7 +44,7 @@ struct Trial {
 impl Sizes {
     /// `first` is what every path takes.
     pub(super) fn new(first: usize) -> Self {
-        Self { proven: first, top: MAX_DATAGRAM.max(first), trial: None }
+        Self { first, proven: first, top: MAX_DATAGRAM.max(first), trial: None }
     }
 
     /// The size for a lane that this side opens: a larger one than is proven, if no
@@ -84,13 +85,13 @@ impl Sizes {
     }
 
     /// A lane whose datagrams were this large, if it ever came to that, is over. It may be the path that takes no such datagrams, now or any more.
-    pub(super) fn lost(&mut self, lane: u16, size: Option<usize>, first: usize) {
+    pub(super) fn lost(&mut self, lane: u16, size: Option<usize>) {
         if self.trial.is_some_and(|trial| trial.lane == lane) {
             self.trial = None;
             self.top = self.proven;
-        } else if size.is_some_and(|size| size > first) {
-            self.proven = first;
-            self.top = first;
+        } else if size.is_some_and(|size| size > self.first) {
+            self.proven = self.first;
+            self.top = self.first;
         }
     }
 }
@@ -136,10 +137,10 @@ mod tests {
         sizes.next(epoch(), 2);
         sizes.delivered(2, PROOF);
         assert_eq!(sizes.next(epoch(), 4), 1_500);
-        sizes.lost(4, Some(1_500), 1_200);
+        sizes.lost(4, Some(1_500));
         assert_eq!([sizes.next(epoch(), 6), sizes.next(epoch(), 8)], [1_452, 1_452]);
         // The path is another one now, or something else is wrong.
-        sizes.lost(6, Some(1_452), 1_200);
+        sizes.lost(6, Some(1_452));
         assert_eq!([sizes.next(epoch(), 10), sizes.next(epoch(), 12)], [1_200, 1_200]);
     }
 
@@ -147,7 +148,7 @@ mod tests {
     fn a_lane_of_the_first_size_says_nothing_of_sizes() {
         let mut sizes = Sizes::new(1_200);
         sizes.next(epoch(), 2);
-        sizes.lost(4, Some(1_200), 1_200);
+        sizes.lost(4, Some(1_200));
         sizes.delivered(2, PROOF);
         assert_eq!(sizes.next(epoch(), 6), 1_500);
     }

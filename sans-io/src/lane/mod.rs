@@ -107,6 +107,8 @@ pub struct Lane {
     at_once: u32,
     dtls_failures: u32,
     metrics: LaneMetrics,
+    /// The round trip that was told last.
+    told_round_trip: Option<Duration>,
 }
 
 impl Lane {
@@ -178,6 +180,7 @@ impl Lane {
             at_once: 0,
             dtls_failures: 0,
             metrics: LaneMetrics::default(),
+            told_round_trip: None,
         })
     }
 
@@ -238,6 +241,12 @@ impl Lane {
         let candidate = Candidate { kind, priority, address };
         self.local.candidates.push(candidate);
         Some(candidate)
+    }
+
+    /// The round trip of the latest connectivity check, if it was not told yet.
+    pub fn poll_round_trip(&mut self) -> Option<Duration> {
+        let told = std::mem::replace(&mut self.told_round_trip, self.metrics.round_trip);
+        self.metrics.round_trip.filter(|_| told != self.metrics.round_trip)
     }
 
     /// What the peer must know, with the local candidates added so far.
