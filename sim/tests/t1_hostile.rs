@@ -3,23 +3,12 @@
 
 #![allow(clippy::unwrap_used)] // a test that fails says so
 
-use std::net::IpAddr;
+mod homes;
 
 use passel_sim::Side;
-use passel_sim::net::{HostPlan, LinePlan};
-use passel_sim::t1::{
-    Condition, MeddlePlan, Meddling, Outcome, Plan, RelayPlan, RoamPlan, Seat, run,
-};
+use passel_sim::t1::{Condition, MeddlePlan, Meddling, Outcome, Plan, RelayPlan, RoamPlan, Seat};
 
-fn ip(text: &str) -> IpAddr {
-    text.parse().unwrap()
-}
-
-fn passed(plan: &Plan) -> Outcome {
-    let outcome = run(plan, false);
-    assert_eq!(outcome.violation, None, "{}", plan.to_json().unwrap());
-    outcome
-}
+use homes::{in_the_open, ip, passed};
 
 fn meddled(mut plan: Plan, seat: Seat, nth: u64, how: Meddling) -> Outcome {
     plan.meddlings.push(MeddlePlan { seat, nth, how });
@@ -29,9 +18,7 @@ fn meddled(mut plan: Plan, seat: Seat, nth: u64, how: Meddling) -> Outcome {
 /// Both sides are reached through a relay only.
 fn relayed(seed: u64) -> Plan {
     let mut plan = Plan::smallest(seed);
-    let line = LinePlan::ideal(1000);
-    let addresses = vec![ip("198.51.100.20")];
-    let host = HostPlan { addresses, behind: None, up: line.clone(), down: line };
+    let host = in_the_open("198.51.100.20");
     plan.relays = vec![RelayPlan { host, users: Side::BOTH.to_vec() }];
     plan.relay_only = Side::BOTH.to_vec();
     plan.transfers[0].files = vec![50_000];

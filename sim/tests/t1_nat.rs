@@ -3,47 +3,18 @@
 
 #![allow(clippy::unwrap_used)] // a test that fails says so
 
-use std::net::IpAddr;
+mod homes;
 
-use passel_sim::net::nat::{Dependence, NatPlan, PortChoice};
+use passel_sim::net::nat::Dependence;
 use passel_sim::net::reach::outlasts;
-use passel_sim::net::{GatewayPlan, HostPlan, LinePlan, Loss, Upset};
-use passel_sim::t1::{Condition, Outcome, Plan, UpsetPlan, run};
+use passel_sim::net::{GatewayPlan, Loss, Upset};
+use passel_sim::t1::{Condition, Plan, UpsetPlan};
 
-fn ip(text: &str) -> IpAddr {
-    text.parse().unwrap()
-}
-
-fn home(outside: &str, mapping: Dependence, filtering: Dependence) -> GatewayPlan {
-    let ports = PortChoice::Random;
-    let open = NatPlan::open(ip(outside));
-    let v4 = Some(NatPlan { mapping, filtering, ports, hairpin: false, ..open });
-    GatewayPlan { v4, ..GatewayPlan::default() }
-}
+use homes::{home, homes, in_the_open, kinds, passed};
 
 /// Two homes, and a server in the open.
-fn homes(seed: u64, gateways: Vec<GatewayPlan>) -> Plan {
-    let mut plan = Plan::smallest(seed);
-    for (place, host) in plan.hosts.iter_mut().enumerate() {
-        host.addresses = vec![ip(["192.168.1.1", "192.168.1.2"][place])];
-        host.behind = Some(place);
-    }
-    plan.gateways = gateways;
-    let (up, down) = (LinePlan::ideal(1000), LinePlan::ideal(1000));
-    plan.servers = vec![HostPlan { addresses: vec![ip("198.51.100.1")], behind: None, up, down }];
-    plan
-}
-
-/// All kinds of translators: mapping and filtering.
-fn kinds() -> impl Iterator<Item = (Dependence, Dependence)> {
-    let filters = |mapping| Dependence::ALL.map(|filtering| (mapping, filtering));
-    Dependence::ALL.into_iter().flat_map(filters)
-}
-
-fn passed(plan: &Plan) -> Outcome {
-    let outcome = run(plan, false);
-    assert_eq!(outcome.violation, None, "{}", plan.to_json().unwrap());
-    outcome
+fn served_homes(seed: u64, gateways: Vec<GatewayPlan>) -> Plan {
+    Plan { servers: vec![in_the_open("198.51.100.1")], ..homes(seed, gateways) }
 }
 
 #[path = "../examples/own_machine.rs"]
@@ -75,7 +46,7 @@ fn for_all_pairs_of_translators_there_is_a_path_exactly_if_there_can_be() {
     {
         let gateways =
             vec![home("203.0.113.1", one.0, one.1), home("203.0.113.2", other.0, other.1)];
-        let outcome = passed(&homes(seed as u64, gateways));
+        let outcome = passed(&served_homes(seed as u64, gateways));
         without += usize::from(outcome.met.contains(&Condition::NoPath));
     }
     assert!((20..40).contains(&without), "{without}");
@@ -85,7 +56,7 @@ fn for_all_pairs_of_translators_there_is_a_path_exactly_if_there_can_be() {
 fn two_translators_that_let_in_only_answers_are_punched_through() {
     use Dependence::{AddressAndPort, EndpointIndependent};
     let gateway = |outside| home(outside, EndpointIndependent, AddressAndPort);
-    let mut plan = homes(1, vec![gateway("203.0.113.1"), gateway("203.0.113.2")]);
+    let mut plan = served_homes(1, vec![gateway("203.0.113.1"), gateway("203.0.113.2")]);
     let met = passed(&plan).met;
     for condition in [Condition::PathByPunching, Condition::PathByServer] {
         assert!(met.contains(&condition), "{met:?}");
@@ -105,7 +76,7 @@ fn behind_one_carrier_hairpinning_decides() {
         let mut carrier = home("203.0.113.9", EndpointIndependent, EndpointIndependent);
         carrier.v4.as_mut().unwrap().hairpin = hairpin;
         let gateways = vec![behind("100.64.0.1"), behind("100.64.0.2"), carrier];
-        let met = passed(&homes(2, gateways)).met;
+        let met = passed(&served_homes(2, gateways)).met;
         assert_eq!(met.contains(&Condition::PathByHairpin), hairpin);
         assert_eq!(met.contains(&Condition::NoPath), !hairpin);
     }
@@ -113,7 +84,7 @@ fn behind_one_carrier_hairpinning_decides() {
 
 /// A transfer that takes some seconds, in whose midst a gateway is upset.
 fn upset_in_transfer(seed: u64, gateways: Vec<GatewayPlan>, gateway: usize, upset: Upset) -> Plan {
-    let mut plan = homes(seed, gateways);
+    let mut plan = served_homes(seed, gateways);
     plan.transfers[0].files = vec![300_000];
     (plan.hosts[0].up.rate, plan.hosts[0].up.queue) = (50_000, 64_000);
     plan.upsets.push(UpsetPlan { gateway, at_us: 4_000_000, upset });

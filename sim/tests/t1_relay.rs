@@ -3,60 +3,29 @@
 
 #![allow(clippy::unwrap_used)] // a test that fails says so
 
-use std::net::IpAddr;
+mod homes;
 
 use passel_sim::Side;
-use passel_sim::net::nat::{Dependence, NatPlan, PortChoice};
-use passel_sim::net::{GatewayPlan, HostPlan, LinePlan, Loss, Upset};
-use passel_sim::t1::{Condition, Outcome, Plan, RelayPlan, UpsetPlan, run};
+use passel_sim::net::nat::Dependence;
+use passel_sim::net::{GatewayPlan, Loss, Upset};
+use passel_sim::t1::{Condition, Plan, RelayPlan, UpsetPlan};
 
-fn ip(text: &str) -> IpAddr {
-    text.parse().unwrap()
-}
-
-fn home(outside: &str, mapping: Dependence, filtering: Dependence) -> GatewayPlan {
-    let ports = PortChoice::Random;
-    let open = NatPlan::open(ip(outside));
-    let v4 = Some(NatPlan { mapping, filtering, ports, hairpin: false, ..open });
-    GatewayPlan { v4, ..GatewayPlan::default() }
-}
-
-fn in_the_open(address: &str) -> HostPlan {
-    let line = LinePlan::ideal(1000);
-    HostPlan { addresses: vec![ip(address)], behind: None, up: line.clone(), down: line }
-}
+use homes::{home, homes, in_the_open, kinds, passed};
 
 /// Two homes and a relay, in the open, that these sides use.
-fn homes(seed: u64, gateways: Vec<GatewayPlan>, users: &[Side]) -> Plan {
-    let mut plan = Plan::smallest(seed);
-    for (place, host) in plan.hosts.iter_mut().enumerate() {
-        host.addresses = vec![ip(["192.168.1.1", "192.168.1.2"][place])];
-        host.behind = Some(place);
-    }
-    plan.gateways = gateways;
-    plan.relays = vec![RelayPlan { host: in_the_open("198.51.100.20"), users: users.to_vec() }];
-    plan
+fn relayed_homes(seed: u64, gateways: Vec<GatewayPlan>, users: &[Side]) -> Plan {
+    let relays = vec![RelayPlan { host: in_the_open("198.51.100.20"), users: users.to_vec() }];
+    Plan { relays, ..homes(seed, gateways) }
 }
 
 /// Two homes between which there is no direct path.
 fn apart(seed: u64, users: &[Side]) -> Plan {
     use Dependence::AddressAndPort;
     let symmetric = |outside| home(outside, AddressAndPort, AddressAndPort);
-    let mut plan = homes(seed, vec![symmetric("203.0.113.1"), symmetric("203.0.113.2")], users);
+    let mut plan =
+        relayed_homes(seed, vec![symmetric("203.0.113.1"), symmetric("203.0.113.2")], users);
     plan.servers = vec![in_the_open("198.51.100.1")];
     plan
-}
-
-/// All kinds of translators: mapping and filtering.
-fn kinds() -> impl Iterator<Item = (Dependence, Dependence)> {
-    let filters = |mapping| Dependence::ALL.map(|filtering| (mapping, filtering));
-    Dependence::ALL.into_iter().flat_map(filters)
-}
-
-fn passed(plan: &Plan) -> Outcome {
-    let outcome = run(plan, false);
-    assert_eq!(outcome.violation, None, "{}", plan.to_json().unwrap());
-    outcome
 }
 
 #[test]
@@ -69,7 +38,7 @@ fn for_all_pairs_of_translators_a_relay_is_used_exactly_where_nothing_else_is_po
                 vec![home("203.0.113.1", one.0, one.1), home("203.0.113.2", other.0, other.1)];
             // Whose relay it is changes from pair to pair.
             let users = [&Side::BOTH[..], &[Side::Inviter], &[Side::Joiner]][seed % 3];
-            let mut plan = homes(seed as u64, gateways, users);
+            let mut plan = relayed_homes(seed as u64, gateways, users);
             plan.servers.extend(server.then(|| in_the_open("198.51.100.1")));
             let met = passed(&plan).met;
             assert!(met.contains(&Condition::RelayReleased), "{met:?}");
