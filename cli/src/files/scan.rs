@@ -87,6 +87,8 @@ impl Scan {
     /// is a clause that says why the file is refused: whatever goes wrong refuses it.
     pub fn check(&self, path: &Path, name: &str) -> Result<(), String> {
         let mut command = Command::new(&self.scanner.program);
+        // Not relative: it might be taken for an option.
+        let path = std::path::absolute(path).map_err(|error| error.to_string())?;
         command.args(&self.scanner.arguments).arg(path).env(NAME_VARIABLE, name);
         // The secret of the transfer is none of its business.
         command.env_remove(CODE_VARIABLE);

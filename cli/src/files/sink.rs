@@ -31,6 +31,8 @@ use crate::journal::received::{FileRecord, Inode};
 #[derive(Debug)]
 pub struct Sink {
     manifest: Arc<Manifest>,
+    /// The entry that was asked for last.
+    last: Option<(FileIndex, Arc<Entry>)>,
     out: Dir,
     out_path: PathBuf,
     places: Places,
@@ -61,6 +63,7 @@ impl Sink {
         let temporary = Some(Temporary::create(&dir).map_err(fail)?);
         Ok(Self {
             manifest,
+            last: None,
             out: dir,
             out_path: out.to_owned(),
             places,
@@ -154,10 +157,10 @@ impl Sink {
         for JournalEntry { file, state } in entries {
             let found = temporary
                 .existing(file.0)
-                .and_then(|found| found.map(|found| Inode::of(&found)).transpose());
+                .and_then(|found| found.map(|found| found.metadata()).transpose());
             // Without a file there is nothing that could be there later.
             match found {
-                Ok(Some(inode)) => ledger.partial(file, state, inode),
+                Ok(Some(data)) => ledger.partial(file, state, Inode::of(&data)),
                 Ok(None) => {}
                 Err(error) => return Err(writing(&error, &self.out_path.to_string_lossy())),
             }
@@ -229,12 +232,13 @@ impl Sink {
     ) -> Result<(), CommitError> {
         let temporary = self.temporary.as_mut().ok_or_else(over)?;
         let file = temporary.file(index.0, executable, &mut self.unsynced)?;
-        let length = file.metadata()?.len();
-        if length != size {
-            return Err(other(format!("{length} bytes were written of {size}")).into());
+        let part = temporary.file_name(index.0);
+        let data = file.metadata()?;
+        if data.len() != size {
+            return Err(other(format!("{} bytes were written of {size}", data.len())).into());
         }
-        let part = self.out_path.join(temporary.name()).join(temporary.file_name(index.0));
-        self.screen.on_commit(entry, &file, &std::path::absolute(part)?)?;
+        let path = self.out_path.join(temporary.name()).join(&part);
+        self.screen.on_commit(entry, &file, &path)?;
         set_times(&file, entry);
         // Its length and times are part of what the next sync has to make durable.
         self.unsynced.file(index.0, &file)?;
@@ -242,8 +246,8 @@ impl Sink {
         let name = self.places.name(&entry.path).to_owned();
         let parent = entry.path.parent();
         let target = self.places.directory(parent, &mut self.unsynced)?;
-        let mut inode = Inode::of(&file)?;
-        match move_new(temporary.dir(), &temporary.file_name(index.0), target, &name) {
+        let mut inode = Inode::of(&data);
+        match move_new(temporary.dir(), &part, target, &name) {
             // A crash came between the name and the journal.
             Err(error) if self.is_resumed && error.kind() == io::ErrorKind::AlreadyExists => {
                 inode = resume::same_content(target, &name, &file, size)?.ok_or(error)?;
@@ -269,9 +273,17 @@ impl Sink {
         Ok(())
     }
 
-    fn entry(&self, file: FileIndex) -> Result<Entry, StorageError> {
+    /// An entry, which is kept at hand: most requests are for the one before.
+    fn entry(&mut self, file: FileIndex) -> Result<Arc<Entry>, StorageError> {
+        if let Some((last, entry)) = &self.last
+            && *last == file
+        {
+            return Ok(Arc::clone(entry));
+        }
         let missing = || other(format!("there is no entry {} in the offer", file.0));
-        self.manifest.entry(file).ok_or_else(missing)
+        let entry = Arc::new(self.manifest.entry(file).ok_or_else(missing)?);
+        self.last = Some((file, Arc::clone(&entry)));
+        Ok(entry)
     }
 
     fn fail(&self, error: &io::Error, entry: &Entry) -> StorageError {

@@ -153,7 +153,7 @@ impl Temporary {
             Naming::Digest(manifest) => manifest.entry_digest(FileIndex(index)),
         };
         match digest {
-            Some(digest) => digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect(),
+            Some(digest) => hex(&digest[..16]),
             None => index.to_string(),
         }
     }
@@ -176,32 +176,43 @@ impl Temporary {
         executable: bool,
         unsynced: &mut Unsynced,
     ) -> io::Result<Arc<File>> {
-        match self.open(index) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let mut options = options();
-                options.create_new(true);
-                #[cfg(unix)]
-                cap_std::fs::OpenOptionsExt::mode(
-                    &mut options,
-                    if executable { 0o777 } else { 0o666 },
-                );
-                let _ = executable;
-                let file = self.dir.open_with(self.file_name(index), &options)?;
-                unsynced.directory(&self.name, &self.dir)?;
-                Ok(self.remember(index, file.into_std()))
-            }
-            found => found,
+        if let Some(file) = self.recall(index) {
+            return Ok(file);
         }
+        let mut create = options();
+        create.create_new(true);
+        #[cfg(unix)]
+        cap_std::fs::OpenOptionsExt::mode(&mut create, if executable { 0o777 } else { 0o666 });
+        let _ = executable;
+        // Most files are opened once, to be created.
+        let name = self.file_name(index);
+        let file = match self.dir.open_with(&name, &create) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                self.dir.open_with(&name, &options())?
+            }
+            created => {
+                let created = created?;
+                unsynced.directory(&self.name, &self.dir)?;
+                created
+            }
+        };
+        Ok(self.remember(index, file.into_std()))
     }
 
     fn open(&mut self, index: u32) -> io::Result<Arc<File>> {
-        self.uses += 1;
-        if let Some(slot) = self.open.iter_mut().find(|slot| slot.index == index) {
-            slot.last_use = self.uses;
-            return Ok(Arc::clone(&slot.file));
+        if let Some(file) = self.recall(index) {
+            return Ok(file);
         }
         let file = self.dir.open_with(self.file_name(index), &options())?;
         Ok(self.remember(index, file.into_std()))
+    }
+
+    /// The file of an entry if it is open.
+    fn recall(&mut self, index: u32) -> Option<Arc<File>> {
+        self.uses += 1;
+        let slot = self.open.iter_mut().find(|slot| slot.index == index)?;
+        slot.last_use = self.uses;
+        Some(Arc::clone(&slot.file))
     }
 
     fn remember(&mut self, index: u32, file: File) -> Arc<File> {
@@ -227,12 +238,7 @@ impl Temporary {
         unsynced: &mut Unsynced,
     ) -> io::Result<()> {
         let file = self.file(index, executable, unsynced)?;
-        let (len, end) = (file.metadata()?.len(), offset.saturating_add(data.len() as u64));
-        if is_zero(data) && (offset >= len || punch(&file, offset, data.len() as u64)) {
-            if end > len {
-                file.set_len(end)?;
-            }
-        } else {
+        if !is_zero(data) || !leave_out(&file, offset, data.len() as u64)? {
             write_all_at(&file, data, offset)?;
         }
         unsynced.file(index, &file)
@@ -273,6 +279,18 @@ impl Drop for Temporary {
     }
 }
 
+/// Has zeros at a place without writing them. `false` if they must be written.
+fn leave_out(file: &File, offset: u64, count: u64) -> io::Result<bool> {
+    let (len, end) = (file.metadata()?.len(), offset.saturating_add(count));
+    if offset < len && !punch(file, offset, count) {
+        return Ok(false);
+    }
+    if end > len {
+        file.set_len(end)?;
+    }
+    Ok(true)
+}
+
 /// Makes a hole, whatever lies there. `false` if it cannot be made.
 #[cfg(target_os = "linux")]
 fn punch(file: &File, offset: u64, len: u64) -> bool {
@@ -293,6 +311,12 @@ fn is_zero(data: &[u8]) -> bool {
         (Some((0, behind)), Some((_, before))) => behind == before,
         _ => false,
     }
+}
+
+/// Lower-case hexadecimal digits.
+fn hex(bytes: &[u8]) -> String {
+    let digit = |value: u8| char::from(b"0123456789abcdef"[usize::from(value & 15)]);
+    bytes.iter().flat_map(|&byte| [digit(byte >> 4), digit(byte)]).collect()
 }
 
 /// SC-NO-FOLLOW

@@ -12,8 +12,8 @@ use zeroize::Zeroizing;
 pub const STATE_VARIABLE: &str = "PASSEL_STATE";
 /// What follows the name of a file that could not be read.
 const DAMAGED: &str = "damaged";
-/// Longest file that is read as a whole.
-const MAX_WHOLE: u64 = 1 << 20;
+/// Longest file that is read as a whole, in bytes.
+pub(super) const MAX_WHOLE: usize = 16 << 20;
 
 /// A directory of this user's alone.
 #[derive(Clone, Debug)]
@@ -91,7 +91,7 @@ impl StateDir {
             opened => opened?,
         };
         let mut content = Zeroizing::new(Vec::new());
-        file.take(MAX_WHOLE).read_to_end(&mut content)?;
+        file.take(MAX_WHOLE as u64).read_to_end(&mut content)?;
         Ok(Some(content))
     }
 

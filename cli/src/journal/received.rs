@@ -1,7 +1,9 @@
-//! The receiver's journal of one transfer: a `redb` database of its own, since a
+//! The receiver's journal of one transfer, in two files: a record of what the
+//! transfer is, which is read as a whole, and a `redb` database of its own, since a
 //! database is open in one process at a time and transfers run side by side. It
-//! holds what the transfer is, and for each file, by the digest of its entry, what
-//! is durable of it. When what is written is the storage thread's business.
+//! holds for each file, by the digest of its entry, what is durable of it, and is
+//! opened only by who goes on with the transfer: to check it costs time that grows
+//! with the files. When what is written is the storage thread's business.
 
 mod record;
 
@@ -17,12 +19,12 @@ pub(super) use self::record::{path_bytes, path_of};
 use super::place::{StateDir, private};
 use super::{COMPLETED_AGE, JournalError, MAX_AGE, MAX_KEPT, is_older};
 
-/// The transfer's own record, under the empty key.
-const TRANSFER: TableDefinition<'_, (), &[u8]> = TableDefinition::new("transfer");
 /// The files, by the digest of their entry.
 const FILES: TableDefinition<'_, &[u8; 32], &[u8]> = TableDefinition::new("files");
-/// How the files of journals begin and end.
+/// How the databases of journals begin and end.
 const NAME: (&str, &str) = ("receive-", ".redb");
+/// How the records of the transfers themselves end, which begin so too.
+const RECORD: &str = ".keep";
 /// Digits of a token that name its temporary directory.
 const HALF: usize = 16;
 /// Memory that the database may use, in bytes.
@@ -50,9 +52,10 @@ impl Journal {
         if state.names(NAME.0, NAME.1)?.len() >= MAX_KEPT {
             return Err(JournalError::Full);
         }
-        let name = file_name(transfer.token);
+        let name = name(transfer.token);
         let mut options = OpenOptions::new();
-        let file = private(&state.file(&name), options.read(true).write(true).create_new(true));
+        let path = state.file(&database(&name));
+        let file = private(&path, options.read(true).write(true).create_new(true));
         let file = file.map_err(|error| match error.kind() {
             io::ErrorKind::AlreadyExists => JournalError::Busy,
             _ => error.into(),
@@ -62,8 +65,8 @@ impl Journal {
         builder.set_cache_size(CACHE);
         let database = builder.create_with_backend(backend).map_err(of_open)?;
         let journal = Self { database, state: state.clone(), name };
+        journal.write_files([])?;
         journal.write_transfer(transfer)?;
-        state.sync()?;
         Ok(journal)
     }
 
@@ -77,26 +80,24 @@ impl Journal {
         state: &StateDir,
         token: [u8; 16],
     ) -> Result<Option<(Self, Transfer)>, JournalError> {
-        Self::open_named(state, &file_name(token))
+        let name = name(token);
+        let Some(transfer) = read(state, &name)? else { return Ok(None) };
+        Ok(Self::open_database(state, name)?.map(|journal| (journal, transfer)))
     }
 
-    fn open_named(state: &StateDir, name: &str) -> Result<Option<(Self, Transfer)>, JournalError> {
-        let path = state.file(name);
-        if !path.exists() {
-            return Ok(None);
-        }
+    fn open_database(state: &StateDir, name: String) -> Result<Option<Self>, JournalError> {
         // What was altered from outside must be found out here: later it may panic.
         let mut builder = Builder::new();
         builder.set_cache_size(CACHE).set_check_integrity_on_open(true);
-        let opened = builder.open(&path).map_err(of_open).and_then(|database| {
-            let journal = Self { database, state: state.clone(), name: name.to_owned() };
-            let transfer = journal.read_transfer()?;
-            Ok((journal, transfer))
-        });
-        match opened {
-            Ok(opened) => Ok(Some(opened)),
+        match builder.open(state.file(&database(&name))).map_err(of_open) {
+            Ok(database) => Ok(Some(Self { database, state: state.clone(), name })),
             Err(JournalError::Damaged | JournalError::Database(_)) => {
-                state.set_aside(name);
+                state.set_aside(&database(&name));
+                state.remove(&record(&name))?;
+                Ok(None)
+            }
+            Err(JournalError::Io(error)) if error.kind() == io::ErrorKind::NotFound => {
+                state.remove(&record(&name))?;
                 Ok(None)
             }
             Err(error) => Err(error),
@@ -105,22 +106,7 @@ impl Journal {
 
     /// Replaces the transfer's own record; durable on return.
     pub fn write_transfer(&self, transfer: &Transfer) -> Result<(), JournalError> {
-        let bytes = transfer.encode()?;
-        let write = self.database.begin_write().map_err(of_other)?;
-        {
-            let mut table = write.open_table(TRANSFER).map_err(of_other)?;
-            table.insert((), bytes.as_slice()).map_err(of_other)?;
-            write.open_table(FILES).map_err(of_other)?;
-        }
-        write.commit().map_err(of_other)
-    }
-
-    /// The transfer's own record.
-    pub fn read_transfer(&self) -> Result<Transfer, JournalError> {
-        let read = self.database.begin_read().map_err(of_other)?;
-        let table = read.open_table(TRANSFER).map_err(of_other)?;
-        let value = table.get(()).map_err(of_other)?.ok_or(JournalError::Damaged)?;
-        Transfer::decode(value.value())
+        Ok(self.state.write(&record(&self.name), &transfer.encode()?)?)
     }
 
     /// What is known of one file.
@@ -169,33 +155,37 @@ impl Journal {
 
     /// Notes that the transfer is complete, so that the sender can be told again.
     pub fn complete(&self, now: SystemTime) -> Result<(), JournalError> {
-        let mut transfer = self.read_transfer()?;
+        let mut transfer = read(&self.state, &self.name)?.ok_or(JournalError::Damaged)?;
         transfer.completed = Some(super::seconds(now));
         self.write_transfer(&transfer)
     }
 
-    /// Removes the journal. Where an open file cannot be removed, it stays until
-    /// the next [`clean`].
+    /// Removes the journal. Where an open file cannot be removed, that of its
+    /// database stays until a later [`clean`].
     pub fn remove(&self) -> Result<(), JournalError> {
-        let removed = self.state.remove(&self.name);
-        if removed.is_err() {
-            self.complete(SystemTime::UNIX_EPOCH)?;
+        self.state.remove(&record(&self.name))?;
+        if let Err(error) = self.state.remove(&database(&self.name)) {
+            tracing::debug!(%error, "the database of a journal is removed later");
         }
-        Ok(removed?)
+        Ok(())
     }
 }
 
 /// The transfers that could go on, those that began first coming first. What
 /// another process has open is left out.
 pub fn interrupted(state: &StateDir) -> Result<Vec<Transfer>, JournalError> {
-    let mut found = Vec::new();
-    for name in state.names(NAME.0, NAME.1)? {
-        match Journal::open_named(state, &name) {
-            Ok(Some((_, transfer))) if transfer.completed.is_none() => found.push(transfer),
-            Ok(_) | Err(JournalError::Busy) => {}
-            Err(error) => tracing::warn!(%error, "a journal cannot be read"),
-        }
-    }
+    let mut found = records(state)?;
+    found.retain(|transfer| {
+        transfer.completed.is_none()
+            && match Journal::open_database(state, name(transfer.token)) {
+                Ok(journal) => journal.is_some(),
+                Err(JournalError::Busy) => false,
+                Err(error) => {
+                    tracing::warn!(%error, "a journal cannot be read");
+                    false
+                }
+            }
+    });
     found.sort_by_key(|transfer| transfer.created);
     Ok(found)
 }
@@ -203,27 +193,29 @@ pub fn interrupted(state: &StateDir) -> Result<Vec<Transfer>, JournalError> {
 /// The transfer that began with an invitation of this hash: an interrupted one, or
 /// one that is complete and whose sender may not know it (`RS-COMPLETE-AGAIN`).
 pub fn find(state: &StateDir, invitation: &[u8; 32]) -> Option<[u8; 16]> {
-    let names = state.names(NAME.0, NAME.1).unwrap_or_default();
-    names.iter().find_map(|name| {
-        let (_, transfer) = Journal::open_named(state, name).ok()??;
-        (transfer.invitation == *invitation).then_some(transfer.token)
-    })
+    let records = records(state).unwrap_or_default();
+    records.iter().find(|transfer| transfer.invitation == *invitation).map(|found| found.token)
 }
 
 /// Removes journals that are too old, with what they kept (`RS-FORGET`).
 pub fn clean(state: &StateDir, now: SystemTime) -> Result<(), JournalError> {
-    for name in state.names(NAME.0, NAME.1)? {
-        let Ok(Some((journal, transfer))) = Journal::open_named(state, &name) else { continue };
+    for transfer in records(state)? {
         let is_over = match transfer.completed {
             Some(then) => is_older(then, now, COMPLETED_AGE),
             None => is_older(transfer.created, now, MAX_AGE),
         };
-        if is_over {
+        if is_over && let Ok(Some(journal)) = Journal::open_database(state, name(transfer.token)) {
             remove_temporary(&transfer);
             journal.remove()?;
         }
     }
-    for name in state.names(NAME.0, ".damaged")? {
+    // What has no record is of a process that ended between two steps.
+    let is_lone = |database: &String| {
+        let name = database.strip_suffix(NAME.1).unwrap_or(database);
+        !state.file(&record(name)).exists()
+    };
+    let lone = state.names(NAME.0, NAME.1)?.into_iter().filter(is_lone);
+    for name in lone.chain(state.names(NAME.0, ".damaged")?) {
         let path = state.file(&name);
         let modified = path.metadata().and_then(|data| data.modified());
         if modified.is_ok_and(|then| is_older(super::seconds(then), now, MAX_AGE)) {
@@ -231,6 +223,30 @@ pub fn clean(state: &StateDir, now: SystemTime) -> Result<(), JournalError> {
         }
     }
     Ok(())
+}
+
+/// The records of all transfers, in no order. Those that are damaged are set aside.
+fn records(state: &StateDir) -> Result<Vec<Transfer>, JournalError> {
+    let mut found = Vec::new();
+    for file in state.names(NAME.0, RECORD)? {
+        match read(state, file.strip_suffix(RECORD).unwrap_or(&file)) {
+            Ok(transfer) => found.extend(transfer),
+            Err(error) => tracing::warn!(%error, "a journal cannot be read"),
+        }
+    }
+    Ok(found)
+}
+
+/// The record of one transfer. One that is damaged is set aside.
+fn read(state: &StateDir, name: &str) -> Result<Option<Transfer>, JournalError> {
+    let Some(bytes) = state.read(&record(name))? else { return Ok(None) };
+    match Transfer::decode(&bytes) {
+        Err(JournalError::Damaged) => {
+            state.set_aside(&record(name));
+            Ok(None)
+        }
+        read => read.map(Some),
+    }
 }
 
 /// The name of the directory in which a transfer's unfinished files lie: of the
@@ -262,8 +278,17 @@ pub fn remove_temporary(transfer: &Transfer) {
     }
 }
 
-fn file_name(token: [u8; 16]) -> String {
-    format!("{}{}{}", NAME.0, hex(token), NAME.1)
+/// What the names of a transfer's files begin with.
+fn name(token: [u8; 16]) -> String {
+    format!("{}{}", NAME.0, hex(token))
+}
+
+fn database(name: &str) -> String {
+    format!("{name}{}", NAME.1)
+}
+
+fn record(name: &str) -> String {
+    format!("{name}{RECORD}")
 }
 
 fn hex(token: [u8; 16]) -> String {

@@ -113,7 +113,7 @@ impl Keeper {
         match lock.try_lock() {
             // Whoever had it may have removed it before this process got the lock.
             Ok(()) => match File::open(&path) {
-                Ok(named) if Inode::of(&named)? == Inode::of(&lock)? => {
+                Ok(named) if Inode::of(&named.metadata()?) == Inode::of(&lock.metadata()?) => {
                     Ok(Some(Self { state: state.clone(), name, lock }))
                 }
                 _ => Ok(None),

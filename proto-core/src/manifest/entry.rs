@@ -46,6 +46,21 @@ pub enum EntryKind {
     },
 }
 
+impl EntryKind {
+    /// Whether this is a directory.
+    pub fn is_directory(&self) -> bool {
+        *self == Self::Directory
+    }
+
+    /// The length of a file, if it is known; none for a directory.
+    pub fn size(&self) -> Option<u64> {
+        match self {
+            Self::Directory => None,
+            Self::File { size, .. } => *size,
+        }
+    }
+}
+
 /// A point in time as seconds and nanoseconds after 1970-01-01 00:00 UTC,
 /// without leap seconds. Seconds may be negative; nanoseconds always count up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Encode)]
@@ -103,15 +118,12 @@ impl Timestamp {
 impl Entry {
     /// Whether this is a directory.
     pub fn is_directory(&self) -> bool {
-        self.kind == EntryKind::Directory
+        self.kind.is_directory()
     }
 
     /// The length of a file, if it is known; none for a directory.
     pub fn size(&self) -> Option<u64> {
-        match self.kind {
-            EntryKind::Directory => None,
-            EntryKind::File { size, .. } => size,
-        }
+        self.kind.size()
     }
 
     /// Checks what the types do not: the media type of a caller's entry.

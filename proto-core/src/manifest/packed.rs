@@ -92,10 +92,8 @@ impl Packed {
         let index_of_block = index - index % BLOCK;
         let mut cursor =
             Cursor { packed: self, at, index: index_of_block, before: Before::default() };
-        let mut passed = Vec::new();
         while cursor.index < index {
-            passed.clear();
-            cursor.next(&mut passed)?;
+            cursor.pass()?;
         }
         Some(cursor)
     }
@@ -110,7 +108,7 @@ pub(super) struct Cursor<'a> {
     before: Before,
 }
 
-impl Cursor<'_> {
+impl<'a> Cursor<'a> {
     /// The next entry's index.
     pub(super) fn index(&self) -> u32 {
         self.index
@@ -118,6 +116,21 @@ impl Cursor<'_> {
 
     /// Appends the next entry's encoding to `out`; none if there is none.
     pub(super) fn next(&mut self, out: &mut Vec<u8>) -> Option<()> {
+        let tail = self.pass()?;
+        put_header(out, self.before.path.len());
+        out.extend_from_slice(&self.before.path);
+        self.put_tail(tail, out)
+    }
+
+    /// Like [`Cursor::next`], without the path and its length.
+    pub(super) fn next_tail(&mut self, out: &mut Vec<u8>) -> Option<()> {
+        let tail = self.pass()?;
+        self.put_tail(tail, out)
+    }
+
+    /// Goes past the next entry, and gives what follows its path, with whether the
+    /// media type is left out of it.
+    fn pass(&mut self) -> Option<(&'a [u8], bool)> {
         if self.index >= self.packed.len {
             return None;
         }
@@ -127,22 +140,25 @@ impl Cursor<'_> {
         let (shared, rest) = (self.number()?, self.number()?);
         let path = take(&self.packed.bytes, &mut self.at, rest)?;
         replace(&mut self.before.path, shared, path);
-        put_header(out, self.before.path.len());
-        out.extend_from_slice(&self.before.path);
         let tail = self.number()?;
-        let (len, same) = (tail / 2, tail % 2 == 1);
+        let (len, is_same) = (tail / 2, tail % 2 == 1);
         let tail = take(&self.packed.bytes, &mut self.at, len)?;
-        let mime = mime_place(tail);
-        if same {
-            let (ahead, behind) = tail.split_at_checked(mime.start)?;
+        if !is_same {
+            replace(&mut self.before.mime, 0, tail.get(mime_place(tail)).unwrap_or_default());
+        }
+        self.index += 1;
+        Some((tail, is_same))
+    }
+
+    fn put_tail(&self, (tail, is_same): (&[u8], bool), out: &mut Vec<u8>) -> Option<()> {
+        if is_same {
+            let (ahead, behind) = tail.split_at_checked(mime_place(tail).start)?;
             out.extend_from_slice(ahead);
             out.extend_from_slice(&self.before.mime);
             out.extend_from_slice(behind);
         } else {
             out.extend_from_slice(tail);
-            replace(&mut self.before.mime, 0, tail.get(mime).unwrap_or_default());
         }
-        self.index += 1;
         Some(())
     }
 
@@ -266,10 +282,13 @@ mod tests {
         assert_eq!(packed.encoded_len, entries.iter().map(|(bytes, _)| bytes.len()).sum::<usize>());
         for first in 0..100 {
             let mut cursor = packed.from(first).unwrap();
-            for (bytes, _) in &entries[first as usize..] {
+            for (bytes, path_len) in &entries[first as usize..] {
                 let mut out = Vec::new();
+                let mut tail = Vec::new();
+                cursor.clone().next_tail(&mut tail).unwrap();
                 cursor.next(&mut out).unwrap();
                 assert_eq!(out, *bytes);
+                assert_eq!(tail, bytes[header_len(*path_len) + path_len..]);
             }
             assert!(cursor.next(&mut Vec::new()).is_none());
         }

@@ -155,6 +155,10 @@ fn counts_and_sums() {
     assert_eq!(manifest.total_bytes(), u64::MAX);
     assert_eq!(manifest.entry(FileIndex(2)).as_ref(), Some(&entries[2]));
     assert_eq!(manifest.entry(FileIndex(4)), None);
+    for (index, entry) in (0..).map(FileIndex).zip(&entries) {
+        assert_eq!(manifest.kind(index).as_ref(), Some(&entry.kind));
+    }
+    assert_eq!(manifest.kind(FileIndex(4)), None);
     assert!(manifest.iter().map(|(_, entry)| entry).eq(entries));
     assert!(!format!("{manifest:?}").contains("path"));
 }

@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use super::selection::Selected;
 use crate::error::ErrorCode;
 use crate::ids::FileIndex;
-use crate::manifest::{EntryKind, Manifest};
+use crate::manifest::Manifest;
 
 /// What the sender says of a file, once and finally.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,8 +99,7 @@ impl Statements {
 pub(crate) fn next_file(manifest: &Manifest, selected: &Selected, from: u32) -> Option<u32> {
     let mut place = selected.next_from(from)?;
     loop {
-        let entry = manifest.entry(FileIndex(place))?;
-        if matches!(entry.kind, EntryKind::File { .. }) {
+        if !manifest.kind(FileIndex(place))?.is_directory() {
             return Some(place);
         }
         place = selected.next_from(place.checked_add(1)?)?;

@@ -29,6 +29,8 @@ const COMPARED: usize = 64 * 1024;
 /// Most that is read back of what was noted as written, in bytes: several times
 /// what is written between two syncs.
 const READ_BACK: u64 = 256 << 20;
+/// Least length of a chunk that is noted as written, in bytes.
+const NOTED: usize = 4_096;
 
 impl Sink {
     /// Like [`Sink::create`], for a transfer that may go on in a later session
@@ -84,6 +86,7 @@ impl Sink {
         let temporary = Temporary::open_named(&out, name, Arc::clone(&manifest)).map_err(fail)?;
         let mut sink = Self {
             places: places.map_err(fail)?,
+            last: None,
             temporary: Some(temporary),
             out,
             out_path: transfer.out.clone(),
@@ -162,6 +165,10 @@ impl Sink {
     /// Notes a chunk that was written (`RS-WRITTEN`). Where that fails, a killed
     /// process only costs more.
     pub fn note_written(&mut self, file: FileIndex, offset: u64, len: usize, leaf: [u8; 32]) {
+        // To send little again costs less than to note it.
+        if len < NOTED {
+            return;
+        }
         let (Some(written), Some(entry)) = (&mut self.written, self.manifest.entry_digest(file))
         else {
             return;
@@ -230,7 +237,7 @@ impl Sink {
     fn has_temporary(&mut self, index: u32, inode: Inode) -> Result<bool, StorageError> {
         let temporary = self.temporary.as_mut().ok_or_else(over)?;
         let found = temporary.existing(index).and_then(|found| match found {
-            Some(file) => Ok(Inode::of(&file)? == inode),
+            Some(file) => Ok(Inode::of(&file.metadata()?) == inode),
             None => Ok(false),
         });
         found.map_err(|error| writing(&error, &self.out_path.to_string_lossy()))
@@ -312,7 +319,7 @@ pub(super) fn same_content(
         }
         offset += length as u64;
     }
-    Inode::of(&other).map(Some)
+    Ok(Some(Inode::of(&other.metadata()?)))
 }
 
 #[cfg(test)]

@@ -3,17 +3,19 @@
 use std::path::{Path, PathBuf};
 
 use bincode::{Decode, Encode};
+use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
 use crate::journal::JournalError;
+use crate::journal::place::MAX_WHOLE;
 use crate::journal::secrets::{Kept, Stored as StoredSecrets};
 
 /// Most bytes that a record may claim while it is read.
-const CLAIM: usize = 16 << 20;
+const CLAIM: usize = MAX_WHOLE;
 /// Longest state of one file, in bytes.
 const MAX_STATE: usize = 1 << 20;
-/// The layout of records. Others are of a later program, and not read.
-const VERSION: u8 = 1;
+/// The layout of records. Others are of another program, and not read.
+const VERSION: u8 = 2;
 
 /// A transfer that was accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,10 +90,17 @@ impl Transfer {
             created: self.created,
             completed: self.completed,
         };
-        encode(&stored).map(Zeroizing::new)
+        let mut bytes = encode(&stored).map(Zeroizing::new)?;
+        let check = Sha256::digest(&bytes);
+        bytes.extend_from_slice(&check);
+        if bytes.len() > MAX_WHOLE { Err(JournalError::Full) } else { Ok(bytes) }
     }
 
     pub(super) fn decode(bytes: &[u8]) -> Result<Self, JournalError> {
+        let (bytes, check) = bytes.split_last_chunk::<32>().ok_or(JournalError::Damaged)?;
+        if Sha256::digest(bytes)[..] != check[..] {
+            return Err(JournalError::Damaged);
+        }
         let stored: Stored = decode(bytes)?;
         if stored.version != VERSION {
             return Err(JournalError::Damaged);
@@ -123,18 +132,18 @@ pub struct Inode {
 }
 
 impl Inode {
-    /// That of an open file. Where the system tells none, all are the same.
-    pub fn of(file: &std::fs::File) -> std::io::Result<Self> {
+    /// That of an open file, by its metadata. Where the system tells none, all are
+    /// the same.
+    pub fn of(data: &std::fs::Metadata) -> Self {
         #[cfg(unix)]
         {
             use std::os::unix::fs::MetadataExt;
-            let data = file.metadata()?;
-            Ok(Self { device: data.dev(), number: data.ino() })
+            Self { device: data.dev(), number: data.ino() }
         }
         #[cfg(not(unix))]
         {
-            file.metadata()?;
-            Ok(Self { device: 0, number: 0 })
+            let _ = data;
+            Self { device: 0, number: 0 }
         }
     }
 

@@ -28,7 +28,7 @@ fn transfer(token: u8, out: &Path) -> Transfer {
 
 fn partial(number: u8) -> FileRecord {
     let temp = tempfile::tempfile().unwrap();
-    FileRecord::Partial { state: vec![number; 300], inode: Inode::of(&temp).unwrap() }
+    FileRecord::Partial { state: vec![number; 300], inode: Inode::of(&temp.metadata().unwrap()) }
 }
 
 fn state() -> (tempfile::TempDir, StateDir) {
@@ -96,8 +96,22 @@ fn nobody_else_can_read_a_journal() {
     use std::os::unix::fs::PermissionsExt;
     let (temp, state) = state();
     let journal = Journal::create(&state, &transfer(1, temp.path())).unwrap();
-    let mode = fs::metadata(state.file(&journal.name)).unwrap().permissions().mode();
-    assert_eq!(mode & 0o777, 0o600);
+    for file in [database(&journal.name), record(&journal.name)] {
+        let mode = fs::metadata(state.file(&file)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{file}");
+    }
+}
+
+/// Contents that were cut, emptied, and altered everywhere, where they are not all zeros.
+fn damaged(good: &[u8]) -> Vec<Vec<u8>> {
+    let cuts = [0, 1, good.len() / 2, good.len() - 1].map(|length| good[..length].to_vec());
+    let used = (0..good.len()).filter(|&at| good[at] != 0).collect::<Vec<_>>();
+    let altered = used.iter().step_by(used.len() / 120 + 1).map(|&at| {
+        let mut bad = good.to_vec();
+        bad[at] ^= 0x55;
+        bad
+    });
+    cuts.into_iter().chain(altered).collect()
 }
 
 #[test]
@@ -107,22 +121,16 @@ fn a_damaged_journal_is_set_aside_and_ends_nothing() {
     let records: Vec<_> = (0..200).map(|number| ([number; 32], partial(number))).collect();
     journal.write_files(records.iter().map(|(entry, record)| (entry, Some(record)))).unwrap();
     drop(journal);
-    let path = state.file(&file_name([1; 16]));
-    let good = fs::read(&path).unwrap();
+    let path = state.file(&database(&name([1; 16])));
+    let kept = state.file(&record(&name([1; 16])));
+    let (good, good_record) = (fs::read(&path).unwrap(), fs::read(&kept).unwrap());
     let mut set_aside = 0;
-    // Cut, emptied, and altered everywhere, where it is not all zeros.
-    let cuts = [0, 1, 100, good.len() / 2, good.len() - 1].map(|length| good[..length].to_vec());
-    let used = (0..good.len()).filter(|&at| good[at] != 0).collect::<Vec<_>>();
-    let altered = used.iter().step_by(used.len() / 120 + 1).map(|&at| {
-        let mut bad = good.clone();
-        bad[at] ^= 0x55;
-        bad
-    });
-    for bad in cuts.into_iter().chain(altered) {
+    for bad in damaged(&good) {
         fs::write(&path, &bad).unwrap();
+        fs::write(&kept, &good_record).unwrap();
         match Journal::open(&state, [1; 16]) {
             Ok(None) => {
-                assert!(!path.exists());
+                assert!(!path.exists() && !kept.exists());
                 set_aside += 1;
             }
             Ok(Some((journal, found))) => {
@@ -139,6 +147,51 @@ fn a_damaged_journal_is_set_aside_and_ends_nothing() {
 }
 
 #[test]
+fn a_damaged_record_is_set_aside_and_ends_nothing() {
+    let (temp, state) = state();
+    drop(Journal::create(&state, &transfer(1, temp.path())).unwrap());
+    let path = state.file(&record(&name([1; 16])));
+    let good = fs::read(&path).unwrap();
+    for bad in damaged(&good) {
+        fs::write(&path, &bad).unwrap();
+        assert!(Journal::open(&state, [1; 16]).unwrap().is_none());
+        assert!(!path.exists());
+        fs::write(&path, &bad).unwrap();
+        assert_eq!(interrupted(&state).unwrap(), []);
+        assert_eq!(find(&state, &[5; 32]), None);
+    }
+    fs::write(&path, &good).unwrap();
+    assert_eq!(find(&state, &[5; 32]), Some([1; 16]));
+}
+
+#[test]
+fn a_process_that_ended_between_two_steps_leaves_nothing_for_ever() {
+    let (temp, state) = state();
+    let files = [database(&name([1; 16])), record(&name([1; 16]))].map(|file| state.file(&file));
+    for lost in &files {
+        drop(Journal::create(&state, &transfer(1, temp.path())).unwrap());
+        fs::remove_file(lost).unwrap();
+        assert!(Journal::open(&state, [1; 16]).unwrap().is_none());
+        clean(&state, SystemTime::now()).unwrap();
+        clean(&state, SystemTime::now() + MAX_AGE + Duration::from_secs(5)).unwrap();
+        assert_eq!(files.each_ref().map(|file| file.exists()), [false; 2]);
+    }
+}
+
+#[test]
+fn what_is_complete_is_found_without_its_database() {
+    // A start must not cost more for each file that was received earlier.
+    let (temp, state) = state();
+    let journal = Journal::create(&state, &transfer(1, temp.path())).unwrap();
+    journal.complete(SystemTime::now()).unwrap();
+    // Who has it open would make it busy for whoever opens it too.
+    assert_eq!(find(&state, &[5; 32]), Some([1; 16]));
+    assert_eq!(interrupted(&state).unwrap(), []);
+    clean(&state, SystemTime::now()).unwrap();
+    assert!(state.file(&database(&journal.name)).exists());
+}
+
+#[test]
 fn what_is_too_old_is_removed_with_what_it_kept() {
     // RS-FORGET, RS-COMPLETE-AGAIN
     let (temp, state) = state();
@@ -152,7 +205,7 @@ fn what_is_too_old_is_removed_with_what_it_kept() {
         }
         fs::create_dir(temp.path().join(temporary_name([token; 16]))).unwrap();
     }
-    let left = |token| state.file(&file_name([token; 16])).exists();
+    let left = |token| state.file(&database(&name([token; 16]))).exists();
     clean(&state, at(30 * day)).unwrap();
     assert_eq!([1, 2, 3].map(left), [true; 3]);
     clean(&state, at(30 * day + 5)).unwrap();

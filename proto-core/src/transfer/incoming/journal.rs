@@ -102,10 +102,8 @@ impl Incoming {
         let mut room = MAX_CLAIMED_RANGES_COUNT;
         let mut not_durable: u64 = 0;
         for Have { file, state } in have {
-            let entry = self.entry(*file).filter(|_| self.selected.contains(*file));
-            let Some(EntryKind::File { size: Some(size), root, .. }) =
-                entry.map(|entry| entry.kind)
-            else {
+            let kind = self.kind(*file).filter(|_| self.selected.contains(*file));
+            let Some(EntryKind::File { size: Some(size), root, .. }) = kind else {
                 continue;
             };
             if stored.contains(file.0.into()) || self.files.contains_key(file) {

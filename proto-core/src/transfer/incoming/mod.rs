@@ -241,7 +241,7 @@ impl Incoming {
         let (Some(statements), Some(manifest)) = (&mut self.statements, &self.manifest) else {
             return Err(violation("data came before the offer was accepted"));
         };
-        let is_file = manifest.entry(file).is_some_and(|entry| !entry.is_directory());
+        let is_file = manifest.kind(file).is_some_and(|kind| !kind.is_directory());
         if !is_file || !self.selected.contains(file) {
             return Err(violation("data came for an entry that was not accepted"));
         }
@@ -257,9 +257,9 @@ impl Incoming {
         let length = self.files.get(&file).and_then(ReceiveFile::size);
         self.forget_file(file, out);
         self.failed.insert(file, error.code);
-        let entry = self.manifest.as_ref().and_then(|manifest| manifest.entry(file));
-        let is_file = entry.as_ref().is_some_and(|entry| !entry.is_directory());
-        let size = entry.and_then(|entry| entry.size());
+        let kind = self.kind(file);
+        let is_file = kind.as_ref().is_some_and(|kind| !kind.is_directory());
+        let size = kind.and_then(|kind| kind.size());
         if is_file && size.is_none() {
             self.progress.fail_stream(length);
         } else {

@@ -19,7 +19,7 @@ use crate::error::{Blame, Error, ErrorCode};
 use crate::frame::{Ack, AckRange, Data, FileEnd, MAX_ACK_RANGES, Nack};
 use crate::ids::FileIndex;
 use crate::limits::{FILE_END_COST, MAX_CHUNK_SENDS_COUNT, MAX_OPEN_FILES_COUNT, timers};
-use crate::manifest::{Entry, EntryKind};
+use crate::manifest::EntryKind;
 use crate::ranges::RangeSet;
 use crate::storage::{StorageError, StorageErrorKind, StorageReply, StorageRequest};
 use crate::tree::{Hash, leaf_hash};
@@ -250,8 +250,8 @@ impl Incoming {
             return Err(violation("data came for a transfer that is not active"));
         }
         if !self.files.contains_key(&file) {
-            let entry = self.entry(file).filter(|_| self.selected.contains(file));
-            let Some(EntryKind::File { size, root, .. }) = entry.map(|entry| entry.kind) else {
+            let kind = self.kind(file).filter(|_| self.selected.contains(file));
+            let Some(EntryKind::File { size, root, .. }) = kind else {
                 return Err(violation("data came for an entry that was not accepted"));
             };
             if self.storing.settled.contains(file.0.into()) {
@@ -273,8 +273,8 @@ impl Incoming {
         self.fail_file(file, Error::new(Blame::Circumstance, ErrorCode::TooLarge, text), out);
     }
 
-    pub(super) fn entry(&self, file: FileIndex) -> Option<Entry> {
-        self.manifest.as_ref()?.entry(file)
+    pub(super) fn kind(&self, file: FileIndex) -> Option<EntryKind> {
+        self.manifest.as_ref()?.kind(file)
     }
 
     /// A chunk did not match: asks for it again, or gives the file up.
@@ -612,7 +612,7 @@ impl Incoming {
             };
             self.storing.end = EndStage::Directories(place);
             let file = FileIndex(place);
-            if self.entry(file).is_some_and(|entry| entry.is_directory()) {
+            if self.kind(file).is_some_and(|kind| kind.is_directory()) {
                 self.storing.directories += 1;
                 let (transfer, size, root) = (self.id, 0, None);
                 out.storage.push_back(StorageRequest::Commit { transfer, file, size, root });

@@ -402,9 +402,9 @@ impl Outgoing {
         self.read_ahead.forget(file, dropped);
         self.files.remove(&file);
         self.failed.insert(file.0.into()..u64::from(file.0) + 1);
-        let entry = self.manifest.entry(file);
-        let is_file = entry.as_ref().is_some_and(|entry| !entry.is_directory());
-        let size = entry.and_then(|entry| entry.size());
+        let kind = self.manifest.kind(file);
+        let is_file = kind.as_ref().is_some_and(|kind| !kind.is_directory());
+        let size = kind.and_then(|kind| kind.size());
         if is_file && size.is_none() {
             self.progress.fail_stream(self.streamed.get(&file).copied());
         } else {
@@ -557,7 +557,7 @@ pub(super) fn totals(manifest: &Manifest, selected: &Selected) -> Progress {
     let mut progress = Progress::default();
     let mut from = 0;
     while let Some(place) = next_file(manifest, selected, from) {
-        let size = manifest.entry(FileIndex(place)).and_then(|entry| entry.size());
+        let size = manifest.kind(FileIndex(place)).and_then(|kind| kind.size());
         progress.files_total += 1;
         progress.streams += u32::from(size.is_none());
         progress.bytes_total = progress.bytes_total.saturating_add(size.unwrap_or(0));

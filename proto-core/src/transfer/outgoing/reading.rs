@@ -247,7 +247,7 @@ impl Outgoing {
         let place = self.read_ahead.next_file?;
         self.read_ahead.next_file = next_file(&self.manifest, &self.selected, place + 1);
         let file = FileIndex(place);
-        let size = self.manifest.entry(file)?.size();
+        let size = self.manifest.kind(file)?.size();
         let chunk_size = self.chunk_size();
         let claimed = self.claim_of(file, size.unwrap_or(0).div_ceil(chunk_size));
         let begun = SendFile {

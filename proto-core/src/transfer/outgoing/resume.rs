@@ -155,7 +155,7 @@ impl Outgoing {
         let is_time = self.state == TransferState::Pending && self.next_page.is_none();
         let is_first =
             !self.claims.chunks.contains_key(&file) && !self.claims.stored.contains(file.0.into());
-        match self.manifest.entry(file).map(|entry| entry.kind) {
+        match self.manifest.kind(file) {
             Some(EntryKind::File { size: Some(size), .. }) if is_time && is_first => Ok(size),
             _ => Err(out_of_place()),
         }
@@ -168,7 +168,7 @@ impl Outgoing {
             if !self.selected.contains(*file) {
                 return Err(out_of_place());
             }
-            let size = self.manifest.entry(*file).and_then(|entry| entry.size()).unwrap_or(0);
+            let size = self.manifest.kind(*file).and_then(|kind| kind.size()).unwrap_or(0);
             let bytes: u64 = chunks
                 .iter()
                 .map(|run| {
@@ -184,7 +184,7 @@ impl Outgoing {
                 if !self.selected.contains(file) {
                     return Err(out_of_place());
                 }
-                let size = self.manifest.entry(file).and_then(|entry| entry.size()).unwrap_or(0);
+                let size = self.manifest.kind(file).and_then(|kind| kind.size()).unwrap_or(0);
                 self.progress.bytes_resumed = self.progress.bytes_resumed.saturating_add(size);
             }
         }

@@ -267,31 +267,39 @@ fn an_offer_that_changed_goes_on_with_the_entries_that_did_not() {
     assert_eq!(fs::read(disk.out.join("top")).unwrap(), b"abab");
 }
 
-fn written(index: u32, state: &[u8], offsets: &[u64]) -> Have {
-    let chunk = |&offset: &u64| WrittenChunk { offset, len: 2, leaf: leaf_hash(b"ab") };
-    let chunks = offsets.iter().map(chunk).collect();
+fn written(index: u32, state: &[u8], places: &[u64]) -> Have {
+    let chunk = |&place: &u64| WrittenChunk {
+        offset: place * NOTED as u64,
+        len: NOTED as u32,
+        leaf: leaf_hash(&chunk()),
+    };
+    let chunks = places.iter().map(chunk).collect();
     Have { file: FileIndex(index), state: HaveState::Written { state: state.to_vec(), chunks } }
 }
 
-fn write(sink: &mut Sink, index: u32, offset: u64) {
-    sink.write(FileIndex(index), offset, b"ab").unwrap();
-    sink.note_written(FileIndex(index), offset, 2, leaf_hash(b"ab"));
+fn chunk() -> Vec<u8> {
+    b"ab".repeat(NOTED / 2)
+}
+
+fn write(sink: &mut Sink, index: u32, place: u64) {
+    sink.write(FileIndex(index), place * NOTED as u64, &chunk()).unwrap();
+    sink.note_written(FileIndex(index), place * NOTED as u64, NOTED, leaf_hash(&chunk()));
 }
 
 #[test]
 fn what_was_written_and_not_made_durable_is_found_if_it_is_what_was_noted() {
     // RS-WRITTEN
     let disk = Disk::new();
-    let offer = manifest(&[file("a", 8), file("b", 4), file("c", 4)]);
+    let offer = manifest(&[file("a", 4 * NOTED), file("b", 2 * NOTED), file("c", 2 * NOTED)]);
     let mut sink = disk.begin(&offer);
     write(&mut sink, 0, 0);
     sink.sync(vec![]).unwrap(); // asked for before the write was known
-    write(&mut sink, 0, 2);
+    write(&mut sink, 0, 1);
     write(&mut sink, 1, 0);
     write(&mut sink, 2, 0);
     drop(sink);
     let (mut sink, have) = disk.again(&offer);
-    assert_eq!(have, [written(0, b"", &[0, 2]), written(1, b"", &[0]), written(2, b"", &[0])]);
+    assert_eq!(have, [written(0, b"", &[0, 1]), written(1, b"", &[0]), written(2, b"", &[0])]);
     sink.release(false).unwrap(); // which makes it durable, and the journal says nothing
     drop(sink);
 
@@ -301,10 +309,10 @@ fn what_was_written_and_not_made_durable_is_found_if_it_is_what_was_noted() {
         let name: String = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
         disk.hidden().join(name)
     };
-    fs::write(path(1), b"xb").unwrap();
+    fs::write(path(1), [b"x", &chunk()[1..]].concat()).unwrap();
     fs::write(path(2), b"a").unwrap();
     let (mut sink, have) = disk.again(&offer);
-    assert_eq!(have, [written(0, b"", &[0, 2])]);
+    assert_eq!(have, [written(0, b"", &[0, 1])]);
     sink.sync(vec![entry(0, b"two")]).unwrap();
     drop(sink);
     let (mut sink, have) = disk.again(&offer);
@@ -320,10 +328,21 @@ fn what_was_written_and_not_made_durable_is_found_if_it_is_what_was_noted() {
 fn notes_of_an_entry_that_changed_are_of_no_use() {
     // RS-SAME-ENTRY
     let disk = Disk::new();
-    let mut sink = disk.begin(&manifest(&[file("a", 4), file("b", 4)]));
+    let mut sink = disk.begin(&manifest(&[file("a", 2 * NOTED), file("b", 2 * NOTED)]));
     write(&mut sink, 0, 0);
     write(&mut sink, 1, 0);
     drop(sink);
-    let (_, have) = disk.again(&manifest(&[file("a", 5), file("b", 4)]));
+    let (_, have) = disk.again(&manifest(&[file("a", 3 * NOTED), file("b", 2 * NOTED)]));
     assert_eq!(have, [written(1, b"", &[0])]);
+}
+
+#[test]
+fn a_short_chunk_is_not_noted() {
+    let disk = Disk::new();
+    let offer = manifest(&[file("a", 2)]);
+    let mut sink = disk.begin(&offer);
+    sink.write(FileIndex(0), 0, b"ab").unwrap();
+    sink.note_written(FileIndex(0), 0, 2, leaf_hash(b"ab"));
+    drop(sink);
+    assert_eq!(disk.again(&offer).1, []);
 }
