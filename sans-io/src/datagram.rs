@@ -27,6 +27,14 @@ pub struct DatagramRef<'a> {
     pub contents: &'a [u8],
 }
 
+impl DatagramRef<'_> {
+    /// A copy of its own.
+    pub fn to_owned(&self) -> Datagram {
+        let contents = self.contents.to_vec();
+        Datagram { source: self.source, destination: self.destination, contents }
+    }
+}
+
 impl Datagram {
     /// The same datagram, borrowed.
     pub fn as_ref(&self) -> DatagramRef<'_> {

@@ -202,6 +202,36 @@ fn candidates_may_come_before_the_description() {
     assert!(pair.run_until(5 * SECOND, Pair::all_open));
 }
 
+// TB-DTLS-EARLY
+#[test]
+fn the_first_flight_is_not_lost_when_it_is_ahead_of_the_answer_to_the_responders_check() {
+    for late in [0, 10, 25, 50, 75, 100] {
+        let mut pair = default_pair();
+        pair.delay = Duration::from_millis(50);
+        let [to_initiator, to_responder] =
+            [1, 0].map(|from: usize| pair.ends[from].lane.local_description());
+        let now = pair.now;
+        pair.ends[0].lane.set_remote(to_initiator, now).unwrap();
+        pair.run(Duration::from_millis(late));
+        let now = pair.now;
+        pair.ends[1].lane.set_remote(to_responder, now).unwrap();
+        // DTLS would repeat itself after a second.
+        assert!(pair.run_until(Duration::from_millis(900), Pair::all_open), "{late} ms");
+    }
+}
+
+// TB-DTLS-EARLY, TB-DEMUX
+#[test]
+fn early_dtls_is_bounded_and_of_no_harm() {
+    let mut pair = default_pair();
+    pair.describe();
+    for number in 0..20 {
+        pair.inject(1, &[22, number, 0, 0]);
+    }
+    assert_eq!(pair.ends[1].lane.metrics().datagrams_refused, 16);
+    assert!(pair.run_until(5 * SECOND, Pair::all_open), "{:?}", pair.ends[1].events);
+}
+
 // TB-CAND-COUNT, TB-CAND-LOOPBACK, TB-CAND-ADDRESS
 #[test]
 fn unusable_and_surplus_candidates_are_ignored_and_counted() {

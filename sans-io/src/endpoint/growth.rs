@@ -32,7 +32,7 @@ const LONG: Duration = Duration::from_millis(80);
 /// Round trips that lanes have to connect, then to come up to speed, and over which is
 /// measured.
 const CONNECT: u32 = 20;
-const SETTLE: u32 = 6;
+const SETTLE: u32 = 12;
 const MEASURE: u32 = 8;
 /// The least time for either.
 const LEAST: Duration = Duration::from_millis(60);
@@ -132,6 +132,8 @@ pub(super) struct Growth {
     /// Whether lanes had most of their windows in flight: then these are what bounds
     /// the rate, and else it is congestion control.
     is_filled: bool,
+    /// Since when what arrives is measured while the count stays, and how much had then.
+    followed: Option<(Instant, u64)>,
     /// How many trials in a row have changed nothing.
     vain: u32,
 }
@@ -150,6 +152,7 @@ impl Growth {
             least: None,
             recent: None,
             is_filled: false,
+            followed: None,
             vain: 0,
         }
     }
@@ -200,6 +203,7 @@ impl Growth {
         self.is_sole = seen.most == 1;
         self.up = seen.up;
         if !seen.is_backlogged {
+            self.followed = None;
             // What arrives then says nothing of the path.
             match self.phase {
                 Phase::Idle { .. } => self.phase = Phase::Idle { since: None },
@@ -246,9 +250,21 @@ impl Growth {
                     self.change(now, Trial::First, 1);
                 }
             }
+            Phase::Resting { .. } => self.follow(now, seen.delivered),
             _ => {}
         }
         self.plan
+    }
+
+    /// The count stays, and the windows follow what arrives.
+    fn follow(&mut self, now: Instant, delivered: u64) {
+        let (since, from) = *self.followed.get_or_insert((now, delivered));
+        let time = now.saturating_duration_since(since);
+        if time >= self.trips(MEASURE) {
+            self.rate = rate(delivered.saturating_sub(from), time);
+            self.followed = Some((now, delivered));
+        }
+        self.set_window(RESTING_WINDOW);
     }
 
     /// Whether the last change stays.
@@ -329,6 +345,7 @@ impl Growth {
     }
 
     fn rest(&mut self, now: Instant) {
+        self.followed = None;
         self.set_window(RESTING_WINDOW);
         let rest = self.trips(REST).max(LEAST_REST);
         let longer = 1 << self.vain.min(MAX_DOUBLINGS);
@@ -377,13 +394,17 @@ impl Growth {
         } else if self.rate == 0 {
             // Before anything was measured there is nothing else to go by.
             DEFAULT_WINDOW
+        } else if least >= NEAR && self.is_sole {
+            // Who gave way with its only lane would get nothing from those with more.
+            MOST_WINDOW.max(each)
         } else if least >= NEAR && is_free {
             DEFAULT_WINDOW.max(each)
         } else {
             each
         };
         // Only whole records are in flight.
-        let each = (each / RECORD + 1).saturating_mul(RECORD);
+        let records = if is_queued { (each + RECORD / 2) / RECORD } else { each / RECORD + 1 };
+        let each = records.saturating_mul(RECORD);
         self.plan.window = each.clamp(LEAST_WINDOW, most);
     }
 }
@@ -466,5 +487,29 @@ mod tests {
         growth.checked(now, Duration::from_millis(90));
         growth.set_window(SEEKING_WINDOW);
         assert_eq!(growth.plan.window, 6 * RECORD, "the path has a queue");
+        (growth.rate, growth.is_sole) = (100_000, true);
+        growth.set_window(SEEKING_WINDOW);
+        assert_eq!(growth.plan.window, 8 * RECORD, "the only lane does not give way");
+    }
+
+    // LN-POLITE
+    #[test]
+    fn windows_follow_what_arrives_while_the_count_stays() {
+        #[allow(clippy::disallowed_methods)] // only differences from it matter
+        let mut now = Instant::now();
+        let mut growth = Growth::new();
+        growth.checked(now, Duration::from_millis(20));
+        (growth.plan.lanes, growth.up) = (4, 4);
+        growth.rate = 1_000_000;
+        growth.rest(now);
+        growth.checked(now, Duration::from_millis(40));
+        let mut seen = Seen { delivered: 0, is_backlogged: true, up: 4, most: 4 };
+        assert_eq!(growth.look(now, seen).window, LEAST_WINDOW);
+        for _ in 0..2 {
+            now += Duration::from_millis(160);
+            seen.delivered += 1_600_000;
+            growth.look(now, seen);
+        }
+        assert_eq!(growth.plan.window, 4 * RECORD, "1.25 times 10 MB/s and 20 ms, over 4 lanes");
     }
 }

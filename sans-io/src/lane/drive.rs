@@ -67,6 +67,14 @@ impl Lane {
                 }
                 Ok(Output::Event(event)) => self.translate(event),
                 Ok(Output::Timeout(at)) => {
+                    match self.take_early() {
+                        Ok(false) => {}
+                        Ok(true) => continue,
+                        Err(error) => {
+                            let error = self.blame(&error);
+                            return LaneOutput::Event(self.die(error));
+                        }
+                    }
                     self.undrained = 0;
                     self.at_once = 0;
                     if self.phase == Phase::Closing || !self.rtc.is_alive() {

@@ -22,7 +22,7 @@ use str0m::config::Fingerprint;
 use str0m::net::{DatagramRecv, Protocol, Receive};
 use str0m::{IceCreds, Input, Rtc, RtcConfig, RtcError};
 
-use crate::datagram::DatagramRef;
+use crate::datagram::{Datagram, DatagramRef};
 use crate::description::{Candidate, CandidateKind, Description, is_usable_address};
 use channels::Channels;
 
@@ -43,6 +43,9 @@ const MAX_QUEUED_BYTES: usize = 4 << 20;
 /// Datagrams on which DTLS may fail, over the life of a lane. One or two may be
 /// forged before DTLS knows its peer; a lane that is dead fails on every one.
 const MAX_DTLS_FAILURES: u32 = 8;
+/// DTLS datagrams kept that come ahead of the answer to this side's check
+/// (`TB-DTLS-EARLY`): a first flight.
+const MAX_EARLY_DTLS: usize = 4;
 /// How often the stack says what its checks measured; of further lanes more often, as
 /// it is by their checks, too, that a queue is noticed.
 const STATS_INTERVAL: Duration = Duration::from_secs(1);
@@ -98,6 +101,8 @@ pub struct Lane {
     opened_early: VecDeque<Channel>,
     /// Candidates that came before the description (`TB-CAND-EARLY`).
     early: Vec<Candidate>,
+    /// DTLS that came from an address that no check has proved yet.
+    early_dtls: Vec<Datagram>,
     remote_candidates: usize,
     ice: IceState,
     outputs: VecDeque<LaneOutput>,
@@ -172,6 +177,7 @@ impl Lane {
             dtls_started: false,
             opened_early: VecDeque::new(),
             early: Vec::new(),
+            early_dtls: Vec::new(),
             remote_candidates: 0,
             ice: IceState::New,
             outputs: VecDeque::new(),
@@ -356,32 +362,72 @@ impl Lane {
         self.advance(now);
         let full =
             self.outputs.len() >= MAX_QUEUED_OUTPUTS || self.queued_bytes >= MAX_QUEUED_BYTES;
-        let input = receive(self.now, datagram).filter(|input| self.rtc.accepts(input));
+        let input = receive(self.now, datagram);
         let (Some(input), false) = (input, full) else {
             self.metrics.datagrams_refused += 1;
             return;
         };
-        self.metrics.datagrams_in += 1;
-        self.metrics.bytes_in += datagram.contents.len() as u64;
-        let awaits_dtls = self.role == Role::Responder && self.phase == Phase::Live;
-        if awaits_dtls
-            && is_dtls(datagram.contents)
-            && let Err(error) = self.start_dtls()
-        {
-            self.fail_with(&error);
-            return;
+        if !self.rtc.accepts(&input) {
+            return self.refuse(datagram);
         }
-        if let Err(error) = self.rtc.handle_input(input) {
-            self.dtls_failures += 1;
-            if self.dtls_failures >= MAX_DTLS_FAILURES {
-                self.fail_with(&error);
+        match self.take_in(input, datagram.contents) {
+            Err(error) => self.fail_with(&error),
+            Ok(false) => {}
+            Ok(true) => {
+                self.undrained += 1;
+                if self.undrained >= DATAGRAMS_PER_DRAIN {
+                    self.drain();
+                }
             }
-            return;
         }
-        self.undrained += 1;
-        if self.undrained >= DATAGRAMS_PER_DRAIN {
-            self.drain();
+    }
+
+    /// Hands a datagram to the stack. `false` if it was of no use; an error ends the lane.
+    fn take_in(&mut self, input: Input<'_>, contents: &[u8]) -> Result<bool, RtcError> {
+        self.metrics.datagrams_in += 1;
+        self.metrics.bytes_in += contents.len() as u64;
+        let awaits_dtls = self.role == Role::Responder && self.phase == Phase::Live;
+        if awaits_dtls && is_dtls(contents) {
+            self.start_dtls()?;
         }
+        match self.rtc.handle_input(input) {
+            Ok(()) => Ok(true),
+            Err(error) => {
+                self.dtls_failures += 1;
+                if self.dtls_failures >= MAX_DTLS_FAILURES { Err(error) } else { Ok(false) }
+            }
+        }
+    }
+
+    /// A datagram from an address that no check has proved. The initiator's first
+    /// flight may be ahead of the answer to this side's check (`TB-DTLS-EARLY`).
+    fn refuse(&mut self, datagram: DatagramRef<'_>) {
+        let may_be_early = self.role == Role::Responder
+            && self.phase == Phase::Live
+            && self.ice != IceState::Connected
+            && is_dtls(datagram.contents)
+            && datagram.contents.len() <= MAX_DATAGRAM;
+        if may_be_early && self.early_dtls.len() < MAX_EARLY_DTLS {
+            self.early_dtls.push(datagram.to_owned());
+        } else {
+            self.metrics.datagrams_refused += 1;
+        }
+    }
+
+    /// Takes in what was early, once a check is answered. Whether there was any.
+    fn take_early(&mut self) -> Result<bool, RtcError> {
+        if self.early_dtls.is_empty() || self.ice != IceState::Connected {
+            return Ok(false);
+        }
+        for datagram in std::mem::take(&mut self.early_dtls) {
+            match receive(self.now, datagram.as_ref()).filter(|input| self.rtc.accepts(input)) {
+                Some(input) => {
+                    self.take_in(input, &datagram.contents)?;
+                }
+                None => self.metrics.datagrams_refused += 1,
+            }
+        }
+        Ok(true)
     }
 
     /// Lets time pass.
