@@ -137,17 +137,17 @@ impl Endpoint {
         }
     }
 
+    /// How many lanes both sides agreed on; none while their count is not sought:
+    /// before anything is sent, and once the connection is over or about to be.
+    pub(super) fn most_lanes(&self) -> Option<u16> {
+        let connection = self.connection.as_ref()?;
+        let is_sent = self.written + self.further.count() as u64 > 0;
+        (connection.is_established() && !self.closed && is_sent).then(|| connection.most_lanes())
+    }
+
     /// Looks at what arrived, and does what follows from it.
     pub(super) fn pace(&mut self, now: Instant) {
-        let most = match &self.connection {
-            Some(connection) if connection.is_established() && !self.closed => {
-                connection.most_lanes()
-            }
-            _ => return,
-        };
-        if self.written + self.further.count() as u64 == 0 {
-            return; // Nothing was ever sent.
-        }
+        let Some(most) = self.most_lanes() else { return };
         let held = self.lane.buffered(Channel::File) as u64;
         let delivered = self.written.saturating_sub(held).max(self.delivered);
         self.delivered_in_all += delivered - self.delivered;

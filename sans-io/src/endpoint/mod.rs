@@ -675,8 +675,7 @@ impl Endpoint {
     /// When to call [`handle_timeout`](Self::handle_timeout) at the latest, and
     /// what for.
     pub fn poll_timeout(&self) -> Option<(Instant, EndpointTimer)> {
-        // Once it is over, lanes are sought no more.
-        let growth = self.growth.wake().filter(|_| !self.closed);
+        let growth = self.most_lanes().and_then(|_| self.growth.wake());
         let transport = [self.lane_timeout, self.further.timeout(), growth];
         let lane = transport.into_iter().flatten().min().map(|at| (at, EndpointTimer::Transport));
         let servers = [self.gatherer.poll_timeout(), self.relays.poll_timeout()];
