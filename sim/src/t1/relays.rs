@@ -9,7 +9,7 @@ use passel_sans_io::lane::Path;
 use super::plan::{Plan, RelayPlan};
 use super::sometimes::Condition;
 use super::{Happening, Run};
-use crate::net::{HostPlan, LinePlan};
+use crate::net::{HostPlan, LinePlan, Loss};
 use crate::oracle::{Broken, broken};
 use crate::plan::Side;
 use crate::rng::Draw;
@@ -63,6 +63,14 @@ impl Run<'_> {
         self.prospect.relayed && self.plan.relay_only.is_empty()
     }
 
+    /// Whether a server's answer or the word of an address may have come too late: a
+    /// peer that is connected through a relay by then does not listen to the rendezvous.
+    fn may_be_late(&self) -> bool {
+        let is_bad = |line: &LinePlan| line.loss != Loss::None || line.corrupt_permille > 0;
+        let mut lines = self.plan.hosts.iter().flat_map(|host| [&host.up, &host.down]);
+        lines.any(is_bad) || !self.plan.meddlings.is_empty() || !self.plan.outages.is_empty()
+    }
+
     /// A side has found a path.
     pub(super) fn check_new_path(&mut self, side: Side, path: Path) -> Result<(), Broken> {
         match (self.is_relayed(side, path), self.prospect.direct) {
@@ -86,7 +94,7 @@ impl Run<'_> {
     }
 
     /// Before the connection is closed: each side uses a relay exactly if there is no
-    /// direct path.
+    /// direct path, or, where the network loses or delays, none that was known in time.
     pub(super) fn check_settled_paths(&mut self) -> Result<(), Broken> {
         if self.plan.relays.is_empty() || !self.oracle.is_path_sure() {
             return Ok(());
@@ -95,6 +103,9 @@ impl Run<'_> {
             let path = self.hosts[side.place()].endpoint.metrics().path;
             let Some(path) = path else { continue };
             let is_relayed = self.is_relayed(side, path);
+            if is_relayed && self.prospect.direct && self.may_be_late() {
+                continue;
+            }
             if is_relayed == self.prospect.direct && (is_relayed || !self.may_be_lucky()) {
                 let detail = format!("{side:?}: {path:?}");
                 return broken("a relay is used only where nothing else is possible", detail);

@@ -270,7 +270,7 @@ fn an_offer_that_changed_goes_on_with_the_entries_that_did_not() {
 fn written(index: u32, state: &[u8], places: &[u64]) -> Have {
     let chunk = |&place: &u64| WrittenChunk {
         offset: place * NOTED as u64,
-        len: NOTED as u32,
+        len: u32::try_from(NOTED).unwrap(),
         leaf: leaf_hash(&chunk()),
     };
     let chunks = places.iter().map(chunk).collect();
