@@ -8,7 +8,7 @@ use std::io::{self, ErrorKind, IoSliceMut, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::pin::{Pin, pin};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
 use passel::journal::StateDir;
@@ -18,12 +18,17 @@ use passel_rendezvous::shell::Listener;
 use passel_sans_io::lane::DtlsVersion;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 use turmoil::net::{TcpListener, TcpStream};
 
 use super::planted::Spoiler;
-use super::stage::Seat;
+use super::stage::{Seat, lock};
 use crate::plan::Side;
 use crate::t1::crypto;
+
+/// How often a program may wait for a socket at one moment of virtual time. One that
+/// goes on is kept awake by a time that is past, and no time would ever pass.
+const WAITS_AT_ONCE: u32 = 200_000;
 
 /// Hears what goes out of a host: lines, and bytes on the wire.
 pub(super) trait Ear: Send + Sync {
@@ -58,7 +63,8 @@ impl Machine for Simulated {
         }
         let socket = at_once(turmoil::net::UdpSocket::bind((ip, 0)))?;
         self.ear.socket(&self.seat, true);
-        Ok(Udp { socket, machine: self.clone() })
+        let waits = Mutex::new((Instant::now(), 0));
+        Ok(Udp { socket, waits, machine: self.clone() })
     }
 
     fn addresses(&self) -> io::Result<Vec<IpAddr>> {
@@ -130,6 +136,8 @@ fn at_once<T>(future: impl Future<Output = io::Result<T>>) -> io::Result<T> {
 /// A UDP socket.
 pub(super) struct Udp {
     socket: turmoil::net::UdpSocket,
+    /// When it was waited for last, and how often at that moment.
+    waits: Mutex<(Instant, u32)>,
     machine: Simulated,
 }
 
@@ -145,6 +153,12 @@ impl UdpSocket for Udp {
     }
 
     async fn readable(&self) -> io::Result<()> {
+        let waits = {
+            let (now, mut waits) = (Instant::now(), lock(&self.waits));
+            *waits = if waits.0 == now { (now, waits.1 + 1) } else { (now, 1) };
+            waits.1
+        };
+        assert!(waits < WAITS_AT_ONCE, "{}: a timer spins", self.machine.seat.address());
         self.socket.readable().await
     }
 
