@@ -43,9 +43,6 @@ const MAX_QUEUED_BYTES: usize = 4 << 20;
 /// Datagrams on which DTLS may fail, over the life of a lane. One or two may be
 /// forged before DTLS knows its peer; a lane that is dead fails on every one.
 const MAX_DTLS_FAILURES: u32 = 8;
-/// DTLS datagrams kept that come ahead of the answer to this side's check
-/// (`TB-DTLS-EARLY`): a first flight.
-const MAX_EARLY_DTLS: usize = 4;
 /// How often the stack says what its checks measured; of further lanes more often, as
 /// it is by their checks, too, that a queue is noticed.
 const STATS_INTERVAL: Duration = Duration::from_secs(1);
@@ -65,6 +62,15 @@ enum Phase {
     Closing,
     /// Closed or failed: inert.
     Dead,
+}
+
+/// DTLS that came from an address that no check had proved yet (`TB-DTLS-EARLY`).
+enum EarlyDtls {
+    Nothing,
+    /// The initiator's first flight, if it is genuine.
+    One(Datagram),
+    /// Which of them is genuine cannot be told; the initiator repeats it.
+    Several,
 }
 
 /// One WebRTC association with its data channels.
@@ -101,8 +107,7 @@ pub struct Lane {
     opened_early: VecDeque<Channel>,
     /// Candidates that came before the description (`TB-CAND-EARLY`).
     early: Vec<Candidate>,
-    /// DTLS that came from an address that no check has proved yet.
-    early_dtls: Vec<Datagram>,
+    early_dtls: EarlyDtls,
     remote_candidates: usize,
     ice: IceState,
     outputs: VecDeque<LaneOutput>,
@@ -177,7 +182,7 @@ impl Lane {
             dtls_started: false,
             opened_early: VecDeque::new(),
             early: Vec::new(),
-            early_dtls: Vec::new(),
+            early_dtls: EarlyDtls::Nothing,
             remote_candidates: 0,
             ice: IceState::New,
             outputs: VecDeque::new(),
@@ -407,25 +412,28 @@ impl Lane {
             && self.ice != IceState::Connected
             && is_dtls(datagram.contents)
             && datagram.contents.len() <= MAX_DATAGRAM;
-        if may_be_early && self.early_dtls.len() < MAX_EARLY_DTLS {
-            self.early_dtls.push(datagram.to_owned());
-        } else {
-            self.metrics.datagrams_refused += 1;
+        self.metrics.datagrams_refused += 1;
+        if may_be_early {
+            self.early_dtls = match std::mem::replace(&mut self.early_dtls, EarlyDtls::Several) {
+                EarlyDtls::Nothing => EarlyDtls::One(datagram.to_owned()),
+                EarlyDtls::One(first) if first.as_ref() == datagram => EarlyDtls::One(first),
+                EarlyDtls::One(_) | EarlyDtls::Several => EarlyDtls::Several,
+            };
         }
     }
 
-    /// Takes in what was early, once a check is answered. Whether there was any.
+    /// Takes in the datagram that was early, once a check is answered. Whether there
+    /// was one.
     fn take_early(&mut self) -> Result<bool, RtcError> {
-        if self.early_dtls.is_empty() || self.ice != IceState::Connected {
+        if self.ice != IceState::Connected {
             return Ok(false);
         }
-        for datagram in std::mem::take(&mut self.early_dtls) {
-            match receive(self.now, datagram.as_ref()).filter(|input| self.rtc.accepts(input)) {
-                Some(input) => {
-                    self.take_in(input, &datagram.contents)?;
-                }
-                None => self.metrics.datagrams_refused += 1,
-            }
+        let early = std::mem::replace(&mut self.early_dtls, EarlyDtls::Nothing);
+        let EarlyDtls::One(datagram) = early else { return Ok(false) };
+        let input = receive(self.now, datagram.as_ref()).filter(|input| self.rtc.accepts(input));
+        if let Some(input) = input {
+            self.metrics.datagrams_refused -= 1;
+            self.take_in(input, &datagram.contents)?;
         }
         Ok(true)
     }
