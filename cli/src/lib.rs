@@ -9,6 +9,7 @@ mod commands;
 pub mod events;
 pub mod exit;
 pub mod files;
+mod hex;
 pub mod journal;
 pub mod machine;
 mod node;

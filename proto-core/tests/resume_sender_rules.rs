@@ -12,7 +12,7 @@ use forger::{Forger, root_in_chunks};
 use passel_proto::connection::Event;
 use passel_proto::error::ErrorCode;
 use passel_proto::frame::{
-    Accept, Ack, AckRange, ChunkRange, EntryRange, FileEnd, Frame, Have, Leaves, LeavesWanted,
+    Accept, Ack, AckRange, ChunkRange, EntryRange, FileEnd, FileFailed, Frame, Have, Leaves, LeavesWanted,
     Selection, Stored,
 };
 use passel_proto::ids::{FileIndex, Token, TransferId};
@@ -297,6 +297,47 @@ fn leaves_are_asked_for_in_bounded_numbers() {
     let asked: Vec<_> = wanted(&forger).iter().map(|asked| (asked.first, asked.count)).collect();
     let most = u32::try_from(MAX_LEAVES_COUNT).unwrap();
     assert_eq!(asked, [(0, most), (most.into(), 1)]);
+}
+
+/// RS-LEAVES-BOUND: of several files that differ, one is asked for after the other,
+/// also if one is given up meanwhile.
+#[test]
+fn leaves_of_one_file_are_asked_for_at_a_time() {
+    let bytes = content(CHUNK, 1);
+    let right = leaves_of(&bytes, CHUNK);
+    let files: Vec<_> = ["a", "b", "c"].iter().map(|name| (*name, bytes.clone())).collect();
+    let of = |file: u32| Leaves { file: FileIndex(file), ..leaves(0, &right) };
+    let asked = |forger: &Forger| -> Vec<_> {
+        wanted(forger).iter().map(|wanted| wanted.file.0).collect()
+    };
+    let mut forger = offered(&files);
+    for file in 0..3 {
+        forger.send(have(file, &[(0, 1)], None));
+    }
+    forger.send(all());
+    assert_eq!(asked(&forger), [0]);
+    let code = ErrorCode::NameConflict.to_wire();
+    for (file, now_asked) in [(1, &[0][..]), (0, &[0, 2])] {
+        let text = String::new();
+        forger.send(FileFailed { transfer: THEIRS, file: FileIndex(file), code, text });
+        assert_eq!(asked(&forger), now_asked);
+    }
+    forger.send(of(2));
+    assert!(is_done(&forger) && forger.refused().is_none());
+
+    let mut forger = offered(&files[..2]);
+    for file in 0..2 {
+        forger.send(have(file, &[(0, 1)], None));
+    }
+    forger.send(all());
+    forger.send(of(0));
+    assert_eq!(asked(&forger), [0, 1]);
+    let mut early = offered(&files[..2]);
+    early.send(have(0, &[(0, 1)], None));
+    early.send(have(1, &[(0, 1)], None));
+    early.send(all());
+    early.send(of(1));
+    assert_eq!(early.refused(), VIOLATION, "of a file that was not asked for yet");
 }
 
 /// RS-TOKEN

@@ -58,6 +58,9 @@ pub struct Story {
     claims: BTreeMap<FileIndex, Claim>,
     /// Chunks of which some pieces have come.
     begun: BTreeSet<(Digest, u64)>,
+    /// Whether the receiver removed all of it in this connection, so that what it
+    /// claimed before, and what is still under way to a sender, holds no more.
+    removed: bool,
     completed: [Option<Completion>; 2],
 }
 
@@ -66,6 +69,7 @@ impl Story {
     pub fn offer(&mut self, token: Token, entries: Vec<Digest>, chunk_size: u64) {
         (self.token, self.entries, self.chunk_size) = (Some(token), entries, chunk_size);
         self.claims.clear();
+        self.removed = false;
         for file in self.files.values_mut() {
             file.given_up = false;
             file.found.clear();
@@ -137,7 +141,10 @@ impl Story {
     pub fn on_discarded(&mut self, file: Option<FileIndex>) {
         match file {
             Some(file) => *self.file(file) = File::default(),
-            None => self.files.clear(),
+            None => {
+                self.files.clear();
+                self.removed = true;
+            }
         }
     }
 
@@ -186,6 +193,7 @@ impl Story {
     ) -> Result<(), Broken> {
         let chunk_size = self.chunk_size.max(1);
         match frame {
+            Frame::Have(_) | Frame::Stored(_) if self.removed => {}
             Frame::Have(have) => {
                 let had: BTreeSet<u64> =
                     have.ranges.iter().flat_map(|run| run.first..run.first + run.count).collect();
@@ -272,7 +280,8 @@ impl Story {
         Ok(())
     }
 
-    /// A side says that the transfer is complete. Only a receiver may say so again.
+    /// A side says that the transfer is complete. Only a receiver may say so again,
+    /// and what failed before may go well then, but not the reverse.
     pub fn complete(
         &mut self,
         side: Side,
@@ -284,8 +293,8 @@ impl Story {
         self.over |= is_sender;
         let Some(before) = before else { return Ok(()) };
         met.insert(Sometimes::ReceiptAgain);
-        let files = |of: &Completion| of.delivered + of.failed;
-        if is_sender || files(&completion) != files(&before) {
+        let is_same_source = self.versions.len() <= 1;
+        if is_sender || (is_same_source && completion.delivered < before.delivered) {
             let detail = format!("{side:?}: {completion:?} after {before:?}");
             return broken("a transfer is complete once", detail);
         }

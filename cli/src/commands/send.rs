@@ -21,6 +21,7 @@ use crate::events::Event;
 use crate::exit::{Exit, Failure};
 use crate::files::executor::Job;
 use crate::files::walk::{STANDARD_INPUT, STANDARD_INPUT_NAME, Sources, walk_named};
+use crate::hex::hex;
 use crate::journal::sent::Place;
 use crate::machine::Machine;
 use crate::node::{Node, signal_failure};
@@ -384,7 +385,7 @@ fn offer<M: Machine>(drive: &mut Drive<M>, offering: &mut Offering<'_, M>) {
 
 /// The last event of a transfer that went well.
 pub(super) fn completed(totals: &Totals, receipt: &[u8; 32]) -> Event {
-    let receipt = receipt.iter().map(|byte| format!("{byte:02x}")).collect();
+    let receipt = hex(receipt);
     Event::Completed {
         files: totals.files,
         bytes: totals.bytes,

@@ -14,6 +14,7 @@ use cap_fs_ext::{FollowSymlinks, OpenOptionsFollowExt};
 use cap_std::fs::{Dir, DirBuilder, OpenOptions};
 
 use super::{real_handle, write_all_at};
+use crate::hex::hex;
 
 /// Most temporary files that are open at one time.
 const MAX_OPEN: usize = 64;
@@ -311,12 +312,6 @@ fn is_zero(data: &[u8]) -> bool {
         (Some((0, behind)), Some((_, before))) => behind == before,
         _ => false,
     }
-}
-
-/// Lower-case hexadecimal digits.
-fn hex(bytes: &[u8]) -> String {
-    let digit = |value: u8| char::from(b"0123456789abcdef"[usize::from(value & 15)]);
-    bytes.iter().flat_map(|&byte| [digit(byte >> 4), digit(byte)]).collect()
 }
 
 /// SC-NO-FOLLOW

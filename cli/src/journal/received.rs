@@ -18,6 +18,7 @@ pub use self::record::{FileRecord, Inode, Transfer};
 pub(super) use self::record::{path_bytes, path_of};
 use super::place::{StateDir, private};
 use super::{COMPLETED_AGE, JournalError, MAX_AGE, MAX_KEPT, is_older};
+use crate::hex::hex;
 
 /// The files, by the digest of their entry.
 const FILES: TableDefinition<'_, &[u8; 32], &[u8]> = TableDefinition::new("files");
@@ -252,7 +253,7 @@ fn read(state: &StateDir, name: &str) -> Result<Option<Transfer>, JournalError> 
 /// The name of the directory in which a transfer's unfinished files lie: of the
 /// form of all such names, and found by the token's first half.
 pub fn temporary_name(token: [u8; 16]) -> String {
-    format!(".passel-{}.part", &hex(token)[..HALF])
+    format!(".passel-{}.part", &hex(&token)[..HALF])
 }
 
 /// Whether a directory of that name belongs to a transfer that can go on.
@@ -280,7 +281,7 @@ pub fn remove_temporary(transfer: &Transfer) {
 
 /// What the names of a transfer's files begin with.
 fn name(token: [u8; 16]) -> String {
-    format!("{}{}", NAME.0, hex(token))
+    format!("{}{}", NAME.0, hex(&token))
 }
 
 fn database(name: &str) -> String {
@@ -289,10 +290,6 @@ fn database(name: &str) -> String {
 
 fn record(name: &str) -> String {
     format!("{name}{RECORD}")
-}
-
-fn hex(token: [u8; 16]) -> String {
-    format!("{:032x}", u128::from_be_bytes(token))
 }
 
 fn of_open(error: DatabaseError) -> JournalError {

@@ -15,6 +15,7 @@ use super::place::{StateDir, private};
 use super::received::{Inode, path_bytes, path_of};
 use super::secrets::{Kept, Stored as StoredSecrets};
 use super::{JournalError, MAX_KEPT, seconds};
+use crate::hex::hex;
 
 /// Most bytes that a note may claim while it is read.
 const CLAIM: usize = 1 << 20;
@@ -206,7 +207,7 @@ fn file_name(paths: &[PathBuf], number: u32) -> String {
         hash.update(bytes);
     }
     let digest: [u8; 32] = hash.finalize().into();
-    let digest: String = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+    let digest = hex(&digest[..16]);
     format!("{}{digest}-{number}{}", NAME.0, NAME.1)
 }
 

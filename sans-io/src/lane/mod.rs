@@ -412,14 +412,19 @@ impl Lane {
             && self.ice != IceState::Connected
             && is_dtls(datagram.contents)
             && datagram.contents.len() <= MAX_DATAGRAM;
-        self.metrics.datagrams_refused += 1;
-        if may_be_early {
-            self.early_dtls = match std::mem::replace(&mut self.early_dtls, EarlyDtls::Several) {
-                EarlyDtls::Nothing => EarlyDtls::One(datagram.to_owned()),
-                EarlyDtls::One(first) if first.as_ref() == datagram => EarlyDtls::One(first),
-                EarlyDtls::One(_) | EarlyDtls::Several => EarlyDtls::Several,
-            };
+        if !may_be_early {
+            self.metrics.datagrams_refused += 1;
+            return;
         }
+        let refused;
+        (self.early_dtls, refused) =
+            match std::mem::replace(&mut self.early_dtls, EarlyDtls::Several) {
+                EarlyDtls::Nothing => (EarlyDtls::One(datagram.to_owned()), 0),
+                EarlyDtls::One(first) if first.as_ref() == datagram => (EarlyDtls::One(first), 1),
+                EarlyDtls::One(_) => (EarlyDtls::Several, 2),
+                EarlyDtls::Several => (EarlyDtls::Several, 1),
+            };
+        self.metrics.datagrams_refused += refused;
     }
 
     /// Takes in the datagram that was early, once a check is answered. Whether there
@@ -431,9 +436,11 @@ impl Lane {
         let early = std::mem::replace(&mut self.early_dtls, EarlyDtls::Nothing);
         let EarlyDtls::One(datagram) = early else { return Ok(false) };
         let input = receive(self.now, datagram.as_ref()).filter(|input| self.rtc.accepts(input));
-        if let Some(input) = input {
-            self.metrics.datagrams_refused -= 1;
-            self.take_in(input, &datagram.contents)?;
+        match input {
+            Some(input) => {
+                self.take_in(input, &datagram.contents)?;
+            }
+            None => self.metrics.datagrams_refused += 1,
         }
         Ok(true)
     }

@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 use self::lanes::OnLanes;
 use self::reading::{Purpose, ReadAhead, Reading};
-use self::resume::{Claimed, Claims};
+use self::resume::{Asking, Claimed, Claims};
 use self::stream::Kept;
 use super::pause::Pauses;
 use super::selection::Selected;
@@ -66,6 +66,7 @@ pub(crate) struct Outgoing {
     selected: Selected,
     /// What the receiver says it has, of files that are not begun yet.
     claims: Claims,
+    asking: Asking,
     statements: Option<Statements>,
     complete_sent: bool,
     credit: SendCredit,
@@ -179,6 +180,7 @@ impl Outgoing {
             next_page: Some(0),
             selected: Selected::default(),
             claims: Claims::default(),
+            asking: Asking::default(),
             statements: None,
             complete_sent: false,
             // FC-CREDIT-INITIAL
@@ -427,6 +429,7 @@ impl Outgoing {
             );
         }
         out.events.push_back(Event::FileFailed { transfer: self.id, file, error: error.clone() });
+        self.end_repair(file, out);
     }
 
     /// Lets a file go of which all was sent and acknowledged.

@@ -43,13 +43,35 @@ pub(super) struct Claimed {
     repair: Option<Repair>,
 }
 
+/// Whose leaves are asked for. One LEAVES_WANTED is under way at a time in a
+/// transfer, whatever the number of files that differ (`RS-LEAVES-BOUND`).
+#[derive(Debug, Default)]
+pub(super) struct Asking {
+    /// The file and the chunks that are asked for and not answered.
+    asked: Option<(FileIndex, Range<u64>)>,
+    /// Files that would ask.
+    waiting: BTreeSet<FileIndex>,
+}
+
+impl Asking {
+    fn is_of(&self, file: FileIndex) -> bool {
+        self.asked.as_ref().is_some_and(|(of, _)| *of == file)
+    }
+
+    /// No answer is awaited for a file that was given up.
+    fn forget(&mut self, file: FileIndex) {
+        self.waiting.remove(&file);
+        if self.is_of(file) {
+            self.asked = None;
+        }
+    }
+}
+
 /// Finding out which chunks differ.
 #[derive(Debug, Default)]
 struct Repair {
     /// Leaves of chunks below this have been asked for.
     asked_until: u64,
-    /// The chunks that are asked for and not answered.
-    asked: Option<Range<u64>>,
     /// Chunks that are to be compared with a leaf that was told.
     comparing: usize,
     /// Chunks that differ and are not acknowledged.
@@ -213,15 +235,19 @@ impl Outgoing {
             return; // Not all is read, or nothing differs.
         }
         let repair = file.claimed.repair.get_or_insert_default();
-        if repair.is_done || repair.asked.is_some() || repair.comparing > 0 {
+        if repair.is_done || self.asking.is_of(index) || repair.comparing > 0 {
             return;
         }
         if let Some(first) = file.claimed.chunks.first_present(repair.asked_until) {
+            if self.asking.asked.is_some() {
+                self.asking.waiting.insert(index);
+                return;
+            }
             let most = first.saturating_add(MAX_LEAVES_COUNT as u64);
             let end = file.claimed.chunks.first_missing(first).min(most);
             // RS-LEAVES-BOUND
             repair.asked_until = end;
-            repair.asked = Some(first..end);
+            self.asking.asked = Some((index, first..end));
             let count = u32::try_from(end - first).unwrap_or(u32::MAX);
             let transfer = self.id;
             out.control.push_back(LeavesWanted { transfer, file: index, first, count }.into());
@@ -243,7 +269,8 @@ impl Outgoing {
         let file = self.files.get_mut(&told.file).ok_or_else(out_of_place)?;
         let size = file.size.unwrap_or(0);
         let repair = file.claimed.repair.as_mut().ok_or_else(out_of_place)?;
-        let asked = repair.asked.take().ok_or_else(out_of_place)?;
+        let asked = self.asking.asked.take();
+        let (_, asked) = asked.filter(|(of, _)| *of == told.file).ok_or_else(out_of_place)?;
         if asked.start != told.first || asked.end - asked.start != told.leaves.len() as u64 {
             return Err(out_of_place());
         }
@@ -254,8 +281,24 @@ impl Outgoing {
             let again = Reading::again(told.file, offset, len, Purpose::Repair(*leaf));
             self.read_ahead.again.push_back(again);
         }
+        self.ask_next(out);
         self.advance(out);
         Ok(())
+    }
+
+    /// A file is given up, so nothing of it is repaired any more.
+    pub(super) fn end_repair(&mut self, file: FileIndex, out: &mut Outbox) {
+        self.asking.forget(file);
+        self.ask_next(out);
+    }
+
+    /// No answer is awaited: the next file asks, if one waits.
+    fn ask_next(&mut self, out: &mut Outbox) {
+        while self.asking.asked.is_none()
+            && let Some(file) = self.asking.waiting.pop_first()
+        {
+            self.repair(file, out);
+        }
     }
 }
 
