@@ -9,11 +9,19 @@ use passel_proto::crypto::Secret32;
 use passel_proto::ids::{Channel, Role};
 use passel_proto::limits::{RECORD_HEADER, RECORD_TAG};
 use passel_proto::record::{Opener, RecordKeys, Sealer};
+use passel_proto::suite::Suite;
 
 const PLAINTEXT: usize = 16 * 1024;
 
 fn keys() -> RecordKeys {
-    RecordKeys::derive(&Secret32::new([7; 32]), 0, Role::Initiator, 0, Channel::File)
+    RecordKeys::derive(
+        Suite::default(),
+        &Secret32::new([7; 32]),
+        0,
+        Role::Initiator,
+        0,
+        Channel::File,
+    )
 }
 
 fn records(criterion: &mut Criterion) {

@@ -29,5 +29,6 @@ pub mod record;
 pub mod signal;
 pub mod storage;
 pub mod subtrees;
+pub mod suite;
 mod transfer;
 pub mod tree;

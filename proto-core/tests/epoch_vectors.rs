@@ -14,6 +14,7 @@ use passel_proto::frame::{KeyUpdate, KeyUpdateAnswer};
 use passel_proto::ids::{Channel, Role};
 use passel_proto::limits::RECORD_HEADER;
 use passel_proto::record::{OpenError, Opener, RecordKeys, Sealer, next_secret};
+use passel_proto::suite::Suite;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use vector_file::hex;
@@ -126,7 +127,7 @@ fn sequence(
 ) -> Sequence {
     let keys = |epoch: u16| {
         let secret = &secrets[usize::from(epoch)];
-        RecordKeys::derive(secret, epoch, Role::Initiator, 0, channel)
+        RecordKeys::derive(Suite::default(), secret, epoch, Role::Initiator, 0, channel)
     };
     let mut opener = Opener::new(keys(0));
     opener.extend(keys(1));
@@ -154,7 +155,7 @@ fn sequence(
 fn sealed(channel: Channel, secrets: &[Secret32; 3]) -> Vec<Vec<u8>> {
     let keys = |epoch: u16| {
         let secret = &secrets[usize::from(epoch)];
-        RecordKeys::derive(secret, epoch, Role::Initiator, 0, channel)
+        RecordKeys::derive(Suite::default(), secret, epoch, Role::Initiator, 0, channel)
     };
     let seal = |sealer: &mut Sealer, text: &str| {
         let mut record = vec![0; RECORD_HEADER];

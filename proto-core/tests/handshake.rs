@@ -10,6 +10,7 @@ use passel_proto::handshake::{
     parse_alert, responder,
 };
 use passel_proto::ids::Role;
+use passel_proto::suite::Suite;
 use proptest::prelude::*;
 
 fn binding() -> TransportBinding {
@@ -371,6 +372,43 @@ fn a_choice_that_was_not_offered_is_refused() {
         let result = run_with(config(), config(), |_| {}, |m| m[place] = 9);
         assert_eq!(code_of(result), code);
     }
+}
+
+// HS-CHOICE, HS-SUITE-MUST, HS-SUITE-AES
+#[test]
+fn aes_is_used_if_both_sides_want_it_and_never_otherwise() {
+    let with = |has_aes| HandshakeConfig { suites: Suite::preference(has_aes), ..config() };
+    for (here, there) in [(false, false), (false, true), (true, false), (true, true)] {
+        let (one, other) = run(with(here), with(there)).unwrap();
+        let wanted = if here && there { Suite::Aes256Gcm } else { Suite::ChaCha20Poly1305 };
+        assert_eq!((one.suite(), other.suite()), (wanted, wanted));
+    }
+    // The responder's preference counts, and what an initiator knows and did not offer is
+    // none of its choice.
+    let reversed = HandshakeConfig { suites: Suite::ALL.to_vec(), ..config() };
+    let (one, _) = run(with(true), reversed).unwrap();
+    assert_eq!(one.suite(), Suite::ChaCha20Poly1305);
+    let chosen = |answer: &mut Vec<u8>| answer[3] = 2;
+    let result = run_with(with(false), with(true), |_| {}, chosen);
+    assert_eq!(code_of(result), ErrorCode::UnsupportedSuite);
+    for suites in [vec![], vec![Suite::Aes256Gcm]] {
+        let wrong = HandshakeConfig { suites, ..config() };
+        assert!(initiator::start(wrong.clone(), &mut entropy(1)).is_err());
+        assert!(responder::ExpectHello::new(wrong).is_err());
+    }
+}
+
+// HS-DOWNGRADE
+#[test]
+fn a_suite_that_is_taken_away_or_changed_on_the_way_ends_the_handshake() {
+    let with_aes = || HandshakeConfig { suites: Suite::preference(true), ..config() };
+    let take_away = |hello: &mut Vec<u8>| {
+        edit_lists(hello, |_, suites| suites.retain(|suite| *suite != 2));
+    };
+    let result = run_with(with_aes(), with_aes(), take_away, |_| {});
+    assert_eq!(code_of(result), ErrorCode::AuthenticationFailed);
+    let result = run_with(with_aes(), with_aes(), |_| {}, |answer| answer[3] = 1);
+    assert_eq!(code_of(result), ErrorCode::AuthenticationFailed);
 }
 
 // HS-ORDER

@@ -237,7 +237,7 @@ fn refused(auth: &Auth) -> Vec<Refused> {
     let rows: Vec<(&'static str, &'static str, Vec<u8>, &'static str)> = vec![
         ("no version that is known", "HS-CHOICE", lists(&[1, 2, 1, 1]), "UNSUPPORTED_VERSION"),
         ("no version at all", "HS-CHOICE", lists(&[0, 1, 1]), "UNSUPPORTED_VERSION"),
-        ("no suite that is known", "HS-CHOICE", lists(&[1, 1, 1, 2]), "UNSUPPORTED_SUITE"),
+        ("no suite that is known", "HS-CHOICE", lists(&[1, 1, 1, 99]), "UNSUPPORTED_SUITE"),
         ("another mode of authentication", "HS-AUTH-MODE", other_auth, "UNSUPPORTED_AUTH"),
         ("33 versions", "HS-LIST-LIMITS", lists(&many), "MALFORMED"),
         (

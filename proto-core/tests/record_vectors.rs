@@ -5,12 +5,14 @@
 
 mod vector_file;
 
+use aes_gcm::Aes256Gcm;
 use chacha20poly1305::aead::{Aead, Payload};
 use chacha20poly1305::{ChaCha20Poly1305, KeyInit};
 use passel_proto::crypto::Secret32;
 use passel_proto::ids::{Channel, Role};
 use passel_proto::limits::RECORD_HEADER;
 use passel_proto::record::{OpenError, Opener, RecordKeys, Sealer};
+use passel_proto::suite::Suite;
 use serde::Serialize;
 use vector_file::hex;
 
@@ -37,6 +39,7 @@ struct Keys {
 #[derive(Serialize)]
 struct Sequence {
     why: &'static str,
+    suite: u16,
     sender: &'static str,
     lane: u16,
     channel: &'static str,
@@ -59,8 +62,8 @@ fn secret() -> Secret32 {
     Secret32::new([0x5e; 32])
 }
 
-fn keys(role: Role, lane: u16, channel: Channel, epoch: u16) -> RecordKeys {
-    RecordKeys::derive(&secret(), epoch, role, lane, channel)
+fn keys(suite: Suite, role: Role, lane: u16, channel: Channel, epoch: u16) -> RecordKeys {
+    RecordKeys::derive(suite, &secret(), epoch, role, lane, channel)
 }
 
 fn name(role: Role) -> &'static str {
@@ -72,7 +75,7 @@ fn name(role: Role) -> &'static str {
 
 // RL-KEYS
 fn key_vector(role: Role, lane: u16, channel: Channel, epoch: u16) -> Keys {
-    let keys = keys(role, lane, channel, epoch);
+    let keys = keys(Suite::default(), role, lane, channel, epoch);
     let (key, iv) = keys.expose();
     let sender = u8::from(role == Role::Responder);
     let [l0, l1] = lane.to_le_bytes();
@@ -91,9 +94,9 @@ fn key_vector(role: Role, lane: u16, channel: Channel, epoch: u16) -> Keys {
 
 /// The records of `plaintexts`, sealed in order, and each computed again by the
 /// spec's words alone.
-fn sealed(channel: Channel, plaintexts: &[&[u8]]) -> Vec<Vec<u8>> {
-    let mut sealer = Sealer::new(keys(Role::Initiator, 0, channel, 0));
-    let keys = keys(Role::Initiator, 0, channel, 0);
+fn sealed(suite: Suite, channel: Channel, plaintexts: &[&[u8]]) -> Vec<Vec<u8>> {
+    let mut sealer = Sealer::new(keys(suite, Role::Initiator, 0, channel, 0));
+    let keys = keys(suite, Role::Initiator, 0, channel, 0);
     let (key, iv) = keys.expose();
     plaintexts
         .iter()
@@ -109,9 +112,14 @@ fn sealed(channel: Channel, plaintexts: &[&[u8]]) -> Vec<Vec<u8>> {
             for at in 4..12 {
                 nonce[at] ^= header[at];
             }
-            let cipher = ChaCha20Poly1305::new(&(*key).into());
-            let payload = Payload { msg: plaintext, aad: &header };
-            let ciphertext = cipher.encrypt(&nonce.into(), payload).unwrap();
+            let (nonce, payload) = (&nonce.into(), Payload { msg: plaintext, aad: &header });
+            let ciphertext = match suite {
+                Suite::ChaCha20Poly1305 => {
+                    ChaCha20Poly1305::new(&(*key).into()).encrypt(nonce, payload)
+                }
+                Suite::Aes256Gcm => Aes256Gcm::new(&(*key).into()).encrypt(nonce, payload),
+            };
+            let ciphertext = ciphertext.unwrap();
             assert_eq!(record, [header, ciphertext].concat());
             record
         })
@@ -127,8 +135,13 @@ fn rule_of_form(record: &[u8]) -> &'static str {
     }
 }
 
-fn sequence(why: &'static str, channel: Channel, arrivals: &[(&'static str, Vec<u8>)]) -> Sequence {
-    let mut opener = Opener::new(keys(Role::Initiator, 0, channel, 0));
+fn sequence(
+    why: &'static str,
+    suite: Suite,
+    channel: Channel,
+    arrivals: &[(&'static str, Vec<u8>)],
+) -> Sequence {
+    let mut opener = Opener::new(keys(suite, Role::Initiator, 0, channel, 0));
     let records = arrivals
         .iter()
         .map(|(why, record)| {
@@ -147,6 +160,7 @@ fn sequence(why: &'static str, channel: Channel, arrivals: &[(&'static str, Vec<
         .collect();
     Sequence {
         why,
+        suite: suite.number(),
         sender: name(Role::Initiator),
         lane: 0,
         channel: channel.name(),
@@ -158,8 +172,10 @@ fn sequence(why: &'static str, channel: Channel, arrivals: &[(&'static str, Vec<
 // RL-HEADER, RL-NOT-EMPTY, RL-COUNTER-LIMIT, RL-NONCE, RL-AUTHENTIC, RL-ORDERED, RL-WINDOW, RL-EPOCH
 #[test]
 fn records_agree_with_the_words_of_the_spec_and_their_vectors() {
-    let control = sealed(Channel::Control, &[b"first", b"second", b"third"]);
-    let file = sealed(Channel::File, &[b"a", b"b", &[0x5a; 100]]);
+    let [chacha, aes] = Suite::ALL;
+    let control = sealed(chacha, Channel::Control, &[b"first", b"second", b"third"]);
+    let file = sealed(chacha, Channel::File, &[b"a", b"b", &[0x5a; 100]]);
+    let of_aes = sealed(aes, Channel::File, &[b"a", &[0x5a; 100]]);
     let changed = |record: &[u8], place: usize, value: u8| {
         let mut record = record.to_vec();
         record[place] = value;
@@ -189,6 +205,7 @@ fn records_agree_with_the_words_of_the_spec_and_their_vectors() {
         sequences: vec![
             sequence(
                 "an ordered channel",
+                chacha,
                 Channel::Control,
                 &[
                     ("a gap: the second comes first", control[1].clone()),
@@ -205,6 +222,7 @@ fn records_agree_with_the_words_of_the_spec_and_their_vectors() {
             ),
             sequence(
                 "an unordered channel",
+                chacha,
                 Channel::File,
                 &[
                     ("the third", file[2].clone()),
@@ -217,6 +235,7 @@ fn records_agree_with_the_words_of_the_spec_and_their_vectors() {
             ),
             sequence(
                 "headers",
+                chacha,
                 Channel::File,
                 &[
                     ("kind 0", changed(&file[0], 0, 0)),
@@ -227,6 +246,19 @@ fn records_agree_with_the_words_of_the_spec_and_their_vectors() {
                     ("shorter than a header", file[0][..11].to_vec()),
                     ("nothing", vec![]),
                     ("the record itself", file[0].clone()),
+                ],
+            ),
+            sequence(
+                "the other cipher",
+                aes,
+                Channel::File,
+                &[
+                    ("a record that was sealed with suite 1", file[0].clone()),
+                    ("the second", of_aes[1].clone()),
+                    ("a changed tag", last(&of_aes[0])),
+                    ("a changed first byte of ciphertext", changed(&of_aes[0], 12, 0)),
+                    ("the first", of_aes[0].clone()),
+                    ("the second again", of_aes[1].clone()),
                 ],
             ),
         ],

@@ -8,9 +8,10 @@ use passel_proto::error::{Error, ErrorCode};
 use passel_proto::ids::{Channel, Role};
 use passel_proto::limits::{MAX_RECORD, RECORD_HEADER, RECORD_TAG, REPLAY_WINDOW_RECORDS};
 use passel_proto::record::{OpenError, Opener, RecordKeys, Sealer};
+use passel_proto::suite::Suite;
 
 fn keys(channel: Channel) -> RecordKeys {
-    RecordKeys::derive(&Secret32::new([7; 32]), 0, Role::Initiator, 0, channel)
+    RecordKeys::derive(Suite::default(), &Secret32::new([7; 32]), 0, Role::Initiator, 0, channel)
 }
 
 fn pair(channel: Channel) -> (Sealer, Opener) {
@@ -45,7 +46,8 @@ fn what_was_sealed_opens_on_every_channel() {
 #[test]
 fn the_header_has_kind_epoch_and_counter() {
     let secret = Secret32::new([7; 32]);
-    let keys = RecordKeys::derive(&secret, 0x0102, Role::Responder, 3, Channel::File);
+    let keys =
+        RecordKeys::derive(Suite::default(), &secret, 0x0102, Role::Responder, 3, Channel::File);
     let mut sealer = Sealer::new(keys);
     seal(&mut sealer, b"x");
     let record = seal(&mut sealer, b"x");
@@ -139,7 +141,14 @@ fn a_record_older_than_the_window_is_taken_for_a_replay() {
 #[test]
 fn an_ordered_channel_goes_from_epoch_to_epoch_and_never_back() {
     let of = |epoch, channel| {
-        RecordKeys::derive(&Secret32::new([epoch; 32]), epoch.into(), Role::Initiator, 0, channel)
+        RecordKeys::derive(
+            Suite::default(),
+            &Secret32::new([epoch; 32]),
+            epoch.into(),
+            Role::Initiator,
+            0,
+            channel,
+        )
     };
     for channel in [Channel::Control, Channel::Reliable] {
         let mut sealer = Sealer::new(of(0, channel));
@@ -168,7 +177,14 @@ fn an_ordered_channel_goes_from_epoch_to_epoch_and_never_back() {
 #[test]
 fn an_unordered_channel_takes_records_of_two_epochs_once_in_any_order() {
     let of = |epoch, channel| {
-        RecordKeys::derive(&Secret32::new([epoch; 32]), epoch.into(), Role::Initiator, 0, channel)
+        RecordKeys::derive(
+            Suite::default(),
+            &Secret32::new([epoch; 32]),
+            epoch.into(),
+            Role::Initiator,
+            0,
+            channel,
+        )
     };
     for channel in [Channel::Unreliable, Channel::File] {
         let mut sealer = Sealer::new(of(0, channel));
@@ -210,7 +226,8 @@ fn each_direction_lane_channel_epoch_and_secret_has_keys_of_its_own() {
         for lane in [0, 1, 256] {
             for channel in Channel::ALL {
                 for epoch in [0, 1, 256] {
-                    let keys = RecordKeys::derive(&secret, epoch, role, lane, channel);
+                    let keys =
+                        RecordKeys::derive(Suite::default(), &secret, epoch, role, lane, channel);
                     let (key, iv) = keys.expose();
                     seen.push((key.to_vec(), iv.to_vec()));
                 }
@@ -225,7 +242,10 @@ fn each_direction_lane_channel_epoch_and_secret_has_keys_of_its_own() {
     let record = seal(&mut Sealer::new(keys(Channel::File)), b"x");
     let other = |secret: u8, role, lane, channel| {
         let secret = Secret32::new([secret; 32]);
-        open(&mut Opener::new(RecordKeys::derive(&secret, 0, role, lane, channel)), &record)
+        open(
+            &mut Opener::new(RecordKeys::derive(Suite::default(), &secret, 0, role, lane, channel)),
+            &record,
+        )
     };
     assert!(other(7, Role::Initiator, 0, Channel::File).is_ok());
     assert_eq!(other(8, Role::Initiator, 0, Channel::File), Err(OpenError::BadTag));

@@ -17,6 +17,7 @@ use passel_proto::handshake::{
 use passel_proto::ids::Channel;
 use passel_proto::limits::{self, timers};
 use passel_proto::record::RECORD_SEALED;
+use passel_proto::suite::Suite;
 use serde::Deserialize;
 
 /// As much of the registry as this crate has constants for.
@@ -177,7 +178,12 @@ fn frame_types_and_their_channels_are_those_of_the_registry() {
 fn suites_modes_and_messages_are_those_of_the_registry() {
     let registry = registry();
     let ids = |entries: &[Entry]| entries.iter().map(|entry| entry.id).collect::<Vec<_>>();
-    assert_eq!(ids(&registry.suite), handshake::SUITES);
+    let ours = Suite::ALL.map(|suite| (suite.number(), suite.name()));
+    let theirs = registry.suite.iter().map(|entry| (entry.id, entry.name.as_str()));
+    assert_eq!(theirs.collect::<Vec<_>>(), ours);
+    for (number, suite) in ours.map(|(number, _)| number).into_iter().zip(Suite::ALL) {
+        assert_eq!(Suite::from_number(number), Some(suite));
+    }
     assert_eq!(registry.version, handshake::VERSIONS[0]);
     let secret = || Secret32::new([1; 32]);
     let code = Auth::Code { secret: secret(), context: [0; 32] };

@@ -12,8 +12,8 @@ use forger::{Forger, root_in_chunks};
 use passel_proto::connection::Event;
 use passel_proto::error::ErrorCode;
 use passel_proto::frame::{
-    Accept, Ack, AckRange, ChunkRange, EntryRange, FileEnd, FileFailed, Frame, Have, Leaves, LeavesWanted,
-    Selection, Stored,
+    Accept, Ack, AckRange, ChunkRange, EntryRange, FileEnd, FileFailed, Frame, Have, Leaves,
+    LeavesWanted, Selection, Stored,
 };
 use passel_proto::ids::{FileIndex, Token, TransferId};
 use passel_proto::limits::{
@@ -307,9 +307,8 @@ fn leaves_of_one_file_are_asked_for_at_a_time() {
     let right = leaves_of(&bytes, CHUNK);
     let files: Vec<_> = ["a", "b", "c"].iter().map(|name| (*name, bytes.clone())).collect();
     let of = |file: u32| Leaves { file: FileIndex(file), ..leaves(0, &right) };
-    let asked = |forger: &Forger| -> Vec<_> {
-        wanted(forger).iter().map(|wanted| wanted.file.0).collect()
-    };
+    let asked =
+        |forger: &Forger| -> Vec<_> { wanted(forger).iter().map(|wanted| wanted.file.0).collect() };
     let mut forger = offered(&files);
     for file in 0..3 {
         forger.send(have(file, &[(0, 1)], None));

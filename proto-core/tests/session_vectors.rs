@@ -23,6 +23,7 @@ use passel_proto::frame::{EntryRange, FrameReader};
 use passel_proto::ids::{Channel, Role};
 use passel_proto::limits::{MIN_CHUNK, MIN_PIECE, RECORD_HEADER};
 use passel_proto::record::{Opener, RecordKeys};
+use passel_proto::suite::Suite;
 use session::parts::{self, Part};
 use session::{ChannelKeys, FileCase, Message, Secrets, Vectors, chapter};
 use support::{Pair, config, content};
@@ -190,7 +191,7 @@ fn handshake(number: usize, (role, channel, bytes): &Sent) -> Message {
 fn a_session_is_what_its_vectors_and_the_annotated_chapter_say() {
     let sent = run();
     let (secrets, epoch) = secrets(&sent);
-    let keys = |(role, channel)| RecordKeys::derive(&epoch, 0, role, 0, channel);
+    let keys = |(role, channel)| RecordKeys::derive(Suite::default(), &epoch, 0, role, 0, channel);
     let mut openers: Vec<((Role, Channel), Opener)> =
         ends().map(|end| (end, Opener::new(keys(end)))).collect();
     let mut messages = Vec::new();

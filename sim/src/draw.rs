@@ -26,11 +26,13 @@ impl Plan {
             _ => draw.between(2, 4),
         };
         let faults = (0..faults).map(|_| fault(&mut draw, transfers.len() as u64)).collect();
-        let mut plan = Self { seed, knobs, transfers, faults, again: 0, planted: None };
+        let mut plan =
+            Self { seed, knobs, transfers, faults, again: 0, aes: Vec::new(), planted: None };
         if draw.chance(350) {
             again(&mut draw, &mut plan);
         }
         more(&mut Draw::new(seed, "more of the plan"), &mut plan);
+        plan.aes = processors(seed);
         plan
     }
 
@@ -56,8 +58,22 @@ impl Plan {
             answer: Answer::All,
             answer_after_us: 0,
         };
-        Self { seed, knobs, transfers: vec![transfer], faults: Vec::new(), again: 0, planted: None }
+        Self {
+            seed,
+            knobs,
+            transfers: vec![transfer],
+            faults: Vec::new(),
+            again: 0,
+            aes: Vec::new(),
+            planted: None,
+        }
     }
+}
+
+/// The sides whose processors have instructions for AES.
+pub(crate) fn processors(seed: u64) -> Vec<Side> {
+    let mut draw = Draw::new(seed, "processors");
+    Side::BOTH.into_iter().filter(|_| draw.chance(700)).collect()
 }
 
 fn knobs(draw: &mut Draw) -> Knobs {

@@ -397,6 +397,10 @@ pub struct Plan {
     /// no more.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub again: u32,
+    /// The sides whose processors have instructions for AES, and that offer it
+    /// therefore (`HS-SUITE-AES`).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub aes: Vec<Side>,
     /// A bug of the world itself; none but when the invariants are tested.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub planted: Option<Planted>,

@@ -13,6 +13,7 @@ use passel_proto::frame::{Ack, AckRange, Credit, Data, Frame, FrameReader, Frame
 use passel_proto::ids::{Channel, FileIndex, Role, TransferId};
 use passel_proto::limits::{RECORD_HEADER, RECORD_TAG};
 use passel_proto::record::{Opener, RecordKeys, Sealer};
+use passel_proto::suite::Suite;
 use passel_proto::tree::{TreeBuilder, leaf_hash};
 
 /// Bytes of a record, and of a piece of a chunk.
@@ -59,7 +60,14 @@ fn main() -> ExitCode {
 }
 
 fn keys() -> RecordKeys {
-    RecordKeys::derive(&Secret32::new([7; 32]), 0, Role::Initiator, 0, Channel::File)
+    RecordKeys::derive(
+        Suite::default(),
+        &Secret32::new([7; 32]),
+        0,
+        Role::Initiator,
+        0,
+        Channel::File,
+    )
 }
 
 /// A record of 16 KiB.

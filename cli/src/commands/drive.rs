@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use passel_proto::connection::{Completion, Event as Connected};
 use passel_proto::error::{Blame, Error, ErrorCode};
 use passel_proto::ids::{FileIndex, TransferId};
+use passel_proto::suite::Suite;
 use passel_sans_io::endpoint::EndpointEvent;
 use passel_sans_io::lane::Dtls;
 use tokio::sync::oneshot;
@@ -472,7 +473,7 @@ impl<M: Machine> Drive<M> {
         }
     }
 
-    fn say_connected(&mut self, auth: u16, suite: u16) {
+    fn say_connected(&mut self, auth: u16, suite: Suite) {
         let Some((path, dtls)) = self.path.take() else { return };
         let dtls = match dtls {
             Dtls::V1_2 => "1.2",
@@ -485,10 +486,6 @@ impl<M: Machine> Drive<M> {
             4 => "PSK",
             _ => "RESUME",
         };
-        let suite = match suite {
-            1 => "XWING_CHACHA20POLY1305_SHA256",
-            _ => "UNKNOWN",
-        };
         self.report.say(&format!(
             "Connected to {} over UDP, DTLS {dtls}, end to end with ML-KEM-768 + X25519.",
             path.remote
@@ -496,7 +493,7 @@ impl<M: Machine> Drive<M> {
         self.report.event(&Event::Connected {
             path,
             dtls: dtls.to_owned(),
-            suite: suite.to_owned(),
+            suite: suite.name().to_owned(),
             auth: auth.to_owned(),
         });
     }

@@ -4,6 +4,7 @@
 //! The clock is the runtime's (`clock`), files are the system's. What does not
 //! live here: what is done with any of it.
 
+mod processor;
 mod real;
 
 use std::future::Future;
@@ -106,6 +107,9 @@ pub trait Machine: Clone + Send + Sync + 'static {
     /// Listens from now on for whoever asks the program to end. What comes after
     /// the first request is the machine's to deal with.
     fn requests(&self) -> mpsc::UnboundedReceiver<Asker>;
+
+    /// Whether its processor has instructions for AES (`HS-SUITE-AES`).
+    fn has_aes(&self) -> bool;
 
     /// Whether storage has a thread of its own, so that a slow disk delays
     /// nobody. Without one, a request is carried out where it is made.

@@ -77,6 +77,10 @@ impl Machine for Real {
         asked
     }
 
+    fn has_aes(&self) -> bool {
+        super::processor::has_aes()
+    }
+
     fn has_threads(&self) -> bool {
         true
     }

@@ -16,6 +16,7 @@ use passel_proto::error::{Blame, Error, ErrorCode};
 use passel_proto::ids::Role;
 use passel_proto::signal::SignalSession;
 use passel_proto::storage::{StorageReply, StorageRequest};
+use passel_proto::suite::Suite;
 use passel_sans_io::endpoint::{Endpoint, EndpointConfig, EndpointEvent};
 use passel_sans_io::lane::{IceCredentials, LaneConfig};
 use tokio::sync::mpsc;
@@ -75,6 +76,7 @@ impl<M: Machine> Node<M> {
         machine.prepare(&mut lane);
         let mut config = EndpointConfig::new(role, signal, lane, entropy.array());
         config.lanes = net.lanes;
+        config.suites = Suite::preference(machine.has_aes());
         config.timers.idle = Duration::from_secs(net.silence);
         // Each sign asks for one of the other side, so this is enough for both.
         config.timers.keep_alive = config.timers.keep_alive.min(config.timers.idle / 3);

@@ -6,6 +6,7 @@ use crate::error::Error;
 use crate::frame::sizes_allowed;
 use crate::handshake::{Auth, HandshakeConfig, TransportBinding};
 use crate::limits::{self, timers};
+use crate::suite::{self, Suite};
 
 /// How long a connection waits for things. Defaults are the registry's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +48,9 @@ pub struct Config {
     /// What ties the handshake to the transport below, such as both DTLS
     /// fingerprints.
     pub binding: TransportBinding,
+    /// Cipher suites that this side offers or chooses from, the best first. One of
+    /// them is [`Suite::ChaCha20Poly1305`] (`HS-SUITE-MUST`).
+    pub suites: Vec<Suite>,
     /// Chunk size of this side's offers, as a power of two: 14 to 20.
     pub chunk_log2: u8,
     /// Piece size of this side's offers, as a power of two: 10 to 15.
@@ -73,6 +77,7 @@ impl Config {
         Self {
             auth,
             binding,
+            suites: Suite::preference(false),
             chunk_log2: log2(limits::DEFAULT_CHUNK),
             piece_log2: log2(limits::DEFAULT_PIECE),
             // No file system has longer files.
@@ -85,6 +90,7 @@ impl Config {
     }
 
     pub(super) fn check(&self) -> Result<(), Error> {
+        suite::check(&self.suites)?;
         if !sizes_allowed(self.chunk_log2, self.piece_log2) {
             return Err(Error::misuse("chunk and piece sizes are outside their limits"));
         }
@@ -107,6 +113,7 @@ impl Config {
 
     pub(super) fn handshake(&self) -> HandshakeConfig {
         let mut config = HandshakeConfig::new(self.auth.clone(), self.binding.clone());
+        config.suites.clone_from(&self.suites);
         config.extensions.extend(super::lanes::offer(self.lanes));
         config
     }

@@ -125,7 +125,8 @@ impl Established {
         entropy: Entropy,
         now: Instant,
     ) -> Self {
-        let keys = Keys::new(role, &config, session.epoch_secret().clone(), entropy, now);
+        let secret = (session.suite(), session.epoch_secret().clone());
+        let keys = Keys::new(role, &config, secret, entropy, now);
         let window = CONNECTION_CREDIT as u64;
         // TR-ID-PARITY
         let first = |role| u32::from(role == Role::Responder);

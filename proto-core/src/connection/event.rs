@@ -4,6 +4,7 @@ use crate::error::Error;
 use crate::frame::Message;
 use crate::handshake::Sas;
 use crate::ids::{Channel, FileIndex, TransferId};
+use crate::suite::Suite;
 use crate::transfer::Completion;
 
 /// A piece of news, in the order in which things happened.
@@ -13,8 +14,8 @@ pub enum Event {
     Established {
         /// How the peers knew each other: a mode of the registry's `auth` table.
         auth: u16,
-        /// The cipher suite, from the registry.
-        suite: u16,
+        /// The cipher suite.
+        suite: Suite,
     },
     /// Comes right after [`Established`](Self::Established) where the peers had no
     /// secret: two people compare what both sides show, and

@@ -16,6 +16,7 @@ use crate::frame::{KeyUpdate, KeyUpdateAnswer};
 use crate::ids::{Channel, Role};
 use crate::limits::timers;
 use crate::record::{Keyring, OpenError, next_secret};
+use crate::suite::Suite;
 
 /// When a side asks for new keys, and how long it keeps old ones.
 #[derive(Clone, Copy, Debug)]
@@ -63,7 +64,7 @@ impl Keys {
     pub(super) fn new(
         role: Role,
         config: &Config,
-        secret: Secret32,
+        (suite, secret): (Suite, Secret32),
         entropy: Entropy,
         now: Instant,
     ) -> Self {
@@ -75,7 +76,7 @@ impl Keys {
         };
         Self {
             role,
-            ring: Keyring::new(role, secret),
+            ring: Keyring::new(role, suite, secret),
             entropy,
             thresholds,
             state: UpdateState::Idle,
@@ -335,13 +336,16 @@ mod tests {
         let now = Instant::now();
         let secret = || Secret32::new([1; 32]);
         let entropy = || Entropy::from_seed([2; 32]);
-        let mut keys = Keys::new(Role::Initiator, &config, secret(), entropy(), now);
-        keys.ring = Keyring::new(Role::Initiator, secret()).at_epoch(u16::MAX - 1);
+        let mut keys =
+            Keys::new(Role::Initiator, &config, (Suite::default(), secret()), entropy(), now);
+        keys.ring =
+            Keyring::new(Role::Initiator, Suite::default(), secret()).at_epoch(u16::MAX - 1);
         keys.want().unwrap();
         assert_eq!(keys.start(now).unwrap().unwrap().epoch, u16::MAX);
 
-        let mut keys = Keys::new(Role::Initiator, &config, secret(), entropy(), now);
-        keys.ring = Keyring::new(Role::Initiator, secret()).at_epoch(u16::MAX);
+        let mut keys =
+            Keys::new(Role::Initiator, &config, (Suite::default(), secret()), entropy(), now);
+        keys.ring = Keyring::new(Role::Initiator, Suite::default(), secret()).at_epoch(u16::MAX);
         assert!(keys.want().is_err());
         assert_eq!(keys.start(now).unwrap(), None);
         let due = now + timers::KEY_UPDATE;

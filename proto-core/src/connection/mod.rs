@@ -280,10 +280,8 @@ impl Connection {
             Established::new(self.role, self.config.clone(), session, entropy, now);
         let agreed = established.agree_on_lanes(session);
         self.phase = Phase::Established(Box::new(established));
-        self.events.push_back(Event::Established {
-            auth: session.auth_mode(),
-            suite: handshake::SUITES[0],
-        });
+        self.events
+            .push_back(Event::Established { auth: session.auth_mode(), suite: session.suite() });
         // HS-SAS-GATE: shown first of all.
         self.events.extend(session.sas().map(|sas| Event::Sas { sas: *sas }));
         if let (Err(error), Phase::Established(session)) = (agreed, &mut self.phase) {

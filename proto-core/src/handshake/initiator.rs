@@ -5,14 +5,15 @@ use super::message::{
     self, Confirm, ConfirmSas, HelloI, HelloR, List, MessageType, WireExtension, grease,
 };
 use super::{
-    Auth, HandshakeConfig, SUITES, Session, VERSIONS, kem_refused, not_confirmed, received,
-    resumption, sas, transcript,
+    Auth, HandshakeConfig, Session, VERSIONS, kem_refused, not_confirmed, received, resumption,
+    sas, transcript,
 };
 use crate::crypto::kem::KeyPair;
 use crate::crypto::schedule::Unconfirmed;
 use crate::crypto::{Entropy, Secret32};
 use crate::error::{Error, ErrorCode};
 use crate::ids::Role;
+use crate::suite::Suite;
 
 /// Sent `HELLO_I`, waits for `HELLO_R`.
 pub struct ExpectHello {
@@ -59,7 +60,7 @@ pub fn start(
     let mut versions = VERSIONS.to_vec();
     let number = grease(entropy);
     insert(&mut versions, number, entropy);
-    let mut suites = SUITES.to_vec();
+    let mut suites = config.suites.iter().map(|suite| suite.number()).collect();
     let number = grease(entropy);
     insert(&mut suites, number, entropy);
 
@@ -101,9 +102,9 @@ impl ExpectHello {
         if !VERSIONS.contains(&hello.version) {
             return Err(not_offered(ErrorCode::UnsupportedVersion));
         }
-        if !SUITES.contains(&hello.suite) {
-            return Err(not_offered(ErrorCode::UnsupportedSuite));
-        }
+        let suite = Suite::from_number(hello.suite)
+            .filter(|suite| self.config.suites.contains(suite))
+            .ok_or_else(|| not_offered(ErrorCode::UnsupportedSuite))?;
         if hello.auth != self.config.auth.mode() {
             return Err(not_offered(ErrorCode::UnsupportedAuth));
         }
@@ -121,8 +122,8 @@ impl ExpectHello {
         let keys = Unconfirmed::derive(&self.config.auth.psk(), &kem, hash);
         let confirm = keys.tag(Role::Initiator);
         let proof = keys.verify(Role::Responder, &hello.confirm).ok_or_else(not_confirmed)?;
-        let session =
-            Session::new(Role::Initiator, self.session_id, &self.config.auth, extensions, proof);
+        let (id, auth) = (self.session_id, &self.config.auth);
+        let session = Session::new(Role::Initiator, id, suite, auth, extensions, proof);
         // HS-SAS-REVEAL: HELLO_R is fixed by now.
         if let Some(nonce) = self.nonce {
             let message = ConfirmSas { confirm, nonce: *nonce.expose() };

@@ -30,12 +30,11 @@ use crate::crypto::schedule::{self, Confirmed};
 use crate::error::{Error, ErrorCode};
 use crate::ids::Role;
 use crate::limits::{MAX_EXTENSION_BODY, MAX_EXTENSIONS_COUNT};
+use crate::suite::{self, Suite};
 
 /// Protocol versions that this crate speaks, the best first. There is one, so that
 /// a session of any other version cannot come about (`OV-VERSION`).
 pub const VERSIONS: [u16; 1] = [1];
-/// Cipher suites that this crate speaks, the best first (registry, `suite`).
-pub const SUITES: [u16; 1] = [1];
 /// The extension of both hellos that says how many lanes a side takes (registry,
 /// `extension`).
 pub const EXTENSION_LANES: u16 = 0x12;
@@ -131,18 +130,21 @@ pub struct HandshakeConfig {
     pub auth: Auth,
     /// The transport that the session is tied to.
     pub binding: TransportBinding,
+    /// Cipher suites that this side offers, or chooses from, the best first.
+    pub suites: Vec<Suite>,
     /// Extensions that this side offers, or answers with if they are offered.
     /// No id twice, none of the greasing form.
     pub extensions: Vec<Extension>,
 }
 
 impl HandshakeConfig {
-    /// A configuration without extensions.
+    /// A configuration with the suite that everybody has, and without extensions.
     pub fn new(auth: Auth, binding: TransportBinding) -> Self {
-        Self { auth, binding, extensions: Vec::new() }
+        Self { auth, binding, suites: Suite::preference(false), extensions: Vec::new() }
     }
 
     fn check(&self) -> Result<(), Error> {
+        suite::check(&self.suites)?;
         if self.auth.lacks_secret() {
             return Err(Error::misuse("the authentication secret is all zeros")); // HS-PSK-ZERO
         }
@@ -200,6 +202,7 @@ fn not_confirmed() -> Error {
 pub struct Session {
     role: Role,
     id: [u8; 16],
+    suite: Suite,
     auth_mode: u16,
     resumed: Option<ResumptionId>,
     sas: Option<Sas>,
@@ -212,6 +215,7 @@ impl Session {
     fn new(
         role: Role,
         id: [u8; 16],
+        suite: Suite,
         auth: &Auth,
         mut extensions: Vec<Extension>,
         keys: Confirmed,
@@ -221,7 +225,7 @@ impl Session {
             Auth::Resume { key, .. } => Some(key.id),
             _ => None,
         };
-        Self { role, id, auth_mode: auth.mode(), resumed, sas: None, extensions, keys }
+        Self { role, id, suite, auth_mode: auth.mode(), resumed, sas: None, extensions, keys }
     }
 
     /// The same, with what comes of the initiator's nonce in the mode without a secret.
@@ -238,6 +242,11 @@ impl Session {
     /// The id that the initiator drew; not secret.
     pub fn id(&self) -> &[u8; 16] {
         &self.id
+    }
+
+    /// The cipher suite that was agreed on.
+    pub fn suite(&self) -> Suite {
+        self.suite
     }
 
     /// The mode of authentication (registry, `auth`).

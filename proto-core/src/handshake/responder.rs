@@ -6,14 +6,15 @@ use super::message::{
     is_grease,
 };
 use super::{
-    Auth, Extension, HandshakeConfig, SUITES, Session, VERSIONS, kem_refused, not_confirmed,
-    received, resumption, sas, transcript,
+    Auth, Extension, HandshakeConfig, Session, VERSIONS, kem_refused, not_confirmed, received,
+    resumption, sas, transcript,
 };
 use crate::crypto::kem::{RANDOMNESS, encapsulate};
 use crate::crypto::schedule::Unconfirmed;
 use crate::crypto::{Entropy, Secret32};
 use crate::error::{Blame, Error, ErrorCode};
 use crate::ids::Role;
+use crate::suite::Suite;
 
 /// Waits for `HELLO_I`.
 #[derive(Debug)]
@@ -27,6 +28,7 @@ pub struct ExpectHello {
 pub struct ExpectConfirm {
     keys: Unconfirmed,
     session_id: [u8; 16],
+    suite: Suite,
     auth: Auth,
     /// What the initiator committed to, in the mode without a secret.
     commit: Option<[u8; 32]>,
@@ -47,8 +49,10 @@ impl ExpectHello {
         entropy: &mut Entropy,
     ) -> Result<(ExpectConfirm, Vec<u8>), Error> {
         let hello: HelloI = message::decode(MessageType::HelloI, message)?;
-        let version = choose(&VERSIONS, &hello.versions.0, ErrorCode::UnsupportedVersion)?;
-        let suite = choose(&SUITES, &hello.suites.0, ErrorCode::UnsupportedSuite)?;
+        let version = choose(&VERSIONS, &hello.versions.0, |version| *version)
+            .ok_or_else(|| incompatible(ErrorCode::UnsupportedVersion))?;
+        let suite = choose(&self.config.suites, &hello.suites.0, |suite| suite.number())
+            .ok_or_else(|| incompatible(ErrorCode::UnsupportedSuite))?;
         let auth_mode = self.config.auth.mode();
         if hello.auth != auth_mode {
             // HS-AUTH-MODE
@@ -70,7 +74,7 @@ impl ExpectHello {
             encapsulate(&hello.encapsulation_key, &randomness).map_err(kem_refused)?;
         let answer = HelloR {
             version,
-            suite,
+            suite: suite.number(),
             auth: auth_mode,
             random: entropy.array(),
             ciphertext: *ciphertext,
@@ -84,7 +88,7 @@ impl ExpectHello {
         hello_r.truncate(hello_r.len() - CONFIRM_TAG);
         hello_r.extend_from_slice(&keys.tag(Role::Responder));
         let (session_id, auth) = (hello.session_id, self.config.auth);
-        Ok((ExpectConfirm { keys, session_id, auth, commit, extensions }, hello_r))
+        Ok((ExpectConfirm { keys, session_id, suite, auth, commit, extensions }, hello_r))
     }
 
     /// This side's extensions among those that were offered (`HS-EXT-ANSWER`),
@@ -114,7 +118,7 @@ impl ExpectConfirm {
         };
         let proof = self.keys.verify(Role::Initiator, &tag).ok_or_else(not_confirmed)?;
         let (id, extensions) = (self.session_id, self.extensions);
-        let session = Session::new(Role::Responder, id, &self.auth, extensions, proof);
+        let session = Session::new(Role::Responder, id, self.suite, &self.auth, extensions, proof);
         let Some((commit, nonce)) = revealed else { return Ok(session) };
         sas::check(&commit, &nonce)?;
         Ok(session.with_nonce(&Secret32::new(nonce)))
@@ -122,8 +126,8 @@ impl ExpectConfirm {
 }
 
 /// The first of `ours` that was offered (`HS-CHOICE`).
-fn choose(ours: &[u16], offered: &[u16], code: ErrorCode) -> Result<u16, Error> {
-    ours.iter().copied().find(|own| offered.contains(own)).ok_or_else(|| incompatible(code))
+fn choose<T: Copy>(ours: &[T], offered: &[u16], number: impl Fn(&T) -> u16) -> Option<T> {
+    ours.iter().copied().find(|own| offered.contains(&number(own)))
 }
 
 fn incompatible(code: ErrorCode) -> Error {

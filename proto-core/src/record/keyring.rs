@@ -8,16 +8,18 @@ use super::{OpenError, Opener, RecordKeys, Sealer};
 use crate::crypto::Secret32;
 use crate::error::{Error, ErrorCode};
 use crate::ids::{Channel, Role};
+use crate::suite::Suite;
 
 /// An epoch and the secret that its keys come from.
 struct Epoch {
+    suite: Suite,
     number: u16,
     secret: Secret32,
 }
 
 impl Epoch {
     fn keys(&self, sender: Role, (lane, channel): (u16, Channel)) -> RecordKeys {
-        RecordKeys::derive(&self.secret, self.number, sender, lane, channel)
+        RecordKeys::derive(self.suite, &self.secret, self.number, sender, lane, channel)
     }
 }
 
@@ -36,8 +38,8 @@ pub struct Keyring {
 
 impl Keyring {
     /// The keys of epoch 0 from its traffic secret, for all channels of lane 0.
-    pub fn new(role: Role, secret: Secret32) -> Self {
-        let newest = Epoch { number: 0, secret };
+    pub fn new(role: Role, suite: Suite, secret: Secret32) -> Self {
+        let newest = Epoch { suite, number: 0, secret };
         let channels = BTreeMap::new();
         let mut ring = Self { role, newest, older: None, switched: true, channels };
         for channel in Channel::ALL {
@@ -95,7 +97,8 @@ impl Keyring {
         let number = self.newest.number.checked_add(1).ok_or_else(|| {
             Error::local(ErrorCode::LimitExceeded, "no further epoch is left to this connection")
         })?;
-        self.older = Some(std::mem::replace(&mut self.newest, Epoch { number, secret }));
+        let next = Epoch { suite: self.newest.suite, number, secret };
+        self.older = Some(std::mem::replace(&mut self.newest, next));
         self.switched = false;
         for (place, (_, opener)) in &mut self.channels {
             opener.extend(self.newest.keys(self.role.peer(), *place));
@@ -184,7 +187,8 @@ mod tests {
     }
 
     fn pair() -> [Keyring; 2] {
-        [Role::Initiator, Role::Responder].map(|role| Keyring::new(role, secret(1)))
+        [Role::Initiator, Role::Responder]
+            .map(|role| Keyring::new(role, Suite::default(), secret(1)))
     }
 
     fn seal(ring: &mut Keyring, lane: u16, channel: Channel) -> Vec<u8> {
@@ -274,7 +278,8 @@ mod tests {
     // RL-LAST-EPOCH
     #[test]
     fn there_is_no_epoch_behind_the_last() {
-        let mut ring = Keyring::new(Role::Initiator, secret(1)).at_epoch(u16::MAX);
+        let mut ring =
+            Keyring::new(Role::Initiator, Suite::default(), secret(1)).at_epoch(u16::MAX);
         assert_eq!(ring.extend(secret(2)).unwrap_err().code, ErrorCode::LimitExceeded);
         assert_eq!(ring.newest(), u16::MAX);
     }

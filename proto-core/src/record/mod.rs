@@ -3,13 +3,13 @@
 //! record is the frames' business, when it is sent the connection's, and so is when
 //! one epoch follows the other.
 
+mod cipher;
 mod epoch;
 mod keyring;
 mod open;
 mod replay;
 mod seal;
 
-use chacha20poly1305::{ChaCha20Poly1305, KeyInit, Nonce};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 pub use epoch::next_secret;
@@ -21,6 +21,8 @@ use crate::crypto::schedule::expand_label_into;
 use crate::crypto::{Secret32, nonce};
 use crate::ids::{Channel, Role};
 use crate::limits::RECORD_HEADER;
+use crate::suite::Suite;
+use cipher::Cipher;
 
 /// First byte of a sealed record (registry, `record`).
 pub const RECORD_SEALED: u8 = 1;
@@ -33,6 +35,8 @@ pub struct RecordKeys {
     key: [u8; 32],
     iv: [u8; 12],
     #[zeroize(skip)]
+    suite: Suite,
+    #[zeroize(skip)]
     epoch: u16,
     #[zeroize(skip)]
     channel: Channel,
@@ -40,8 +44,9 @@ pub struct RecordKeys {
 
 impl RecordKeys {
     /// Derives the keys for what `sender` sends over `channel` of `lane` in
-    /// `epoch`, from that epoch's traffic secret (`RL-KEYS`).
+    /// `epoch`, from that epoch's traffic secret (`RL-KEYS`), for the cipher of `suite`.
     pub fn derive(
+        suite: Suite,
         epoch_secret: &Secret32,
         epoch: u16,
         sender: Role,
@@ -55,7 +60,7 @@ impl RecordKeys {
             Role::Responder => 1,
         };
         let context = [sender, channel.id(), lane_low, lane_high, epoch_low, epoch_high];
-        let mut keys = Self { key: [0; 32], iv: [0; 12], epoch, channel };
+        let mut keys = Self { key: [0; 32], iv: [0; 12], suite, epoch, channel };
         expand_label_into(epoch_secret, "key", &context, &mut keys.key);
         expand_label_into(epoch_secret, "iv", &context, &mut keys.iv);
         keys
@@ -66,12 +71,12 @@ impl RecordKeys {
         (&self.key, &self.iv)
     }
 
-    fn cipher(&self) -> ChaCha20Poly1305 {
-        ChaCha20Poly1305::new(&self.key.into())
+    fn cipher(&self) -> Cipher {
+        Cipher::new(self.suite, &self.key)
     }
 
-    fn nonce(&self, counter: u64) -> Nonce {
-        nonce(&self.iv, counter).into()
+    fn nonce(&self, counter: u64) -> [u8; 12] {
+        nonce(&self.iv, counter)
     }
 }
 

@@ -2,8 +2,7 @@
 //! remembered of a record whose tag is wrong, and no bytes make it panic
 //! (`RL-NO-PANIC`).
 
-use chacha20poly1305::{AeadInOut, ChaCha20Poly1305, Tag};
-
+use super::cipher::Cipher;
 use super::replay::Window;
 use super::{MAX_RECORDS, RECORD_SEALED, RecordKeys};
 use crate::error::{Error, ErrorCode};
@@ -55,7 +54,7 @@ enum Order {
 /// The keys of an epoch, ready for use.
 struct Epoch {
     keys: RecordKeys,
-    cipher: ChaCha20Poly1305,
+    cipher: Cipher,
 }
 
 impl Epoch {
@@ -108,8 +107,6 @@ impl Opener {
         }
         let (header, rest) =
             record.split_first_chunk_mut::<RECORD_HEADER>().ok_or(OpenError::Malformed)?;
-        let (ciphertext, tag) =
-            rest.split_last_chunk_mut::<RECORD_TAG>().ok_or(OpenError::Malformed)?;
         let [kind, reserved, epoch_low, epoch_high, counter @ ..] = *header;
         let counter = u64::from_le_bytes(counter);
         if kind != RECORD_SEALED || reserved != 0 || counter >= MAX_RECORDS {
@@ -130,12 +127,7 @@ impl Opener {
         // RL-AUTHENTIC
         epoch
             .cipher
-            .decrypt_inout_detached(
-                &epoch.keys.nonce(counter),
-                header,
-                (&mut *ciphertext).into(),
-                &Tag::from(*tag),
-            )
+            .open(epoch.keys.nonce(counter), header, rest)
             .map_err(|_| OpenError::BadTag)?;
         // RL-STATE-AFTER-TAG
         match &mut self.order {
@@ -145,7 +137,9 @@ impl Opener {
         if self.channel.is_ordered() && number == self.newest.keys.epoch {
             self.older = None; // RL-UPDATE-ORDERED
         }
-        Ok(ciphertext)
+        let (plaintext, _) =
+            rest.split_last_chunk_mut::<RECORD_TAG>().ok_or(OpenError::Malformed)?;
+        Ok(plaintext)
     }
 }
 

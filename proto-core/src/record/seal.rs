@@ -1,8 +1,7 @@
 //! Sealing: header, encryption in place, tag. One [`Sealer`] holds the one
 //! counter of its channel, which goes on from epoch to epoch.
 
-use chacha20poly1305::{AeadInOut, ChaCha20Poly1305};
-
+use super::cipher::Cipher;
 use super::{MAX_RECORDS, RecordKeys, header};
 use crate::error::{Error, ErrorCode};
 use crate::limits::{MAX_RECORD, RECORD_HEADER, RECORD_TAG};
@@ -10,7 +9,7 @@ use crate::limits::{MAX_RECORD, RECORD_HEADER, RECORD_TAG};
 /// Seals the records of one direction, lane and channel, in one epoch at a time.
 pub struct Sealer {
     keys: RecordKeys,
-    cipher: ChaCha20Poly1305,
+    cipher: Cipher,
     next: u64,
 }
 
@@ -60,7 +59,7 @@ impl Sealer {
         front.copy_from_slice(&header);
         let tag = self
             .cipher
-            .encrypt_inout_detached(&self.keys.nonce(counter), &header, plaintext.into())
+            .seal(self.keys.nonce(counter), &header, plaintext)
             .map_err(|_| Error::local(ErrorCode::Internal, "a record could not be sealed"))?;
         record.extend_from_slice(&tag);
         Ok(())
@@ -81,10 +80,18 @@ mod tests {
     use super::*;
     use crate::crypto::Secret32;
     use crate::ids::{Channel, Role};
+    use crate::suite::Suite;
 
     fn sealer() -> Sealer {
         let secret = Secret32::new([1; 32]);
-        Sealer::new(RecordKeys::derive(&secret, 0, Role::Initiator, 0, Channel::Control))
+        Sealer::new(RecordKeys::derive(
+            Suite::default(),
+            &secret,
+            0,
+            Role::Initiator,
+            0,
+            Channel::Control,
+        ))
     }
 
     // RL-COUNTER-LIMIT

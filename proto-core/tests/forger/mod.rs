@@ -19,6 +19,7 @@ use passel_proto::ids::{Channel, FileIndex, Role, Token, TransferId};
 use passel_proto::limits::RECORD_HEADER;
 use passel_proto::manifest::Manifest;
 use passel_proto::record::{Opener, RecordKeys, Sealer};
+use passel_proto::suite::Suite;
 use passel_proto::tree::{TreeBuilder, leaf_hash};
 use sha2::{Digest, Sha256};
 
@@ -69,7 +70,14 @@ impl Forger {
         victim.handle_message(now, Channel::Control, &mut confirm);
         assert!(victim.is_established());
         let keys = |role, channel| {
-            RecordKeys::derive(Session::epoch_secret(&session), 0, role, 0, channel)
+            RecordKeys::derive(
+                Suite::default(),
+                Session::epoch_secret(&session),
+                0,
+                role,
+                0,
+                channel,
+            )
         };
         Self {
             now,

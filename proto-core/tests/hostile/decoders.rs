@@ -19,6 +19,7 @@ use passel_proto::manifest::{Entry, ManifestBuilder};
 use passel_proto::path::SafePath;
 use passel_proto::record::{Opener, RecordKeys, Sealer};
 use passel_proto::signal::SignalSession;
+use passel_proto::suite::Suite;
 
 /// A record's plaintext as it came over `channel` (`WF-FRAME`).
 pub fn frames(channel: Channel, bytes: &[u8]) -> bool {
@@ -237,7 +238,16 @@ pub struct Sealed {
 
 impl Sealed {
     pub fn new(channel: Channel, plaintexts: &[Vec<u8>]) -> Self {
-        let keys = || RecordKeys::derive(&Secret32::new([9; 32]), 0, Role::Initiator, 0, channel);
+        let keys = || {
+            RecordKeys::derive(
+                Suite::default(),
+                &Secret32::new([9; 32]),
+                0,
+                Role::Initiator,
+                0,
+                channel,
+            )
+        };
         let mut sealer = Sealer::new(keys());
         let genuine = plaintexts.iter().map(|plaintext| {
             let mut record = vec![0; RECORD_HEADER];

@@ -12,6 +12,7 @@ use passel_proto::handshake::{Session, initiator, responder};
 use passel_proto::ids::{Channel, Role};
 use passel_proto::limits::RECORD_HEADER;
 use passel_proto::record::{Opener, RecordKeys, Sealer};
+use passel_proto::suite::Suite;
 use sha2::Sha256;
 
 use super::choices::Choices;
@@ -53,8 +54,9 @@ impl Forger {
             }
         };
         assert!(victim.connection.is_established());
-        let keys =
-            |sender, channel| RecordKeys::derive(session.epoch_secret(), 0, sender, 0, channel);
+        let keys = |sender, channel| {
+            RecordKeys::derive(Suite::default(), session.epoch_secret(), 0, sender, 0, channel)
+        };
         let sealers = Channel::ALL.map(|channel| (channel, Sealer::new(keys(role, channel))));
         let openers =
             Channel::ALL.map(|channel| (channel, Opener::new(keys(role.peer(), channel))));

@@ -7,6 +7,7 @@ use passel_proto::connection::{self, Timers};
 use passel_proto::error::Error;
 use passel_proto::ids::Role;
 use passel_proto::signal::SignalSession;
+use passel_proto::suite::Suite;
 
 use crate::ice::turn::TurnServer;
 use crate::lane::{Dtls, LaneConfig, Path};
@@ -28,6 +29,9 @@ pub struct EndpointConfig {
     pub seed: [u8; 32],
     /// Chunk size of this side's offers, as a power of two; the default if none.
     pub chunk_log2: Option<u8>,
+    /// Cipher suites that this side offers or chooses from; see
+    /// [`Config::suites`](connection::Config::suites) and [`Suite::preference`].
+    pub suites: Vec<Suite>,
     /// How long the connection waits for things.
     pub timers: Timers,
     /// STUN servers that tell this side how it is seen from outside; none unless
@@ -56,6 +60,7 @@ impl EndpointConfig {
             lane,
             seed,
             chunk_log2: None,
+            suites: Suite::preference(false),
             timers: Timers::default(),
             stun_servers: Vec::new(),
             turn_servers: Vec::new(),

@@ -38,6 +38,7 @@ use passel_proto::limits::timers::CLOSE_LINGER;
 use passel_proto::manifest::Manifest;
 use passel_proto::signal::SignalSession;
 use passel_proto::storage::{Have, StorageReply, StorageRequest};
+use passel_proto::suite::Suite;
 
 use crate::datagram::{Datagram, DatagramRef};
 use crate::description::{Candidate, SignalMessage, is_usable_address};
@@ -125,6 +126,7 @@ pub struct Endpoint {
     connection: Option<Connection>,
     seed: [u8; 32],
     chunk_log2: Option<u8>,
+    suites: Vec<Suite>,
     lanes: u16,
     further: Further,
     growth: Growth,
@@ -199,6 +201,7 @@ impl Endpoint {
             connection: None,
             seed,
             chunk_log2: config.chunk_log2,
+            suites: config.suites,
             lanes: if only { 1 } else { config.lanes },
             further,
             growth: Growth::new(),
@@ -733,6 +736,7 @@ impl Endpoint {
         let mut config = connection::Config::new(auth.clone(), self.binding(remote));
         config.timers = self.timers;
         config.lanes = self.lanes;
+        config.suites.clone_from(&self.suites);
         if let Some(chunk_log2) = self.chunk_log2 {
             config.chunk_log2 = chunk_log2;
         }

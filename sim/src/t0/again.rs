@@ -7,6 +7,7 @@ use passel_proto::error::ErrorCode;
 use passel_proto::handshake::{Auth, Resumption, TransportBinding};
 use passel_proto::ids::TransferId;
 use passel_proto::storage::{StorageReply, StorageRequest};
+use passel_proto::suite::Suite;
 
 use super::{Happening, Run};
 use crate::channel::Link;
@@ -30,8 +31,9 @@ pub(super) fn connect(
     now: std::time::Instant,
 ) -> Result<[Connection; 2], Broken> {
     let [of_inviter, of_joiner] = auth;
-    let inviter = Connection::responder(config(plan, of_inviter), entropy.array(), now);
-    let joiner = Connection::initiator(config(plan, of_joiner), entropy.array(), now);
+    let inviter =
+        Connection::responder(config(plan, Side::Inviter, of_inviter), entropy.array(), now);
+    let joiner = Connection::initiator(config(plan, Side::Joiner, of_joiner), entropy.array(), now);
     match (inviter, joiner) {
         (Ok(inviter), Ok(joiner)) => Ok([inviter, joiner]),
         (Err(error), _) | (_, Err(error)) => broken("the plan can be run", error.to_string()),
@@ -67,9 +69,10 @@ fn of_responder(kept: &[Resumption]) -> Auth {
     }
 }
 
-fn config(plan: &Plan, auth: Auth) -> Config {
+fn config(plan: &Plan, side: Side, auth: Auth) -> Config {
     let binding = TransportBinding { initiator: vec![1; 32], responder: vec![2; 32] };
     let mut config = Config::new(auth, binding);
+    config.suites = Suite::preference(plan.aes.contains(&side));
     config.chunk_log2 = plan.knobs.chunk_log2;
     config.piece_log2 = plan.knobs.piece_log2;
     let offer_expiry = std::time::Duration::from_micros(plan.knobs.offer_expiry_us);

@@ -7,6 +7,7 @@ use passel_proto::crypto::{Entropy, Secret32};
 use passel_proto::error::Error;
 use passel_proto::ids::Role;
 use passel_proto::signal::SignalSession;
+use passel_proto::suite::Suite;
 use passel_sans_io::endpoint::{Endpoint, EndpointConfig};
 use passel_sans_io::ice::turn::TurnServer;
 use passel_sans_io::lane::{DtlsVersion, IceCredentials, LaneConfig};
@@ -131,6 +132,7 @@ fn host(
     config.turn_servers = relays.collect();
     config.relay_only = plan.relay_only.contains(&side);
     config.lanes = plan.lanes;
+    config.suites = Suite::preference(plan.aes.contains(&side));
     let mut endpoint = Endpoint::new(config, now)?;
     let mut sockets = Vec::new();
     for address in &plan.hosts[side.place()].addresses {

@@ -105,6 +105,10 @@ pub struct Plan {
     /// Most associations that both use side by side, 1 to 32.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub lanes: u16,
+    /// The sides whose processors have instructions for AES, and that offer it
+    /// therefore (`HS-SUITE-AES`).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub aes: Vec<Side>,
     /// Lanes that die.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub dead_lanes: Vec<DeadLane>,

@@ -120,6 +120,10 @@ impl Machine for Simulated {
         self.seat.requests()
     }
 
+    fn has_aes(&self) -> bool {
+        true
+    }
+
     fn has_threads(&self) -> bool {
         false
     }

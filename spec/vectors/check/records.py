@@ -2,7 +2,7 @@
 window, and `records.json`."""
 
 from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
 
 from keyschedule import expand_label
 from registry import CHANNELS, LIMITS, REGISTRY, Refused, equal, refusal
@@ -10,6 +10,7 @@ from registry import CHANNELS, LIMITS, REGISTRY, Refused, equal, refusal
 ROLES = {"initiator": 0, "responder": 1}
 ORDERED = {entry["name"] for entry in REGISTRY["channel"] if entry["ordered"]}
 HEADER, TAG = LIMITS["RECORD_HEADER"], LIMITS["RECORD_TAG"]
+CIPHERS = {1: ChaCha20Poly1305, 2: AESGCM}
 WINDOW = LIMITS["REPLAY_WINDOW_RECORDS"]
 
 
@@ -19,17 +20,17 @@ def nonce_of(iv, counter):
 
 
 class Keys:
-    def __init__(self, secret, sender, channel, lane, epoch):
+    def __init__(self, secret, sender, channel, lane, epoch, suite=1):
         self.epoch = epoch
         self.context = bytes([ROLES[sender], CHANNELS[channel]])
         self.context += lane.to_bytes(2, "little") + epoch.to_bytes(2, "little")
         self.key = expand_label(secret, "key", self.context, 32)
         self.iv = expand_label(secret, "iv", self.context, 12)
+        self.cipher = CIPHERS[suite](self.key)
 
     def seal(self, counter, plaintext):
         header = b"\1\0" + self.epoch.to_bytes(2, "little") + counter.to_bytes(8, "little")
-        cipher = ChaCha20Poly1305(self.key)
-        return header + cipher.encrypt(nonce_of(self.iv, header[4:]), plaintext, header)
+        return header + self.cipher.encrypt(nonce_of(self.iv, header[4:]), plaintext, header)
 
 
 class Opener:
@@ -55,8 +56,7 @@ class Opener:
             raise Refused("RL-WINDOW")
         header, sealed = record[:HEADER], record[HEADER:]
         try:
-            cipher = ChaCha20Poly1305(self.keys.key)
-            plaintext = cipher.decrypt(nonce_of(self.keys.iv, header[4:]), sealed, header)
+            plaintext = self.keys.cipher.decrypt(nonce_of(self.keys.iv, header[4:]), sealed, header)
         except InvalidTag:
             raise Refused("RL-AUTHENTIC") from None
         self.next = counter + 1
@@ -75,7 +75,8 @@ def check(vectors):
         equal("iv", keys.iv, case["iv"])
     for sequence in vectors["sequences"]:
         channel = sequence["channel"]
-        keys = Keys(secret, sequence["sender"], channel, sequence["lane"], sequence["epoch"])
+        suite, epoch = sequence["suite"], sequence["epoch"]
+        keys = Keys(secret, sequence["sender"], channel, sequence["lane"], epoch, suite)
         opener = Opener(keys, channel in ORDERED)
         for case in sequence["records"]:
             yield f"{sequence['why']}: {case['why']}"
