@@ -8,6 +8,7 @@
 mod channels;
 mod config;
 mod drive;
+mod init;
 mod output;
 
 use std::collections::VecDeque;
@@ -157,7 +158,11 @@ impl Lane {
         })?;
         let mut snap = config.snap.then(SctpInitData::new);
         // Without a chunk the lane works all the same, one round trip later.
-        let sctp_init = snap.as_mut().and_then(|snap| snap.local_init_chunk().ok());
+        let mut sctp_init = snap.as_mut().and_then(|snap| snap.local_init_chunk().ok());
+        if config.lane != 0 {
+            // LN-INIT
+            sctp_init = sctp_init.map(|chunk| init::reliable_only(&chunk).unwrap_or(chunk));
+        }
         if sctp_init.is_none() {
             snap = None;
         }
