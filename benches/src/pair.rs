@@ -216,7 +216,7 @@ fn carry_out(request: StorageRequest) -> StorageReply {
             // Not all the same, and cheap.
             let byte = offset.to_le_bytes()[2];
             buf.resize(usize::try_from(len).unwrap_or(usize::MAX), byte);
-            StorageReply::Read { transfer, file, offset, buf, result }
+            StorageReply::Read { transfer, file, offset, buf, leaf: None, result }
         }
         StorageRequest::Write { transfer, file, offset, data, .. } => {
             StorageReply::Written { transfer, file, offset, buf: data, result }

@@ -46,6 +46,32 @@ impl RangeSet {
         new
     }
 
+    /// Takes `range` out. How many of its numbers were in the set is the result.
+    pub fn remove(&mut self, range: Range<u64>) -> u64 {
+        if range.is_empty() {
+            return 0;
+        }
+        let overlapping: Vec<Range<u64>> = self
+            .iter()
+            .rev()
+            .skip_while(|run| run.start >= range.end)
+            .take_while(|run| run.end > range.start)
+            .collect();
+        let mut gone = 0;
+        for run in overlapping {
+            self.runs.remove(&run.start);
+            if run.start < range.start {
+                self.runs.insert(run.start, range.start);
+            }
+            if run.end > range.end {
+                self.runs.insert(range.end, run.end);
+            }
+            gone += run.end.min(range.end) - run.start.max(range.start);
+        }
+        self.len -= gone;
+        gone
+    }
+
     /// Whether `number` is in the set.
     pub fn contains(&self, number: u64) -> bool {
         self.runs.range(..=number).next_back().is_some_and(|(_, &end)| number < end)
@@ -132,12 +158,19 @@ mod tests {
 
     proptest! {
         #[test]
-        fn agrees_with_a_set_of_numbers(ranges in prop::collection::vec((0u64..60, 0u64..12), 0..20)) {
+        fn agrees_with_a_set_of_numbers(
+            ranges in prop::collection::vec((0u64..60, 0u64..12, 0u8..3), 0..20),
+        ) {
             let (mut set, mut model) = (RangeSet::new(), BTreeSet::new());
-            for (start, len) in ranges {
-                let before = model.len();
-                model.extend(start..start + len);
-                prop_assert_eq!(set.insert(start..start + len), (model.len() - before) as u64);
+            for (start, len, what) in ranges {
+                let (before, range) = (model.len(), start..start + len);
+                if what == 0 {
+                    model.retain(|number| !range.contains(number));
+                    prop_assert_eq!(set.remove(range), (before - model.len()) as u64);
+                } else {
+                    model.extend(range.clone());
+                    prop_assert_eq!(set.insert(range), (model.len() - before) as u64);
+                }
                 prop_assert_eq!(set.len(), model.len() as u64);
                 prop_assert_eq!(set.is_empty(), model.is_empty());
                 prop_assert_eq!(set.iter().count(), set.runs());
@@ -156,10 +189,13 @@ mod tests {
         }
 
         #[test]
-        fn a_reversed_range_adds_nothing(a in 1u64.., b in any::<u64>()) {
+        fn a_reversed_range_adds_nothing_and_takes_nothing_out(a in 1u64.., b in any::<u64>()) {
             let mut set = RangeSet::new();
             prop_assert_eq!(set.insert(a..a.min(b)), 0);
             prop_assert!(set.is_empty());
+            set.insert(0..u64::MAX);
+            prop_assert_eq!(set.remove(a..a.min(b)), 0);
+            prop_assert_eq!(set.len(), u64::MAX);
         }
     }
 }

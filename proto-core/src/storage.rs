@@ -80,7 +80,12 @@ pub enum StorageRequest {
         offset: u64,
         /// What to write: one whole chunk.
         data: Vec<u8>,
-        /// The chunk's leaf, which `data` has.
+        /// The chunk's leaf, which `data` has. With
+        /// [`Config::storage_checks_leaves`] that is still to be seen: the executor
+        /// compares it with [`leaf_hash`](crate::tree::leaf_hash) of `data`, and if
+        /// they differ writes nothing and answers [`StorageErrorKind::WrongLeaf`].
+        ///
+        /// [`Config::storage_checks_leaves`]: crate::connection::Config::storage_checks_leaves
         leaf: [u8; 32],
     },
     /// Receiver: make everything durable that was written and committed so far,
@@ -203,6 +208,9 @@ pub enum StorageReply {
         offset: u64,
         /// The request's buffer.
         buf: Vec<u8>,
+        /// [`leaf_hash`](crate::tree::leaf_hash) of what was read, if the executor
+        /// computed it, on a thread of its own; the core does it otherwise.
+        leaf: Option<[u8; 32]>,
         /// How it went.
         result: Result<(), StorageError>,
     },
@@ -288,6 +296,8 @@ pub enum StorageErrorKind {
     NameConflict,
     /// A rule of the receiver's refuses what is in the file.
     Refused,
+    /// A chunk that was to be written does not have its leaf; it was not written.
+    WrongLeaf,
     /// Anything else.
     Other,
 }

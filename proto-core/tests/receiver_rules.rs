@@ -9,7 +9,7 @@ mod support;
 use std::time::Duration;
 
 use forger::{CHUNK, Forger, OURS, PIECE, statements};
-use passel_proto::connection::Event;
+use passel_proto::connection::{Config, Event};
 use passel_proto::error::ErrorCode;
 use passel_proto::frame::{
     Cancel, Complete, FileEnd, FileFailed, Frame, ManifestPage, Offer, Ping, Resumable,
@@ -19,7 +19,7 @@ use passel_proto::limits::{MAX_OPEN_FILES_COUNT, TRANSFER_CREDIT};
 use passel_proto::manifest::{Entry, EntryKind, ManifestBuilder};
 use passel_proto::path::SafePath;
 use passel_proto::tree::leaf_hash;
-use support::{content, manifest};
+use support::{config, content, manifest};
 
 const VIOLATION: Option<ErrorCode> = Some(ErrorCode::ProtocolViolation);
 
@@ -301,8 +301,15 @@ fn pieces_are_where_they_belong_and_come_once() {
 /// TR-NACK, TR-NACK-LIMIT, TR-FAILED-DATA, TR-RECEIPT-FIELDS: three more tries, then the file fails and no other.
 #[test]
 fn a_chunk_that_does_not_match_is_asked_for_three_times() {
+    for storage_checks_leaves in [false, true] {
+        a_chunk_does_not_match(Config { storage_checks_leaves, ..config() });
+    }
+}
+
+fn a_chunk_does_not_match(config: Config) {
     let bytes = content(CHUNK, 1);
-    let mut forger = Forger::new(manifest(&[("a", bytes.clone()), ("b", bytes.clone())]));
+    let files = manifest(&[("a", bytes.clone()), ("b", bytes.clone())]);
+    let mut forger = Forger::with(config, files);
     forger.accepted();
     let wrong = content(CHUNK, 2);
     for tries in 1..=4 {
@@ -326,6 +333,31 @@ fn a_chunk_that_does_not_match_is_asked_for_three_times() {
         _ => None,
     });
     assert_eq!(listed, Some((1, 1, 1)));
+}
+
+/// TR-NACK: what storage refuses to write counts for nothing, and what was there
+/// stays.
+#[test]
+fn a_chunk_that_storage_found_wrong_comes_again() {
+    let bytes = content(CHUNK * 2, 1);
+    let checks = Config { storage_checks_leaves: true, ..config() };
+    let mut forger = Forger::with(checks, manifest(&[("a", bytes.clone())]));
+    forger.accepted();
+    let [first, second] = [&bytes[..CHUNK], &bytes[CHUNK..]];
+    forger.stalled = true;
+    forger.chunk(0, 0, second, first);
+    assert_eq!(forger.victim.progress(OURS).unwrap().bytes_moved, CHUNK as u64);
+    forger.stalled = false;
+    forger.drain();
+    assert!(forger.disk.parts.is_empty(), "nothing was written");
+    assert_eq!(forger.victim.progress(OURS).unwrap().bytes_moved, 0);
+    assert_eq!(forger.count(|frame| matches!(frame, Frame::Nack(_))), 1);
+    forger.chunk(0, 0, first, first);
+    forger.chunk(0, 1, second, second);
+    forger.end(0, &bytes);
+    forger.wait(Duration::from_millis(200));
+    assert_eq!(forger.refused(), None);
+    assert_eq!(forger.disk.committed[&0], bytes);
 }
 
 /// TR-ROOT: a file is complete only if its root agrees.

@@ -147,7 +147,7 @@ impl Peer {
             StorageRequest::Read { transfer, file, offset, len, mut buf, .. } => {
                 let from = usize::try_from(offset).expect("a small file");
                 buf.extend_from_slice(&self.file[from..from + len as usize]);
-                StorageReply::Read { transfer, file, offset, buf, result }
+                StorageReply::Read { transfer, file, offset, buf, leaf: None, result }
             }
             StorageRequest::Write { transfer, file, offset, data, .. } => {
                 let from = usize::try_from(offset).expect("a small file");

@@ -10,6 +10,7 @@ use std::rc::Rc;
 
 use passel_proto::ids::{FileIndex, TransferId};
 use passel_proto::storage::{StorageError, StorageErrorKind, StorageReply, StorageRequest};
+use passel_proto::tree::leaf_hash;
 
 pub use self::journal::{Digest, Kept, Record};
 use crate::plan::{DiskError, Fault, Plan, Planted, Side};
@@ -99,6 +100,8 @@ pub struct Disk {
     /// When the last request of each transfer is done.
     free_at: BTreeMap<TransferId, u64>,
     request_us: u64,
+    /// Whether leaves are its business.
+    hashes: bool,
 }
 
 impl Disk {
@@ -121,6 +124,7 @@ impl Disk {
             late: Vec::new(),
             free_at: BTreeMap::new(),
             request_us: plan.knobs.disk_us,
+            hashes: plan.hashing.contains(&side),
         }
     }
 
@@ -172,6 +176,14 @@ impl Disk {
         Ok(())
     }
 
+    fn right(&self, data: &[u8], leaf: [u8; 32]) -> Result<(), StorageError> {
+        if self.hashes && leaf_hash(data) != leaf {
+            let text = "a chunk does not have its leaf".to_owned();
+            return Err(StorageError { kind: StorageErrorKind::WrongLeaf, text });
+        }
+        Ok(())
+    }
+
     fn full(&self, len: usize) -> Result<(), StorageError> {
         let room = self.faults.iter().filter_map(|fault| match fault {
             Fault::DiskFull { side, after_bytes } if *side == self.side => Some(*after_bytes),
@@ -212,11 +224,14 @@ impl Disk {
                 if self.is_planted(Planted::ReadFlipped) {
                     flip(&mut buf);
                 }
-                (Some(StorageReply::Read { transfer, file, offset, buf, result }), Effect::None)
+                let leaf = self.hashes.then(|| leaf_hash(&buf));
+                let reply = StorageReply::Read { transfer, file, offset, buf, leaf, result };
+                (Some(reply), Effect::None)
             }
             StorageRequest::Write { transfer, file, offset, data, leaf } => {
                 let result = self
-                    .full(data.len())
+                    .right(&data, leaf)
+                    .and_then(|()| self.full(data.len()))
                     .and_then(|()| self.fails(&[(DiskError::Write, OTHER)], self.writes));
                 self.writes += 1;
                 if result.is_ok() {

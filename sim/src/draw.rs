@@ -26,13 +26,14 @@ impl Plan {
             _ => draw.between(2, 4),
         };
         let faults = (0..faults).map(|_| fault(&mut draw, transfers.len() as u64)).collect();
-        let mut plan =
-            Self { seed, knobs, transfers, faults, again: 0, aes: Vec::new(), planted: None };
+        let mut plan = Self { knobs, transfers, faults, ..Self::smallest(seed) };
         if draw.chance(350) {
             again(&mut draw, &mut plan);
         }
         more(&mut Draw::new(seed, "more of the plan"), &mut plan);
         plan.aes = processors(seed);
+        let mut draw = Draw::new(seed, "hashing");
+        plan.hashing = Side::BOTH.into_iter().filter(|_| draw.chance(500)).collect();
         plan
     }
 
@@ -65,6 +66,7 @@ impl Plan {
             faults: Vec::new(),
             again: 0,
             aes: Vec::new(),
+            hashing: Vec::new(),
             planted: None,
         }
     }

@@ -401,6 +401,10 @@ pub struct Plan {
     /// therefore (`HS-SUITE-AES`).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub aes: Vec<Side>,
+    /// The sides whose storage computes leaves and compares chunks with them, in place
+    /// of the core (`Config::storage_checks_leaves`).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hashing: Vec<Side>,
     /// A bug of the world itself; none but when the invariants are tested.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub planted: Option<Planted>,

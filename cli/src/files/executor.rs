@@ -8,7 +8,8 @@ use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 
-use passel_proto::storage::{StorageError, StorageReply, StorageRequest};
+use passel_proto::storage::{StorageError, StorageErrorKind, StorageReply, StorageRequest};
+use passel_proto::tree::leaf_hash;
 
 use super::other;
 use super::sink::Sink;
@@ -56,7 +57,9 @@ impl std::fmt::Debug for Executor {
 }
 
 impl Executor {
-    /// Starts the thread. At most `capacity` requests may wait at one time.
+    /// Starts the thread. At most `capacity` requests may wait at one time. With
+    /// `hashes`, it computes the leaves of what it reads and compares what it is to
+    /// write (`Config::storage_checks_leaves`).
     ///
     /// `deliver` is called with each reply, in the order of the requests but for
     /// those of streams, which have threads of their own. It must not wait for
@@ -64,13 +67,14 @@ impl Executor {
     /// as replies are no more than requests.
     pub fn spawn(
         job: Job,
+        hashes: bool,
         capacity: usize,
         deliver: impl FnMut(StorageReply) + Clone + Send + 'static,
     ) -> io::Result<Self> {
         let (queue, requests) = sync_channel(capacity);
         let thread =
             std::thread::Builder::new().name("passel-storage".to_owned()).spawn(move || {
-                let mut work = work(job, deliver);
+                let mut work = work(job, hashes, deliver);
                 requests.iter().for_each(&mut work);
             })?;
         Ok(Self { queue: Some(queue), thread: Some(thread), inline: None })
@@ -78,8 +82,12 @@ impl Executor {
 
     /// One without a thread, which carries requests out where they are submitted:
     /// for simulations, in which only one thing happens at a time.
-    pub fn inline(job: Job, deliver: impl FnMut(StorageReply) + Clone + Send + 'static) -> Self {
-        Self { queue: None, thread: None, inline: Some(Box::new(work(job, deliver))) }
+    pub fn inline(
+        job: Job,
+        hashes: bool,
+        deliver: impl FnMut(StorageReply) + Clone + Send + 'static,
+    ) -> Self {
+        Self { queue: None, thread: None, inline: Some(Box::new(work(job, hashes, deliver))) }
     }
 
     /// Hands a request to the thread; never waits for it.
@@ -107,22 +115,30 @@ impl Drop for Executor {
     }
 }
 
-enum Worker {
+struct Worker {
+    files: Files,
+    /// Whether it computes leaves, and compares with them.
+    hashes: bool,
+}
+
+enum Files {
     Source(Source),
     Sink(Box<Sink>),
 }
 
 fn work(
     job: Job,
+    hashes: bool,
     mut deliver: impl FnMut(StorageReply) + Clone + Send + 'static,
 ) -> impl FnMut(StorageRequest) {
-    let (mut worker, mut streams) = match job {
+    let (files, mut streams) = match job {
         Job::Send(sources) => {
             let streams = Streams::new(Arc::clone(&sources), deliver.clone());
-            (Worker::Source(Source::new(sources)), Some(streams))
+            (Files::Source(Source::new(sources)), Some(streams))
         }
-        Job::Receive(sink) => (Worker::Sink(sink), None),
+        Job::Receive(sink) => (Files::Sink(sink), None),
     };
+    let mut worker = Worker { files, hashes };
     move |request| {
         let request = match &mut streams {
             Some(streams) => streams.take(request),
@@ -138,14 +154,19 @@ impl Worker {
     fn carry_out(&mut self, request: StorageRequest) -> StorageReply {
         match request {
             StorageRequest::Read { transfer, file, offset, len, mut buf, .. } => {
-                let result = match self {
-                    Self::Source(source) => source.read(file, offset, len, &mut buf),
-                    Self::Sink(sink) => sink.read(file, offset, len, &mut buf),
+                let result = match &mut self.files {
+                    Files::Source(source) => source.read(file, offset, len, &mut buf),
+                    Files::Sink(sink) => sink.read(file, offset, len, &mut buf),
                 };
-                StorageReply::Read { transfer, file, offset, buf, result }
+                let leaf = (self.hashes && result.is_ok()).then(|| leaf_hash(&buf));
+                StorageReply::Read { transfer, file, offset, buf, leaf, result }
             }
             StorageRequest::Write { transfer, file, offset, data, leaf } => {
+                let is_wrong = self.hashes && leaf_hash(&data) != leaf;
                 let result = self.sink().and_then(|sink| {
+                    if is_wrong {
+                        return Err(wrong_leaf());
+                    }
                     sink.write(file, offset, &data)?;
                     sink.note_written(file, offset, data.len(), leaf);
                     Ok(())
@@ -165,22 +186,22 @@ impl Worker {
                 StorageReply::Checked { transfer, file, result }
             }
             StorageRequest::Release { transfer, completed } => {
-                let result = match self {
-                    Self::Source(source) => {
+                let result = match &mut self.files {
+                    Files::Source(source) => {
                         source.close();
                         Ok(())
                     }
-                    Self::Sink(sink) => sink.release(completed),
+                    Files::Sink(sink) => sink.release(completed),
                 };
                 StorageReply::Released { transfer, result }
             }
             StorageRequest::Discard { transfer, file } => {
-                let result = match self {
-                    Self::Source(source) => {
+                let result = match &mut self.files {
+                    Files::Source(source) => {
                         source.close();
                         Ok(())
                     }
-                    Self::Sink(sink) => sink.discard(file),
+                    Files::Sink(sink) => sink.discard(file),
                 };
                 StorageReply::Discarded { transfer, result }
             }
@@ -188,11 +209,17 @@ impl Worker {
     }
 
     fn sink(&mut self) -> Result<&mut Sink, StorageError> {
-        match self {
-            Self::Sink(sink) => Ok(sink),
-            Self::Source(_) => Err(other("a sender writes nothing")),
+        match &mut self.files {
+            Files::Sink(sink) => Ok(sink),
+            Files::Source(_) => Err(other("a sender writes nothing")),
         }
     }
+}
+
+/// `Config::storage_checks_leaves`
+fn wrong_leaf() -> StorageError {
+    let text = "a chunk does not have its hash".to_owned();
+    StorageError { kind: StorageErrorKind::WrongLeaf, text }
 }
 
 #[cfg(test)]
@@ -208,7 +235,7 @@ mod tests {
 
     fn start(job: Job) -> (Executor, Receiver<StorageReply>) {
         let (deliver, replies) = channel();
-        let executor = Executor::spawn(job, 4, move |reply| {
+        let executor = Executor::spawn(job, true, 4, move |reply| {
             let _ = deliver.send(reply);
         });
         (executor.unwrap(), replies)
@@ -247,7 +274,7 @@ mod tests {
                 let StorageReply::Read { buf, result: Ok(()), .. } = reads.recv().unwrap() else {
                     panic!("read");
                 };
-                let leaf = [0; 32];
+                let leaf = leaf_hash(&buf);
                 let write = StorageRequest::Write { transfer: ID, file, offset, data: buf, leaf };
                 writer.submit(write).unwrap();
                 let StorageReply::Written { buf, result: Ok(()), .. } = writes.recv().unwrap()
@@ -281,6 +308,30 @@ mod tests {
     }
 
     #[test]
+    fn a_chunk_without_its_leaf_is_not_written() {
+        let temp = tempfile::tempdir().unwrap();
+        fs::write(temp.path().join("a"), b"abc").unwrap();
+        let manifest = Arc::clone(walk(&[temp.path().join("a")]).unwrap().manifest());
+        let out = temp.path().join("out");
+        let sink = Sink::create(&out, manifest).unwrap();
+        let (mut executor, replies) = start(Job::Receive(Box::new(sink)));
+        let (transfer, file) = (ID, FileIndex(0));
+        let mut write = |data: &[u8], leaf| {
+            let data = data.to_vec();
+            executor
+                .submit(StorageRequest::Write { transfer, file, offset: 0, data, leaf })
+                .unwrap();
+            let StorageReply::Written { buf, result, .. } = replies.recv().unwrap() else {
+                panic!("not a write's reply");
+            };
+            assert_eq!(buf.len(), 3);
+            result.map_err(|error| error.kind)
+        };
+        assert_eq!(write(b"abd", leaf_hash(b"abc")), Err(StorageErrorKind::WrongLeaf));
+        assert_eq!(write(b"abc", leaf_hash(b"abc")), Ok(()));
+    }
+
+    #[test]
     fn requests_that_do_not_fit_the_job_are_answered_with_an_error() {
         let temp = tempfile::tempdir().unwrap();
         let sources = Arc::new(walk(&[temp.path().to_owned()]).unwrap());
@@ -302,7 +353,7 @@ mod tests {
         let (gate, wait) = channel::<()>();
         let wait = Arc::new(Mutex::new(wait));
         let (deliver, replies) = channel();
-        let mut executor = Executor::spawn(Job::Send(sources), 1, move |reply| {
+        let mut executor = Executor::spawn(Job::Send(sources), true, 1, move |reply| {
             let _ = wait.lock().unwrap().recv();
             let _ = deliver.send(reply);
         })

@@ -14,6 +14,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use passel_proto::escape::for_terminal;
 use passel_proto::ids::FileIndex;
 use passel_proto::storage::{StorageError, StorageErrorKind, StorageReply, StorageRequest};
+use passel_proto::tree::leaf_hash;
 
 use super::walk::Sources;
 use super::{other, reading};
@@ -105,7 +106,9 @@ fn answer(
         if result.is_err() {
             buf.clear();
         }
-        deliver(StorageReply::Read { transfer, file, offset, buf, result });
+        // A stream has a thread of its own already.
+        let leaf = result.is_ok().then(|| leaf_hash(&buf));
+        deliver(StorageReply::Read { transfer, file, offset, buf, leaf, result });
     }
 }
 
@@ -210,7 +213,7 @@ mod tests {
     fn sending(paths: &[PathBuf]) -> (Executor, Receiver<StorageReply>) {
         let sources = Arc::new(walk(paths).unwrap());
         let (deliver, replies) = sync_channel(64);
-        let executor = Executor::spawn(Job::Send(sources), 64, move |reply| {
+        let executor = Executor::spawn(Job::Send(sources), true, 64, move |reply| {
             let _ = deliver.send(reply);
         });
         (executor.unwrap(), replies)

@@ -111,6 +111,10 @@ pub trait Machine: Clone + Send + Sync + 'static {
     /// Whether its processor has instructions for AES (`HS-SUITE-AES`).
     fn has_aes(&self) -> bool;
 
+    /// Whether storage computes the hashes of chunks in place of the thread that has the
+    /// network: where there are cores for both, at the other end too.
+    fn storage_hashes(&self) -> bool;
+
     /// Whether storage has a thread of its own, so that a slow disk delays
     /// nobody. Without one, a request is carried out where it is made.
     fn has_threads(&self) -> bool;

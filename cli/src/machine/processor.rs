@@ -13,3 +13,10 @@ pub(super) fn has_aes() -> bool {
     let has_aes = false;
     has_aes
 }
+
+/// Whether there are cores for more than one busy thread of this program and of
+/// another: with two of them, two programs that talk to each other on the same machine
+/// are slowed down by every further thread that is busy.
+pub(super) fn has_cores_to_spare() -> bool {
+    std::thread::available_parallelism().is_ok_and(|cores| cores.get() > 2)
+}

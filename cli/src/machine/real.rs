@@ -81,6 +81,10 @@ impl Machine for Real {
         super::processor::has_aes()
     }
 
+    fn storage_hashes(&self) -> bool {
+        super::processor::has_cores_to_spare()
+    }
+
     fn has_threads(&self) -> bool {
         true
     }

@@ -77,6 +77,7 @@ impl<M: Machine> Node<M> {
         let mut config = EndpointConfig::new(role, signal, lane, entropy.array());
         config.lanes = net.lanes;
         config.suites = Suite::preference(machine.has_aes());
+        config.storage_checks_leaves = machine.storage_hashes();
         config.timers.idle = Duration::from_secs(net.silence);
         // Each sign asks for one of the other side, so this is enough for both.
         config.timers.keep_alive = config.timers.keep_alive.min(config.timers.idle / 3);
@@ -111,10 +112,11 @@ impl<M: Machine> Node<M> {
             // After the node is gone nobody waits for replies.
             let _ = reply_to.send(reply);
         };
+        let hashes = self.machine.storage_hashes();
         let executor = if self.machine.has_threads() {
-            Executor::spawn(job, STORAGE_QUEUE, deliver)
+            Executor::spawn(job, hashes, STORAGE_QUEUE, deliver)
         } else {
-            Ok(Executor::inline(job, deliver))
+            Ok(Executor::inline(job, hashes, deliver))
         };
         let executor = executor.map_err(|error| {
             Failure::new(

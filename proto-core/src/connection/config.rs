@@ -64,6 +64,12 @@ pub struct Config {
     /// The same for the number of records: 1 to
     /// [`KEY_UPDATE_RECORDS`](limits::KEY_UPDATE_RECORDS).
     pub key_update_records: u64,
+    /// Whether storage compares each chunk with its leaf before it writes it, on a
+    /// thread of its own, as [`StorageRequest::Write`] says; the core does it otherwise.
+    /// Whoever sets this and does not compare stores what nobody has verified.
+    ///
+    /// [`StorageRequest::Write`]: crate::storage::StorageRequest::Write
+    pub storage_checks_leaves: bool,
     /// Lanes that this side takes, lane 0 among them: 1 to
     /// [`MAX_LANES_COUNT`](limits::MAX_LANES_COUNT). With 1, the peer is told of none.
     pub lanes: u16,
@@ -84,6 +90,7 @@ impl Config {
             max_stream_bytes: i64::MAX.unsigned_abs(),
             key_update_bytes: limits::KEY_UPDATE_BYTES as u64,
             key_update_records: limits::KEY_UPDATE_RECORDS as u64,
+            storage_checks_leaves: false,
             lanes: 1,
             timers: Timers::default(),
         }

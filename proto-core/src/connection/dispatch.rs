@@ -274,7 +274,8 @@ impl Established {
             self.out.control.push_back(Reject { transfer: id, code, text: String::new() }.into());
             return Ok(());
         }
-        let transfer = match Incoming::new(offer, self.config.max_stream_bytes) {
+        let checks = self.config.storage_checks_leaves;
+        let transfer = match Incoming::new(offer, self.config.max_stream_bytes, checks) {
             Ok(incoming) => Transfer::In(incoming),
             Err(error) => {
                 // TR-HASH: the offer is refused, and the connection goes on.

@@ -342,8 +342,11 @@ impl Established {
             return Ok(()); // The transfer is over.
         };
         match (&mut slot.transfer, reply) {
-            (Transfer::Out(outgoing), StorageReply::Read { file, offset, buf, result, .. }) => {
-                outgoing.on_read(file, offset, buf, result, &mut self.out)?;
+            (
+                Transfer::Out(outgoing),
+                StorageReply::Read { file, offset, buf, leaf, result, .. },
+            ) => {
+                outgoing.on_read(file, offset, (buf, leaf), result, &mut self.out)?;
             }
             (Transfer::Out(_), StorageReply::Discarded { .. } | StorageReply::Released { .. }) => {}
             (Transfer::Out(_), _) => {

@@ -134,6 +134,7 @@ pub(crate) fn storage_failure(error: &StorageError) -> Error {
         StorageErrorKind::Changed => ErrorCode::SourceChanged,
         StorageErrorKind::NameConflict => ErrorCode::NameConflict,
         StorageErrorKind::Refused => ErrorCode::PolicyRefused, // TR-POLICY-CONTENT
+        StorageErrorKind::WrongLeaf => ErrorCode::HashMismatch,
         StorageErrorKind::Other => ErrorCode::StorageFailed,
     };
     Error::new(Blame::Local, code, error.text.clone())

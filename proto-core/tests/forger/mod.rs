@@ -61,6 +61,7 @@ impl Forger {
             let body = config.lanes.to_le_bytes().to_vec();
             handshake.extensions.push(Extension { id: EXTENSION_LANES, body });
         }
+        let disk = Disk { checks: config.storage_checks_leaves, ..Disk::default() };
         let mut victim = Connection::responder(config, [4; 32], now).unwrap();
         let (expect, mut hello) = initiator::start(handshake, &mut entropy).unwrap();
         victim.handle_message(now, Channel::Control, &mut hello);
@@ -82,7 +83,7 @@ impl Forger {
         Self {
             now,
             victim,
-            disk: Disk::default(),
+            disk,
             stalled: false,
             manifest,
             events: Vec::new(),

@@ -433,7 +433,7 @@ fn reply(request: StorageRequest, result: Result<(), StorageError>) -> StorageRe
     match request {
         StorageRequest::Read { transfer, file, offset, len, mut buf, .. } => {
             buf.resize(len as usize, 0);
-            StorageReply::Read { transfer, file, offset, buf, result }
+            StorageReply::Read { transfer, file, offset, buf, leaf: None, result }
         }
         StorageRequest::Write { transfer, file, offset, data, .. } => {
             StorageReply::Written { transfer, file, offset, buf: data, result }

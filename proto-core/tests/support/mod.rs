@@ -15,6 +15,7 @@ use passel_proto::ids::{Channel, FileIndex, TransferId};
 use passel_proto::manifest::{Entry, EntryKind, Manifest, ManifestBuilder};
 use passel_proto::path::SafePath;
 use passel_proto::storage::{StorageError, StorageErrorKind, StorageReply, StorageRequest};
+use passel_proto::tree::leaf_hash;
 
 /// A moment to count from; only differences from it matter.
 pub fn epoch() -> Instant {
@@ -60,6 +61,8 @@ pub struct Disk {
     pub commits: usize,
     pub syncs: usize,
     pub discarded: bool,
+    /// Whether leaves are its business (`Config::storage_checks_leaves`).
+    pub checks: bool,
     /// Requests that are held back until `release` is called.
     pub stalled: bool,
     pub waiting: VecDeque<StorageRequest>,
@@ -115,15 +118,20 @@ impl Disk {
                     let text = "the source is short".to_owned();
                     result = Err(StorageError { kind: StorageErrorKind::Changed, text });
                 }
-                StorageReply::Read { transfer, file, offset, buf, result }
+                let leaf = self.checks.then(|| leaf_hash(&buf));
+                StorageReply::Read { transfer, file, offset, buf, leaf, result }
             }
             StorageRequest::Write { transfer, file, offset, data, leaf } => {
+                let wrong = self.checks && leaf_hash(&data) != leaf;
+                let kind = StorageErrorKind::WrongLeaf;
+                let wrong = wrong.then(|| StorageError { kind, text: "wrong".to_owned() });
                 let result = self.fault(
                     |fault| {
                         if let Fault::Write(nth, kind) = fault { Some((*nth, *kind)) } else { None }
                     },
                     self.writes,
                 );
+                let result = wrong.map_or(result, Err);
                 self.writes += 1;
                 if result.is_ok() {
                     let len = u32::try_from(data.len()).unwrap();

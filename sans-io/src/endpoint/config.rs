@@ -32,6 +32,9 @@ pub struct EndpointConfig {
     /// Cipher suites that this side offers or chooses from; see
     /// [`Config::suites`](connection::Config::suites) and [`Suite::preference`].
     pub suites: Vec<Suite>,
+    /// Who compares chunks with their leaves; see
+    /// [`Config::storage_checks_leaves`](connection::Config::storage_checks_leaves).
+    pub storage_checks_leaves: bool,
     /// How long the connection waits for things.
     pub timers: Timers,
     /// STUN servers that tell this side how it is seen from outside; none unless
@@ -61,6 +64,7 @@ impl EndpointConfig {
             seed,
             chunk_log2: None,
             suites: Suite::preference(false),
+            storage_checks_leaves: false,
             timers: Timers::default(),
             stun_servers: Vec::new(),
             turn_servers: Vec::new(),

@@ -13,6 +13,9 @@ const RECORD: usize = DEFAULT_PIECE + 128;
 /// What a lane may have in flight at least: two records, or some more where they take
 /// longer than `NEAR`; and at most: more is slow.
 const LEAST_WINDOW: usize = 2 * RECORD;
+/// The same nearby: what a round trip takes there is what the two programs take, who
+/// must not wait for each other.
+const LEAST_NEAR_WINDOW: usize = 4 * RECORD;
 const NEAR: Duration = Duration::from_millis(5);
 const MOST_WINDOW: usize = 128 << 10;
 /// What the only lane may have, where the peer takes no more of them.
@@ -405,7 +408,9 @@ impl Growth {
         // Only whole records are in flight.
         let records = if is_queued { (each + RECORD / 2) / RECORD } else { each / RECORD + 1 };
         let each = records.saturating_mul(RECORD);
-        self.plan.window = each.clamp(LEAST_WINDOW, most);
+        let is_near = self.rate > 0 && least < NEAR && !is_queued;
+        let fewest = if is_near { LEAST_NEAR_WINDOW } else { LEAST_WINDOW };
+        self.plan.window = each.clamp(fewest, most);
     }
 }
 
@@ -472,7 +477,8 @@ mod tests {
         let mut growth = Growth::new();
         growth.round_trip(now, Duration::from_millis(4));
         (growth.plan.lanes, growth.up) = (8, 8);
-        for (rate, window) in [(1, LEAST_WINDOW), (90_000_000, 5 * RECORD), (1 << 40, MOST_WINDOW)]
+        for (rate, window) in
+            [(1, LEAST_NEAR_WINDOW), (90_000_000, 5 * RECORD), (1 << 40, MOST_WINDOW)]
         {
             growth.rate = rate;
             growth.set_window(SEEKING_WINDOW);

@@ -127,6 +127,7 @@ pub struct Endpoint {
     seed: [u8; 32],
     chunk_log2: Option<u8>,
     suites: Vec<Suite>,
+    storage_checks: bool,
     lanes: u16,
     further: Further,
     growth: Growth,
@@ -202,6 +203,7 @@ impl Endpoint {
             seed,
             chunk_log2: config.chunk_log2,
             suites: config.suites,
+            storage_checks: config.storage_checks_leaves,
             lanes: if only { 1 } else { config.lanes },
             further,
             growth: Growth::new(),
@@ -737,6 +739,7 @@ impl Endpoint {
         config.timers = self.timers;
         config.lanes = self.lanes;
         config.suites.clone_from(&self.suites);
+        config.storage_checks_leaves = self.storage_checks;
         if let Some(chunk_log2) = self.chunk_log2 {
             config.chunk_log2 = chunk_log2;
         }

@@ -73,6 +73,7 @@ fn config(plan: &Plan, side: Side, auth: Auth) -> Config {
     let binding = TransportBinding { initiator: vec![1; 32], responder: vec![2; 32] };
     let mut config = Config::new(auth, binding);
     config.suites = Suite::preference(plan.aes.contains(&side));
+    config.storage_checks_leaves = plan.hashing.contains(&side);
     config.chunk_log2 = plan.knobs.chunk_log2;
     config.piece_log2 = plan.knobs.piece_log2;
     let offer_expiry = std::time::Duration::from_micros(plan.knobs.offer_expiry_us);

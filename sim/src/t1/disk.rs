@@ -60,7 +60,7 @@ impl Disk {
                     }
                     None => refused(StorageErrorKind::Changed, "the source is short"),
                 };
-                StorageReply::Read { transfer, file, offset, buf, result }
+                StorageReply::Read { transfer, file, offset, buf, leaf: None, result }
             }
             StorageRequest::Write { transfer, file, offset, data, .. } => {
                 let part = self.parts.entry((transfer, file)).or_default();

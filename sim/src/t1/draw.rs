@@ -7,6 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::plan::{Plan, Tier, TransferPlan};
 use super::{adversary, gateways, lanes, relays, roam};
+use crate::draw::processors;
 use crate::net::{HostPlan, LinePlan, Loss, Outage};
 use crate::plan::Side;
 use crate::rng::Draw;
@@ -35,24 +36,13 @@ impl Plan {
         let transfers = (0..count).map(|_| transfer(&mut draw)).collect();
         let outages = draw.pick(&[0, 0, 0, 1, 2]);
         let mut plan = Self {
-            tier: Tier::T1,
-            seed,
             signaling_us: draw.pick(&[MS, 50 * MS, 400 * MS]),
             hosts,
             transfers,
             closer: draw.pick(&Side::BOTH),
             outages: (0..outages).map(|_| outage(&mut draw)).collect(),
-            gateways: Vec::new(),
-            lanes: 1,
-            aes: crate::draw::processors(seed),
-            dead_lanes: Vec::new(),
-            planted: None,
-            servers: Vec::new(),
-            relays: Vec::new(),
-            relay_only: Vec::new(),
-            roams: Vec::new(),
-            meddlings: Vec::new(),
-            upsets: Vec::new(),
+            aes: processors(seed),
+            ..Self::smallest(seed)
         };
         gateways::draw(&mut plan);
         relays::draw(&mut plan);

@@ -124,6 +124,10 @@ impl Machine for Simulated {
         true
     }
 
+    fn storage_hashes(&self) -> bool {
+        true
+    }
+
     fn has_threads(&self) -> bool {
         false
     }

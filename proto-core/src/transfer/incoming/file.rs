@@ -78,7 +78,7 @@ pub(super) struct ReceiveFile {
     chunk_size: u64,
     pub(super) stage: Stage,
     pub(super) trust: Trust,
-    /// Chunks that matched their leaf.
+    /// Chunks that matched their leaf, or are being compared with it by storage.
     pub(super) verified: RangeSet,
     /// Chunks that storage has written and made durable.
     pub(super) durable: Chunks,
@@ -233,6 +233,15 @@ impl ReceiveFile {
             return Err(Error::peer(ErrorCode::LimitExceeded, text));
         }
         Ok(())
+    }
+
+    /// A chunk that was taken for verified does not have its leaf: it must come again.
+    pub(super) fn take_back(&mut self, chunk: u64) {
+        let range = chunk..chunk.saturating_add(1);
+        // What came in place of a chunk that is there leaves that one as it is.
+        if self.again.remove(range.clone()) == 0 {
+            self.verified.remove(range);
+        }
     }
 
     /// Takes note of chunks that are durable: of those among them that came again.

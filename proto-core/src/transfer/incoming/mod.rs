@@ -59,6 +59,8 @@ pub(crate) struct Incoming {
     storing: Storing,
     /// Most bytes that are taken of a stream.
     max_stream: u64,
+    /// Whether storage compares chunks with their leaves.
+    storage_checks: bool,
     rereads: Rereads,
     /// Files that have their final names since an earlier connection (`RS-STORED`).
     stored: RangeSet,
@@ -67,8 +69,9 @@ pub(crate) struct Incoming {
 
 impl Incoming {
     /// Takes an OFFER. `max_stream` bounds files whose length is not known, in
-    /// bytes. The offer's expiry is kept by the connection.
-    pub(crate) fn new(offer: Offer, max_stream: u64) -> Result<Self, Error> {
+    /// bytes, and `storage_checks` says who compares chunks with their leaves. The
+    /// offer's expiry is kept by the connection.
+    pub(crate) fn new(offer: Offer, max_stream: u64, storage_checks: bool) -> Result<Self, Error> {
         if offer.hash != 1 {
             return Err(Error::new(
                 crate::error::Blame::Incompatible,
@@ -91,6 +94,7 @@ impl Incoming {
             failed: BTreeMap::new(),
             storing: Storing::default(),
             max_stream,
+            storage_checks,
             rereads: Rereads::default(),
             stored: RangeSet::new(),
             progress: Progress::default(),

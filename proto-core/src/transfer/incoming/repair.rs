@@ -132,14 +132,14 @@ impl Incoming {
         &mut self,
         index: FileIndex,
         offset: u64,
-        buf: Vec<u8>,
+        (buf, leaf): (Vec<u8>, Option<Hash>),
         result: Result<(), StorageError>,
         out: &mut Outbox,
     ) -> Result<(), Error> {
         if !std::mem::take(&mut self.rereads.asked) {
             return Err(Error::misuse("storage answered a read that was not asked for"));
         }
-        let leaf = leaf_hash(&buf);
+        let leaf = leaf.unwrap_or_else(|| leaf_hash(&buf));
         let len = buf.len() as u64;
         self.open.recycle(buf);
         let chunk_size = u64::from(self.offer.chunk_size());

@@ -144,7 +144,7 @@ impl Incoming {
         }
         let Some(whole) = whole else { return Ok(()) };
         let chunk = data.offset / chunk_size;
-        if leaf_hash(&whole.data) != whole.leaf {
+        if !self.storage_checks && leaf_hash(&whole.data) != whole.leaf {
             self.open.recycle(whole.data);
             self.ask_again(data.file, chunk, now, out);
             return Ok(());
@@ -343,8 +343,8 @@ impl Incoming {
             StorageReply::Committed { file, result, .. } => self.on_committed(file, result, out)?,
             StorageReply::Discarded { .. } | StorageReply::Released { .. } => {}
             StorageReply::Checked { file, result, .. } => self.on_checked(file, result, out)?,
-            StorageReply::Read { file, offset, buf, result, .. } => {
-                self.on_reread(file, offset, buf, result, out)?;
+            StorageReply::Read { file, offset, buf, leaf, result, .. } => {
+                self.on_reread(file, offset, (buf, leaf), result, out)?;
             }
         }
         self.settle(now, out);
@@ -366,8 +366,19 @@ impl Incoming {
         let leaf = self.storing.writing.remove(&(file, chunk));
         self.credit.release(bytes);
         self.open.recycle(buf);
-        if let Err(error) = result {
-            return self.on_storage_error(file, &error, out);
+        match result {
+            Err(error) if error.kind == StorageErrorKind::WrongLeaf => {
+                if leaf.is_some()
+                    && let Some(state) = self.files.get_mut(&file)
+                {
+                    state.take_back(chunk);
+                    self.progress.bytes_moved = self.progress.bytes_moved.saturating_sub(bytes);
+                    self.ask_again(file, chunk, now, out);
+                }
+                return Ok(());
+            }
+            Err(error) => return self.on_storage_error(file, &error, out),
+            Ok(()) => {}
         }
         // Without a leaf the file was given up meanwhile.
         if let Some(leaf) = leaf {

@@ -95,6 +95,9 @@ pub(super) struct ReadAhead {
     /// How many of these are of a stream, and not abandoned.
     pending_streams: usize,
     pub(super) loaded_bytes: u64,
+    /// Whether as much is read as there is room for. Once there is none left, half of it
+    /// has to come free first, so that storage is woken seldom and has several reads then.
+    is_filling: bool,
     /// Lanes to send over: each has a chunk of its own under way.
     pub(super) lanes: usize,
     spare: Vec<Vec<u8>>,
@@ -140,9 +143,16 @@ impl ReadAhead {
 
     /// Whether one more read may be under way. A stream may be silent for long,
     /// so its reads are counted apart.
-    fn has_room(&self) -> bool {
-        self.pending.len().saturating_sub(self.pending_streams) < AHEAD_READS
-            && self.pending_bytes + self.loaded_bytes < self.most_bytes()
+    fn has_room(&mut self) -> bool {
+        let reads = self.pending.len().saturating_sub(self.pending_streams);
+        let bytes = self.pending_bytes.saturating_add(self.loaded_bytes);
+        let most = self.most_bytes();
+        self.is_filling = if self.is_filling {
+            reads < AHEAD_READS && bytes < most
+        } else {
+            reads <= AHEAD_READS / 2 && bytes <= most / 2
+        };
+        self.is_filling
     }
 
     /// Whether a stream may be read further ahead.
@@ -273,7 +283,7 @@ impl Outgoing {
         &mut self,
         file: FileIndex,
         offset: u64,
-        buf: Vec<u8>,
+        (buf, leaf): (Vec<u8>, Option<Hash>),
         result: Result<(), StorageError>,
         out: &mut Outbox,
     ) -> Result<(), Error> {
@@ -293,7 +303,7 @@ impl Outgoing {
             Ok(()) if read > reading.len || (read < reading.len && !reading.stream) => {
                 return Err(Error::misuse("storage answered a read with the wrong length"));
             }
-            Ok(()) => self.load(reading, buf, out),
+            Ok(()) => self.load(reading, (buf, leaf), out),
             // A file that was given up meanwhile has nothing left to fail.
             Err(error) if self.files.contains_key(&file) => {
                 self.fail_reading(file, storage_failure(&error), out)?;
@@ -304,8 +314,9 @@ impl Outgoing {
         Ok(())
     }
 
-    /// Takes a chunk that was read: hashes it, and queues it if it is to be sent.
-    fn load(&mut self, reading: Reading, data: Vec<u8>, out: &mut Outbox) {
+    /// Takes a chunk that was read: hashes it, unless storage did, and queues it if it
+    /// is to be sent.
+    fn load(&mut self, reading: Reading, (data, leaf): (Vec<u8>, Option<Hash>), out: &mut Outbox) {
         let chunk_size = self.chunk_size();
         let index = reading.file;
         let Some(file) = self.files.get_mut(&index) else { return };
@@ -314,7 +325,7 @@ impl Outgoing {
             return self.read_ahead.spare(data);
         }
         let chunk = reading.offset / chunk_size;
-        let leaf = leaf_hash(&data);
+        let leaf = leaf.unwrap_or_else(|| leaf_hash(&data));
         let until = reading.offset.saturating_add(data.len() as u64);
         if reading.stream && (data.len() as u64) < reading.len {
             // TR-STREAM: only its end makes a chunk short.
