@@ -13,6 +13,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("proto-core", &[]),
     ("rendezvous", &[]),
     ("sans-io", &["proto-core"]),
+    // It stands in the place of a crate of the transport's stack.
+    ("sans-io/crc", &[]),
     ("cli", &["sans-io", "rendezvous", "proto-core"]),
     // Its tier T2 runs the commands themselves over a simulated machine.
     ("sim", &["cli", "sans-io", "rendezvous", "proto-core", "sim/entropy"]),
