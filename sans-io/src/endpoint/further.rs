@@ -164,7 +164,13 @@ impl Further {
     pub(super) fn signal(&mut self, now: Instant, number: u16, payload: &[u8]) -> (bool, bool) {
         let Ok(signal) = SignalMessage::decode(payload) else { return (false, false) };
         if self.lanes.contains_key(&number) {
-            return (self.take(now, number, signal), false);
+            let goes_on = self.take(now, number, signal);
+            if let Some(further) = self.lanes.get_mut(&number) {
+                // The peer has this side's description, so it answers checks, and the
+                // first need not wait for the stack's pace.
+                further.lane.handle_timeout(now);
+            }
+            return (goes_on, false);
         }
         let is_new = !self.unbound.contains_key(&number);
         if is_new {

@@ -46,6 +46,8 @@ const STALL: Duration = Duration::from_millis(700);
 const GAIN: u64 = 115;
 /// How much has to arrive still for half of the lanes to do, in percent.
 const ENOUGH: u64 = 95;
+/// How little has to arrive for a count that gave way to a queue to come back, in percent.
+const MISSED: u64 = 75;
 /// After how many round trips, and at least how much time, a count is questioned again.
 const REST: u32 = 200;
 const LEAST_REST: Duration = Duration::from_secs(10);
@@ -137,6 +139,8 @@ pub(super) struct Growth {
     is_filled: bool,
     /// Since when what arrives is measured while the count stays, and how much had then.
     followed: Option<(Instant, u64)>,
+    /// The count that there was before a queue made it smaller, and what arrived with it.
+    gave_way: Option<(u16, u64)>,
     /// How many trials in a row have changed nothing.
     vain: u32,
 }
@@ -156,6 +160,7 @@ impl Growth {
             recent: None,
             is_filled: false,
             followed: None,
+            gave_way: None,
             vain: 0,
         }
     }
@@ -266,8 +271,21 @@ impl Growth {
         if time >= self.trips(MEASURE) {
             self.rate = rate(delivered.saturating_sub(from), time);
             self.followed = Some((now, delivered));
+            self.regret();
         }
         self.set_window(RESTING_WINDOW);
+    }
+
+    /// Where much less arrives since the count gave way to a queue, and the queue is
+    /// gone, the path was not full: on it, datagrams are lost all the time.
+    fn regret(&mut self) {
+        if let Some((lanes, rate)) = self.gave_way
+            && self.is_clear()
+            && self.rate.saturating_mul(100) < rate.saturating_mul(MISSED)
+        {
+            self.gave_way = None;
+            self.plan.lanes = lanes;
+        }
     }
 
     /// Whether the last change stays.
@@ -293,8 +311,11 @@ impl Growth {
             // which others have their part.
             let fit = self.product().saturating_mul(QUEUED_WINDOW) / 100 / DEFAULT_WINDOW as u64;
             let fit = u16::try_from(fit).unwrap_or(u16::MAX).max(MODEST);
+            let before = (self.plan.lanes, self.rate);
             self.plan.lanes = self.plan.lanes.min(fit);
-            return self.rest(now);
+            self.rest(now);
+            self.gave_way = (fit < before.0).then_some(before);
+            return;
         }
         let has_gained = self.rate.saturating_mul(100) >= rate.saturating_mul(GAIN);
         match self.trial {
@@ -349,6 +370,7 @@ impl Growth {
 
     fn rest(&mut self, now: Instant) {
         self.followed = None;
+        self.gave_way = None;
         self.set_window(RESTING_WINDOW);
         let rest = self.trips(REST).max(LEAST_REST);
         let longer = 1 << self.vain.min(MAX_DOUBLINGS);
@@ -405,8 +427,10 @@ impl Growth {
         } else {
             each
         };
-        // Only whole records are in flight.
-        let records = if is_queued { (each + RECORD / 2) / RECORD } else { each / RECORD + 1 };
+        // Only whole records go out, so that on the average half of one less is in flight
+        // than there may be.
+        let records =
+            if is_queued { (each + RECORD / 2).div_ceil(RECORD) } else { each / RECORD + 1 };
         let each = records.saturating_mul(RECORD);
         let is_near = self.rate > 0 && least < NEAR && !is_queued;
         let fewest = if is_near { LEAST_NEAR_WINDOW } else { LEAST_WINDOW };
@@ -492,7 +516,7 @@ mod tests {
         assert_eq!(growth.plan.window, MOST_WINDOW, "as far as it is");
         growth.checked(now, Duration::from_millis(90));
         growth.set_window(SEEKING_WINDOW);
-        assert_eq!(growth.plan.window, 6 * RECORD, "the path has a queue");
+        assert_eq!(growth.plan.window, 7 * RECORD, "the path has a queue");
         (growth.rate, growth.is_sole) = (100_000, true);
         growth.set_window(SEEKING_WINDOW);
         assert_eq!(growth.plan.window, 8 * RECORD, "the only lane does not give way");
@@ -516,6 +540,42 @@ mod tests {
             seen.delivered += 1_600_000;
             growth.look(now, seen);
         }
-        assert_eq!(growth.plan.window, 4 * RECORD, "1.25 times 10 MB/s and 20 ms, over 4 lanes");
+        assert_eq!(growth.plan.window, 5 * RECORD, "1.25 times 10 MB/s and 20 ms, over 4 lanes");
+    }
+    // LN-POLITE
+    #[test]
+    fn a_count_that_gave_way_comes_back_where_only_loss_is_left() {
+        #[allow(clippy::disallowed_methods)] // only differences from it matter
+        let mut now = Instant::now();
+        for (after, comes_back) in [(2_000_000, true), (9_000_000, false)] {
+            let mut growth = Growth::new();
+            growth.checked(now, Duration::from_millis(20));
+            (growth.plan.lanes, growth.up, growth.rate) = (16, 16, 10_000_000);
+            growth.checked(now, Duration::from_millis(40));
+            let mut seen = Seen { delivered: 0, is_backlogged: true, up: 16, most: 16 };
+            growth.judge(now, seen);
+            assert_eq!(growth.plan.lanes, 4, "the path has a queue");
+            growth.checked(now, Duration::from_millis(20));
+            growth.look(now, seen);
+            now += Duration::from_millis(200);
+            seen.delivered += after / 5;
+            growth.look(now, seen);
+            assert_eq!(growth.plan.lanes, if comes_back { 16 } else { 4 });
+        }
+    }
+
+    // LN-POLITE
+    #[test]
+    fn a_window_of_whole_records_holds_what_the_path_does() {
+        #[allow(clippy::disallowed_methods)] // only differences from it matter
+        let now = Instant::now();
+        let mut growth = Growth::new();
+        growth.checked(now, Duration::from_millis(20));
+        (growth.plan.lanes, growth.up, growth.rate) = (8, 8, 11_600_000);
+        growth.checked(now, Duration::from_millis(31));
+        growth.set_window(RESTING_WINDOW);
+        // Half a record is on its way into the window all the time.
+        let in_flight = 8 * (growth.plan.window - RECORD / 2) as u64;
+        assert!((230_000..400_000).contains(&in_flight), "{in_flight}");
     }
 }

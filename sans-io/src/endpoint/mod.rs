@@ -302,6 +302,11 @@ impl Endpoint {
                 self.lane.set_remote(description, now)?;
                 self.remote_fingerprint = Some(fingerprint);
                 self.events.push_back(EndpointEvent::Connecting);
+                if self.role == Role::Initiator {
+                    // The peer has this side's description, so it answers checks, and
+                    // the first need not wait for the stack's pace.
+                    self.lane.handle_timeout(now);
+                }
                 if self.role == Role::Responder {
                     self.connect_by = Some(now + self.connect_timeout);
                     self.describe(now);
