@@ -65,6 +65,22 @@ fn two_translators_that_let_in_only_answers_are_punched_through() {
     assert!(passed(&plan).met.contains(&Condition::NoPath), "without a server there is no path");
 }
 
+// LN-STUN
+#[test]
+fn further_lanes_come_up_between_two_homes() {
+    use Dependence::{AddressAndPort, EndpointIndependent};
+    let gateway = |outside| home(outside, EndpointIndependent, AddressAndPort);
+    let mut plan = served_homes(4, vec![gateway("203.0.113.1"), gateway("203.0.113.2")]);
+    plan.lanes = 8;
+    plan.transfers[0].files = vec![3_000_000];
+    for host in &mut plan.hosts {
+        host.up.rate = 1_000_000;
+        host.up.queue = 64_000;
+    }
+    let met = passed(&plan).met;
+    assert!(met.contains(&Condition::LanesThroughTranslators), "{met:?}");
+}
+
 #[test]
 fn behind_one_carrier_hairpinning_decides() {
     use Dependence::EndpointIndependent;

@@ -93,7 +93,7 @@ impl Endpoint {
                     continue;
                 }
                 Event::LaneEnded { lane } => {
-                    self.remove_lane(lane);
+                    self.lose_lane(now, lane);
                     continue;
                 }
                 Event::Closed { .. } => self.on_closed(now),

@@ -12,6 +12,7 @@ use passel_proto::ids::Channel;
 
 use crate::datagram::{Datagram, DatagramRef};
 use crate::description::SignalMessage;
+use crate::ice::Gatherer;
 use crate::lane::{IceCredentials, IceState, Lane, LaneConfig, LaneEvent, LaneOutput};
 
 /// How long a lane may hold something and deliver nothing.
@@ -22,6 +23,8 @@ const MAX_EARLY_SIGNALS: usize = 64;
 /// A further lane that has a socket.
 pub(super) struct FurtherLane {
     pub(super) lane: Lane,
+    /// How it is seen from outside, until it is connected.
+    gatherer: Gatherer,
     timeout: Option<Instant>,
     /// A record that the lane had no room for; it goes before any other.
     pub(super) blocked: Option<Vec<u8>>,
@@ -88,6 +91,12 @@ impl Further {
         self.lanes.len() + self.unbound.len()
     }
 
+    /// Whether nothing was ever delivered over a lane that there is or was to be.
+    pub(super) fn came_to_nothing(&self, number: u16) -> bool {
+        let nothing = |further: &FurtherLane| further.delivered == 0;
+        self.lanes.get(&number).map_or(self.unbound.contains_key(&number), nothing)
+    }
+
     /// How large a lane's datagrams are, if it has a socket.
     pub(super) fn size(&self, number: u16) -> Option<usize> {
         self.lanes.get(&number).map(|further| further.size)
@@ -114,13 +123,13 @@ impl Further {
     }
 
     /// Makes the lane's transport, for which the caller listens at `addresses`, with
-    /// so many bytes in flight at most.
+    /// so many bytes in flight at most. `servers` are asked how it is seen from outside.
     /// `false` if there is no such wish, or the lane cannot be.
     pub(super) fn bind(
         &mut self,
         now: Instant,
         number: u16,
-        addresses: &[SocketAddr],
+        (addresses, servers): (&[SocketAddr], &[SocketAddr]),
         window_bytes: usize,
         connection: &mut Connection,
     ) -> bool {
@@ -131,10 +140,13 @@ impl Further {
             LaneConfig { lane: number, credentials, window_bytes, mtu, ..self.template.clone() };
         let Ok(mut lane) = Lane::new(config, now) else { return false };
         let mut is_reachable = false;
+        let mut gatherer = Gatherer::new(servers, self.entropy.fork());
         for address in addresses {
+            gatherer.add_base(*address);
             is_reachable |= lane.add_local_candidate(*address).is_some();
             self.ports.insert((address.is_ipv4(), address.port()), number);
         }
+        gatherer.start(now);
         let description = SignalMessage::Description(lane.local_description());
         let sent =
             description.encode().and_then(|payload| connection.send_lane_signal(number, payload));
@@ -142,6 +154,7 @@ impl Further {
             number,
             FurtherLane {
                 lane,
+                gatherer,
                 timeout: None,
                 blocked: None,
                 connect_by: Some(now + wish.connect_timeout),
@@ -221,7 +234,8 @@ impl Further {
     pub(super) fn timeout(&self) -> Option<Instant> {
         let of = |further: &FurtherLane| {
             let silent = further.silent_since.map(|since| since + further.silence);
-            [further.timeout, further.connect_by, silent].into_iter().flatten().min()
+            let asking = further.gatherer.poll_timeout();
+            [further.timeout, further.connect_by, silent, asking].into_iter().flatten().min()
         };
         self.lanes.values().filter_map(of).min()
     }
@@ -230,6 +244,10 @@ impl Further {
     pub(super) fn handle_timeout(&mut self, now: Instant) -> Vec<u16> {
         let mut over = Vec::new();
         for (number, further) in &mut self.lanes {
+            if further.gatherer.poll_timeout().is_some_and(|at| at <= now) {
+                further.gatherer.handle_timeout(now);
+                further.is_stirred = true;
+            }
             if further.timeout.is_some_and(|at| at <= now) {
                 further.lane.handle_timeout(now);
                 further.is_stirred = true;
@@ -269,8 +287,24 @@ impl Further {
 
 impl FurtherLane {
     pub(super) fn handle_datagram(&mut self, now: Instant, datagram: DatagramRef<'_>) {
-        self.lane.handle_datagram(now, datagram);
+        if !self.gatherer.handle_datagram(now, datagram) {
+            self.lane.handle_datagram(now, datagram);
+        }
         self.is_stirred = true;
+    }
+
+    /// Makes candidates of what was found, and tells the peer.
+    fn tell_found(&mut self, number: u16, connection: &mut Connection) {
+        while let Some(found) = self.gatherer.poll_found() {
+            let Some(candidate) = self.lane.add_reflexive_candidate(found.address, found.base)
+            else {
+                continue;
+            };
+            // Without it the lane has one way less to come up.
+            if let Ok(payload) = SignalMessage::Candidates(vec![candidate]).encode() {
+                let _ = connection.send_lane_signal(number, payload);
+            }
+        }
     }
 
     /// Hands a record to the lane; keeps it if there is no room.
@@ -304,6 +338,10 @@ impl FurtherLane {
         out: &mut impl FnMut(Datagram),
     ) -> Outcome {
         self.is_stirred = false;
+        self.tell_found(number, connection);
+        while let Some(datagram) = self.gatherer.poll_datagram() {
+            out(datagram);
+        }
         loop {
             match self.lane.poll() {
                 LaneOutput::Transmit(datagram) => out(datagram),
@@ -315,6 +353,7 @@ impl FurtherLane {
                     connection.handle_lane_message(now, number, &mut data);
                 }
                 LaneOutput::Event(LaneEvent::ChannelOpen(Channel::File)) => {
+                    self.gatherer.stop(); // TB-STUN-REFRESH
                     self.is_up = true;
                     self.connect_by = None;
                 }

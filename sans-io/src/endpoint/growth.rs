@@ -519,7 +519,7 @@ mod tests {
         assert_eq!(growth.plan.window, 7 * RECORD, "the path has a queue");
         (growth.rate, growth.is_sole) = (100_000, true);
         growth.set_window(SEEKING_WINDOW);
-        assert_eq!(growth.plan.window, 8 * RECORD, "the only lane does not give way");
+        assert_eq!(growth.plan.window, 9 * RECORD, "the only lane does not give way");
     }
 
     // LN-POLITE

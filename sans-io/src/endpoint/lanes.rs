@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use passel_proto::connection::Connection;
-use passel_proto::ids::Channel;
+use passel_proto::ids::{Channel, Role};
 
 use super::further::Outcome;
 use super::growth::{Plan, Seen};
@@ -25,7 +25,8 @@ impl Endpoint {
         let window = self.growth.plan().window;
         let bound = match &mut self.connection {
             Some(connection) if !self.closed => {
-                self.further.bind(now, lane, addresses, window, connection)
+                let servers = self.gatherer.useful_servers();
+                self.further.bind(now, lane, (addresses, servers), window, connection)
             }
             _ => return,
         };
@@ -54,10 +55,23 @@ impl Endpoint {
 
     /// Ends a lane that failed, for both sides (`LN-TRANSPORT`).
     pub(super) fn end_lane(&mut self, now: Instant, lane: u16) {
-        self.remove_lane(lane);
+        self.lose_lane(now, lane);
         if let Some(connection) = &mut self.connection {
             connection.end_lane(now, lane);
         }
+    }
+
+    /// A lane is over.
+    pub(super) fn lose_lane(&mut self, now: Instant, lane: u16) {
+        if self.is_own(lane) && self.further.came_to_nothing(lane) && !self.sizes.is_trial(lane) {
+            self.attempts.came_to_nothing(now);
+        }
+        self.remove_lane(lane);
+    }
+
+    /// Whether this side opened the lane (`LN-NUMBERS`).
+    fn is_own(&self, lane: u16) -> bool {
+        (self.role == Role::Initiator) != lane.is_multiple_of(2)
     }
 
     /// Lets a lane's transport go.
@@ -93,6 +107,9 @@ impl Endpoint {
             }
             let delivered = further.delivered;
             self.delivered_in_all += delivered - before;
+            if before == 0 && delivered > 0 {
+                self.attempts.delivered();
+            }
             if let Some(time) = further.lane.poll_round_trip() {
                 self.growth.checked(now, time);
             }
@@ -142,7 +159,9 @@ impl Endpoint {
     pub(super) fn most_lanes(&self) -> Option<u16> {
         let connection = self.connection.as_ref()?;
         let is_sent = self.written + self.further.count() as u64 > 0;
-        (connection.is_established() && !self.closed && is_sent).then(|| connection.most_lanes())
+        // LN-RELAYED
+        let most = if self.lane.is_relayed() { 1 } else { connection.most_lanes() };
+        (connection.is_established() && !self.closed && is_sent).then_some(most)
     }
 
     /// Looks at what arrived, and does what follows from it.
@@ -178,7 +197,7 @@ impl Endpoint {
                 further.lane.set_window(plan.window);
             }
         }
-        while usize::from(plan.lanes) > 1 + self.further.count() {
+        while usize::from(plan.lanes) > 1 + self.further.count() && self.attempts.may_open(now) {
             let trip = self.growth.least_trip();
             if self.sizes.holds(now, trip) {
                 return;

@@ -4,11 +4,12 @@
 //! [`Endpoint`] does the wiring and nothing else: descriptions go through the
 //! signaling session, datagrams to the lane, messages to the connection. What a
 //! frame means is `passel-proto`'s; what a datagram means is the lane's. The
-//! files: `config` is what goes in and out, `drive` is the drain, `further` the
+//! files: `attempts` says when lanes may be opened, `config` is what goes in and out, `drive` is the drain, `further` the
 //! transports of further lanes, `growth` how many there shall be, `sizes` how
 //! large their datagrams are, `lanes` what joins these to the connection,
 //! `relaying` what joins servers to lane 0.
 
+mod attempts;
 mod config;
 mod drive;
 mod further;
@@ -24,6 +25,7 @@ use std::time::{Duration, Instant};
 
 pub use self::config::{CONNECT_TIMEOUT, EndpointConfig, EndpointEvent};
 
+use self::attempts::Attempts;
 use self::further::Further;
 use self::growth::Growth;
 use self::sizes::Sizes;
@@ -132,6 +134,7 @@ pub struct Endpoint {
     further: Further,
     growth: Growth,
     sizes: Sizes,
+    attempts: Attempts,
     /// When this side's first word of the handshake went out. Its answer is the last
     /// that the handshake needs.
     asked: Option<Instant>,
@@ -208,6 +211,7 @@ impl Endpoint {
             further,
             growth: Growth::new(),
             sizes: Sizes::new(first_size),
+            attempts: Attempts::default(),
             asked: None,
             written: 0,
             delivered: 0,

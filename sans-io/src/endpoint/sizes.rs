@@ -65,12 +65,16 @@ impl Sizes {
         self.trial.is_some_and(|trial| trip < NEAR && now < trial.since + HOLD)
     }
 
+    /// Whether a lane tries a size.
+    pub(super) fn is_trial(&self, lane: u16) -> bool {
+        self.trial.is_some_and(|trial| trial.lane == lane)
+    }
+
     /// How long a lane that tries a size may take to connect and to deliver
     /// something; `None` for one that does not.
     pub(super) fn patience(&self, lane: u16, trip: Duration) -> Option<(Duration, Duration)> {
         let trips = trip.saturating_mul(TRIAL_TRIPS);
-        let is_trial = self.trial.is_some_and(|trial| trial.lane == lane);
-        is_trial.then_some((TRIAL_CONNECT + trips, TRIAL_SILENCE + trips))
+        self.is_trial(lane).then_some((TRIAL_CONNECT + trips, TRIAL_SILENCE + trips))
     }
 
     /// A lane has delivered so many bytes since its beginning. Whether that is the

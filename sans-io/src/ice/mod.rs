@@ -66,6 +66,9 @@ pub struct Gatherer {
     /// When the next transaction may begin; nothing before the start.
     next: Option<Instant>,
     stopped: bool,
+    /// Servers that have seen this side at another address than its own, one for each
+    /// family.
+    useful: Vec<SocketAddr>,
     datagrams: VecDeque<Datagram>,
     found: VecDeque<Reflexive>,
 }
@@ -80,6 +83,7 @@ impl Gatherer {
             entropy,
             next: None,
             stopped: false,
+            useful: Vec::new(),
             datagrams: VecDeque::new(),
             found: VecDeque::new(),
         }
@@ -128,6 +132,12 @@ impl Gatherer {
         self.found.clear();
     }
 
+    /// Servers to ask from other addresses of this side: one for each family in which
+    /// something was found, before the stop too.
+    pub fn useful_servers(&self) -> &[SocketAddr] {
+        &self.useful
+    }
+
     /// Takes a datagram if it answers a request, and says whether it did.
     pub fn handle_datagram(&mut self, now: Instant, datagram: DatagramRef<'_>) -> bool {
         // TB-STUN-ANSWER: from whom and to where it was asked, and the same id.
@@ -147,6 +157,9 @@ impl Gatherer {
             && useful(&address)
             && probe.told.replace(address) != Some(address)
         {
+            if self.useful.iter().all(|server| server.is_ipv4() != base.is_ipv4()) {
+                self.useful.push(probe.server);
+            }
             self.found.push_back(Reflexive { base, address });
         }
         true

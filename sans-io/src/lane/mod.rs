@@ -110,6 +110,8 @@ pub struct Lane {
     early: Vec<Candidate>,
     early_dtls: EarlyDtls,
     remote_candidates: usize,
+    /// Relayed addresses of the peer.
+    remote_relays: Vec<SocketAddr>,
     ice: IceState,
     outputs: VecDeque<LaneOutput>,
     queued_bytes: usize,
@@ -189,6 +191,7 @@ impl Lane {
             early: Vec::new(),
             early_dtls: EarlyDtls::Nothing,
             remote_candidates: 0,
+            remote_relays: Vec::new(),
             ice: IceState::New,
             outputs: VecDeque::new(),
             queued_bytes: 0,
@@ -257,6 +260,14 @@ impl Lane {
         let candidate = Candidate { kind, priority, address };
         self.local.candidates.push(candidate);
         Some(candidate)
+    }
+
+    /// Whether what the lane sends goes over a relay of either side.
+    pub fn is_relayed(&self) -> bool {
+        let Some(path) = self.metrics.path else { return false };
+        let is_ours =
+            |one: &Candidate| one.kind == CandidateKind::Relayed && one.address == path.local;
+        self.local.candidates.iter().any(is_ours) || self.remote_relays.contains(&path.remote)
     }
 
     /// The round trip of the latest connectivity check, if it was not told yet.
@@ -340,6 +351,9 @@ impl Lane {
             return;
         }
         self.remote_candidates += 1;
+        if candidate.kind == CandidateKind::Relayed {
+            self.remote_relays.push(candidate.address);
+        }
         let kind = match candidate.kind {
             CandidateKind::Host => str0m::CandidateKind::Host,
             CandidateKind::ServerReflexive => str0m::CandidateKind::ServerReflexive,

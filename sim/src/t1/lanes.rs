@@ -55,10 +55,24 @@ impl Run<'_> {
         let lane = host::lane_of(side, datagram.source);
         if lane > 0 && self.watch.in_transfer {
             self.watch.meet(Condition::SeveralLanes);
+            let is_translated = |side: &Side| self.is_behind_translator(*side);
+            if self.hosts[side.place()].endpoint.lanes().0 > 1
+                && Side::BOTH.iter().all(is_translated)
+            {
+                self.watch.meet(Condition::LanesThroughTranslators);
+            }
         }
         let now = self.world.now();
         let is_it = |dead: &DeadLane| dead.lane == lane && lane > 0 && dead.at_us <= now;
         !self.plan.dead_lanes.iter().any(is_it)
+    }
+
+    /// Whether a side has no address of its own in the open.
+    fn is_behind_translator(&self, side: Side) -> bool {
+        let host = &self.plan.hosts[side.place()];
+        let gateway = host.behind.and_then(|place| self.plan.gateways.get(place));
+        gateway.is_some_and(|gateway| gateway.v4.is_some())
+            && host.addresses.iter().all(|address| address.is_ipv4())
     }
 
     /// Whether storage gets to a request. A sender that asks for a place of a file

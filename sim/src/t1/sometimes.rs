@@ -66,6 +66,8 @@ pub enum Condition {
     CloseLost,
     /// Datagrams went over further lanes.
     SeveralLanes,
+    /// Further lanes came up although both sides stand behind translators.
+    LanesThroughTranslators,
     /// A lane was lost in the middle of a transfer.
     LaneLost,
     /// A chunk was sent again since its lane was lost.
@@ -114,6 +116,7 @@ impl Condition {
         Condition::OutageInTransfer,
         Condition::CloseLost,
         Condition::SeveralLanes,
+        Condition::LanesThroughTranslators,
         Condition::LaneLost,
         Condition::ChunkAgain,
     ];
@@ -168,6 +171,7 @@ impl Condition {
             Condition::OutageInTransfer => "outage_in_transfer",
             Condition::CloseLost => "close_lost",
             Condition::SeveralLanes => "several_lanes",
+            Condition::LanesThroughTranslators => "lanes_through_translators",
             Condition::LaneLost => "lane_lost",
             Condition::ChunkAgain => "chunk_again",
         }
