@@ -28,6 +28,10 @@ use crate::tree::{Hash, leaf_hash};
 const SYNC_BYTES: u64 = 32 << 20;
 /// Files that may wait for a sync before one is due without its timer.
 const SYNC_FILES: usize = 512;
+/// What a file whose end is stated takes of memory until it is settled, in bytes: its
+/// ranges, its leaves and its journal entry. More than FILE_END cost, so that small
+/// files are held back before they are many.
+const FILE_HELD: u64 = 4 << 10;
 /// Directories whose commit may be under way at one time.
 const COMMITS_AT_ONCE: usize = 64;
 
@@ -185,7 +189,7 @@ impl Incoming {
         }
         // FC-COST: held until the file is settled, so that files that bring no
         // data cannot pile up either.
-        self.credit.hold(Self::end_cost());
+        self.credit.hold(FILE_HELD);
         let max_stream = self.max_stream;
         let stored = self.stored.contains(end.file.0.into());
         let file = self.begin_file(end.file)?;
@@ -319,7 +323,7 @@ impl Incoming {
         self.rereads.forget(file);
         if let Some(forgotten) = self.files.remove(&file) {
             if forgotten.has_ended() {
-                self.credit.release(Self::end_cost());
+                self.credit.release(FILE_HELD);
             }
             out.storage.push_back(StorageRequest::Discard { transfer: self.id, file: Some(file) });
         }
@@ -557,7 +561,7 @@ impl Incoming {
     fn settle_file(&mut self, file: FileIndex, out: &mut Outbox) {
         if self.files.remove(&file).is_some() {
             self.storing.settled.insert(file.0.into()..u64::from(file.0) + 1);
-            self.credit.release(Self::end_cost());
+            self.credit.release(FILE_HELD);
             self.progress.files_done += 1;
             out.events.push_back(Event::FileDone { transfer: self.id, file });
         }
