@@ -48,6 +48,8 @@ pub struct Pair {
     chunks: u64,
     syncs: u64,
     offered: Option<TransferId>,
+    /// Writes that are held back, while the receiver's disk stalls.
+    stalled: Option<Vec<StorageRequest>>,
     completed: u32,
     failure: Option<Failure>,
 }
@@ -69,6 +71,7 @@ impl Pair {
             chunks: 0,
             syncs: 0,
             offered: None,
+            stalled: None,
             completed: 0,
             failure: None,
         })
@@ -122,6 +125,30 @@ impl Pair {
     /// Whatever the two sides fail with.
     pub fn run_to_chunk(&mut self, chunks: u64) -> Result<(), Failure> {
         self.run_until(|pair| pair.chunks >= chunks)
+    }
+
+    /// The receiver's disk answers no write from now on; runs until neither side can do
+    /// anything about it.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the two sides fail with.
+    pub fn stall(&mut self) -> Result<(), Failure> {
+        self.stalled.get_or_insert_default();
+        while self.step()? {}
+        Ok(())
+    }
+
+    /// The disk answers again.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the receiver fails with.
+    pub fn go_on(&mut self) -> Result<(), Failure> {
+        for request in self.stalled.take().unwrap_or_default() {
+            self.receiver.handle_storage(self.now, carry_out(request))?;
+        }
+        Ok(())
     }
 
     /// How often the receiver wanted its disk synced in this transfer.
@@ -202,6 +229,10 @@ impl Pair {
                 }
                 StorageRequest::Sync { .. } => self.syncs += 1,
                 _ => {}
+            }
+            if let (StorageRequest::Write { .. }, Some(stalled)) = (&request, &mut self.stalled) {
+                stalled.push(request);
+                continue;
             }
             side.handle_storage(self.now, carry_out(request))?;
         }
