@@ -368,6 +368,7 @@ impl Unsynced {
         }
         for file in std::mem::take(&mut self.files).into_values() {
             file.sync_all()?;
+            spare_cache(&file);
         }
         for directory in std::mem::take(&mut self.directories).into_values() {
             directory.sync_all()?;
@@ -388,6 +389,25 @@ impl Unsynced {
         }
     }
 }
+
+/// Length from which on a file's bytes leave the system's cache once they are durable.
+/// Nobody reads so much at once right after it came, and what others have in the cache
+/// is worth more.
+#[cfg(target_os = "linux")]
+const LARGE: u64 = 1 << 30;
+
+/// Lets what is durable of a large file go from the system's cache.
+#[cfg(target_os = "linux")]
+fn spare_cache(file: &File) {
+    use rustix::fs::{Advice, fadvise};
+    if file.metadata().is_ok_and(|metadata| metadata.len() >= LARGE) {
+        // It is advice, and not taken everywhere.
+        let _ = fadvise(file, 0, None, Advice::DontNeed);
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn spare_cache(_: &File) {}
 
 #[cfg(target_os = "linux")]
 fn sync_file_system(anchor: &Dir) -> io::Result<()> {
