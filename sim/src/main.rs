@@ -109,6 +109,15 @@ enum Command {
         #[command(flatten)]
         files: Files,
     },
+    /// Search for seeds of libraries with which sequence numbers of SCTP wrap (t1).
+    Wraps {
+        /// How many to try.
+        #[arg(long, default_value_t = 4_000_000)]
+        seeds: u64,
+        /// The first one.
+        #[arg(long, default_value_t = 0)]
+        first: u64,
+    },
     /// Make a failing plan small, and print it.
     Shrink {
         /// The plan, as JSON.
@@ -200,6 +209,12 @@ fn execute(command: Command) -> Result<bool, Failure> {
                     Which::T2 => hashes::<t2::Plan>(seed),
                 };
                 writeln!(std::io::stdout(), "{line}")?;
+            }
+            Ok(true)
+        }
+        Command::Wraps { seeds, first } => {
+            for (seed, side) in t1::wraps(first, first.saturating_add(seeds)) {
+                writeln!(std::io::stdout(), "({seed}, Side::{side:?}),")?;
             }
             Ok(true)
         }

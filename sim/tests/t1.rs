@@ -195,3 +195,16 @@ fn a_swarm_that_never_met_a_condition_fails() {
     assert!(!never(Plan::SEEDS_TO_MEET_ALL, true).passed());
     assert!(never(10, true).passed(), "too few seeds to expect it");
 }
+
+/// TB-SNAP: a transfer goes on where the sequence numbers below it begin anew.
+#[test]
+fn sequence_numbers_wrap_in_the_midst_of_a_transfer() {
+    let plans: Vec<Plan> = passel_sim::t1::wrapping_plans().collect();
+    assert!(plans.len() > 1);
+    for plan in plans {
+        let outcome = run(&plan, true);
+        assert_eq!(outcome.violation, None);
+        let wrapped = outcome.met.contains(&Condition::SequenceWrapped);
+        assert!(wrapped, "the libraries draw otherwise than they did: search for other seeds");
+    }
+}

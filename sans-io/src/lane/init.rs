@@ -12,6 +12,13 @@ const FORWARD_TSN_SUPPORTED: [u8; 2] = [0xc0, 0x00];
 /// The chunk type FORWARD TSN (RFC 3758, section 3.2).
 const FORWARD_TSN: u8 = 192;
 
+/// The first sequence number that the chunk's sender will use; `None` if this is no INIT
+/// chunk.
+pub(super) fn first_sequence(chunk: &[u8]) -> Option<u32> {
+    let number = chunk.get(HEAD - 4..HEAD)?;
+    Some(u32::from_be_bytes(number.try_into().ok()?))
+}
+
 /// The chunk without partial reliability, of which a lane has no use that carries no
 /// channel but `file` (`LN-INIT`). A peer that knows of none looks after none: with
 /// str0m, that spares three walks over all that is in flight for each datagram. `None`
@@ -68,6 +75,8 @@ mod tests {
         assert_eq!(reliable_only(&chunk(&all)), Some(chunk(&one)));
         assert_eq!(reliable_only(&chunk(&one)), Some(chunk(&one)));
         assert_eq!(reliable_only(&chunk(&[])), Some(chunk(&[])));
+        assert_eq!(first_sequence(&chunk(&[])), Some(0x0707_0707));
+        assert_eq!(first_sequence(&[1; 19]), None);
     }
 
     #[test]

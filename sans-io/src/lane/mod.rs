@@ -161,6 +161,7 @@ impl Lane {
         let mut snap = config.snap.then(SctpInitData::new);
         // Without a chunk the lane works all the same, one round trip later.
         let mut sctp_init = snap.as_mut().and_then(|snap| snap.local_init_chunk().ok());
+        let first_sequence = sctp_init.as_deref().and_then(init::first_sequence);
         if config.lane != 0 {
             // LN-INIT
             sctp_init = sctp_init.map(|chunk| init::reliable_only(&chunk).unwrap_or(chunk));
@@ -198,7 +199,7 @@ impl Lane {
             undrained: 0,
             at_once: 0,
             dtls_failures: 0,
-            metrics: LaneMetrics::default(),
+            metrics: LaneMetrics { first_sequence, ..LaneMetrics::default() },
             told_round_trip: None,
         })
     }

@@ -107,6 +107,9 @@ pub struct LaneMetrics {
     pub message_bytes_out: u64,
     /// Remote candidates ignored: unusable, or above the limit.
     pub candidates_refused: u64,
+    /// The first sequence number of SCTP that the lane sends, if it was drawn ahead
+    /// (`TB-SNAP`).
+    pub first_sequence: Option<u32>,
     /// The path in use.
     pub path: Option<Path>,
     /// Round-trip time of the latest connectivity check on that path.

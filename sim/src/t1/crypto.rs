@@ -10,7 +10,8 @@ use passel_sans_io::lane::{CryptoProvider, DtlsCert, DtlsVersion};
 use str0m::crypto::CryptoError;
 use str0m::crypto::dtls::{DtlsImplError, DtlsInstance, DtlsOutput, DtlsProvider, ProtocolVersion};
 
-use super::tap::Tap;
+use super::tap::{self, Tap};
+use super::wrap::Sequence;
 use crate::plan::Side;
 
 /// The default's hashes and ours of DTLS.
@@ -68,7 +69,8 @@ impl DtlsProvider for SeededDtls {
         let side = Side::BOTH
             .into_iter()
             .find(|side| self::certificate(*side).certificate == certificate.certificate);
-        Ok(Box::new(Instance { dtls, tap: side.and_then(Tap::new) }))
+        let (tap, sequence) = (side.and_then(Tap::new), Sequence::default());
+        Ok(Box::new(Instance { dtls, tap, sequence }))
     }
 }
 
@@ -76,6 +78,7 @@ impl DtlsProvider for SeededDtls {
 struct Instance {
     dtls: dimpl::Dtls,
     tap: Option<Tap>,
+    sequence: Sequence,
 }
 
 impl std::fmt::Debug for Instance {
@@ -113,6 +116,7 @@ impl DtlsInstance for Instance {
         if let Some(tap) = &mut self.tap {
             tap.sent(data);
         }
+        tap::sequences(data).for_each(|number| self.sequence.sent(number));
         self.dtls.send_application_data(data)
     }
 

@@ -6,7 +6,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::plan::{Plan, Tier, TransferPlan};
-use super::{adversary, gateways, lanes, relays, roam};
+use super::{adversary, gateways, lanes, relays, roam, wrap};
 use crate::draw::processors;
 use crate::net::{HostPlan, LinePlan, Loss, Outage};
 use crate::plan::Side;
@@ -49,6 +49,7 @@ impl Plan {
         lanes::draw(&mut plan);
         roam::draw(&mut plan);
         adversary::draw(&mut plan);
+        wrap::draw(&mut plan);
         plan
     }
 
@@ -65,6 +66,7 @@ impl Plan {
             seed,
             signaling_us: 50 * MS,
             hosts: [host(0), host(1)],
+            entropy: None,
             transfers: vec![TransferPlan { from: Side::Inviter, at_us: 0, files: vec![1000] }],
             closer: Side::Inviter,
             outages: Vec::new(),

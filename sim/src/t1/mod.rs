@@ -24,6 +24,7 @@ pub mod stage;
 mod tap;
 mod tier;
 mod watch;
+mod wrap;
 
 use std::rc::Rc;
 
@@ -37,6 +38,7 @@ pub use self::adversary::{MeddlePlan, Meddling, Seat};
 pub use self::plan::{DeadLane, Plan, RelayPlan, RoamPlan, Tier, TransferPlan, UpsetPlan};
 pub use self::planted::Planted;
 pub use self::sometimes::Condition;
+pub use self::wrap::{plans as wrapping_plans, search as wraps};
 pub use crate::tier::{record, run};
 
 use self::adversary::Adversary;
@@ -114,7 +116,7 @@ struct Run<'p> {
 fn on_own_thread(plan: &Plan, watch: impl FnOnce() -> Watch + Send) -> (Outcome, Recording) {
     std::thread::scope(|scope| {
         let seeded = || {
-            passel_sim_entropy::with_seed(plan.seed, || {
+            passel_sim_entropy::with_seed(plan.entropy.unwrap_or(plan.seed), || {
                 // Whoever draws from here took its first seed from the system.
                 fastrand::seed(plan.seed);
                 on_this_thread(plan, watch())
@@ -137,6 +139,9 @@ fn on_this_thread(plan: &Plan, watch: Watch) -> (Outcome, Recording) {
         }
     };
     let result = run.complete();
+    if wrap::has_wrapped() {
+        run.watch.meet(Condition::SequenceWrapped);
+    }
     let at_us = run.world.now();
     let violation = result.err().map(|broken| Violation { broken, at_us });
     let ended = run.done_at.filter(|_| violation.is_none()).unwrap_or(at_us);

@@ -93,6 +93,9 @@ pub struct Plan {
     pub signaling_us: u64,
     /// The inviter's host and the joiner's.
     pub hosts: [HostPlan; 2],
+    /// Seeds what the libraries below an endpoint draw, in place of `seed`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entropy: Option<u64>,
     /// What is sent.
     pub transfers: Vec<TransferPlan>,
     /// Who closes the connection once all is done.

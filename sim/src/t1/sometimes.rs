@@ -64,6 +64,8 @@ pub enum Condition {
     OutageInTransfer,
     /// The end of a connection was not heard.
     CloseLost,
+    /// Sequence numbers of SCTP wrapped.
+    SequenceWrapped,
     /// Datagrams went over further lanes.
     SeveralLanes,
     /// Further lanes came up although both sides stand behind translators.
@@ -115,6 +117,7 @@ impl Condition {
         Condition::LossInTransfer,
         Condition::OutageInTransfer,
         Condition::CloseLost,
+        Condition::SequenceWrapped,
         Condition::SeveralLanes,
         Condition::LanesThroughTranslators,
         Condition::LaneLost,
@@ -170,6 +173,7 @@ impl Condition {
             Condition::LossInTransfer => "loss_in_transfer",
             Condition::OutageInTransfer => "outage_in_transfer",
             Condition::CloseLost => "close_lost",
+            Condition::SequenceWrapped => "sequence_wrapped",
             Condition::SeveralLanes => "several_lanes",
             Condition::LanesThroughTranslators => "lanes_through_translators",
             Condition::LaneLost => "lane_lost",

@@ -152,6 +152,11 @@ fn word(bytes: &[u8], from: usize) -> Option<u32> {
     Some(u32::from_be_bytes(bytes.get(from..from + 4)?.try_into().ok()?))
 }
 
+/// The sequence numbers of the data in a packet.
+pub(super) fn sequences(packet: &[u8]) -> impl Iterator<Item = u32> {
+    chunks(packet).filter_map(|(kind, body)| (kind == 0).then(|| word(body, 0))?)
+}
+
 /// The chunks of a packet: type and what follows their header.
 fn chunks(packet: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
     let mut rest = packet.get(12..).unwrap_or_default();
