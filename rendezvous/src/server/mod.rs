@@ -127,6 +127,7 @@ pub struct Server {
     live: usize,
     /// Ended sessions with the time to forget them, oldest first.
     ended: VecDeque<(Instant, SessionId)>,
+    /// Nameplates of sessions that are live, or ended and not forgotten.
     nameplates: BTreeMap<Nameplate, SessionId>,
     /// Live sessions by their meetings.
     meetings: BTreeMap<MeetingId, SessionId>,
@@ -202,7 +203,11 @@ impl Server {
         let id = match request {
             JoinRequest::Session(id) => id,
             JoinRequest::Nameplate(number) => {
-                *self.nameplates.get(&number).ok_or(ErrorCode::NotFound)?
+                // One that rests means nothing any more.
+                let is_live = |id: &&SessionId| {
+                    self.session_state(**id).is_some_and(|state| !state.is_over())
+                };
+                *self.nameplates.get(&number).filter(is_live).ok_or(ErrorCode::NotFound)?
             }
         };
         // RV-NOT-FOUND
@@ -315,15 +320,21 @@ impl Server {
     }
 
     /// A random free nameplate of as few digits as there is room for
-    /// (`RV-NAMEPLATE-DRAW`), or none.
+    /// (`RV-NAMEPLATE-DRAW`), or none. Those of sessions that have ended rest, unless
+    /// there is no other (`RV-NAMEPLATE-FREE`).
     fn draw_nameplate(&mut self) -> Option<Nameplate> {
-        for (first, last) in [(1_u16, 9_u16), (10, 99), (100, 999), (1_000, 9_999)] {
-            let is_free = |number: &Nameplate| !self.nameplates.contains_key(number);
-            let numbers = (first..=last).filter_map(|number| Nameplate::try_from(number).ok());
-            let free = numbers.clone().filter(is_free).count();
-            if free * 2 > usize::from(last - first) {
-                let place = self.rng.next_u32() as usize % free.max(1);
-                return numbers.filter(is_free).nth(place);
+        for rests in [true, false] {
+            for (first, last) in [(1_u16, 9_u16), (10, 99), (100, 999), (1_000, 9_999)] {
+                let is_free = |number: &Nameplate| match self.nameplates.get(number) {
+                    Some(id) => !rests && self.session_state(*id).is_none_or(State::is_over),
+                    None => true,
+                };
+                let numbers = (first..=last).filter_map(|number| Nameplate::try_from(number).ok());
+                let free: Vec<Nameplate> = numbers.filter(is_free).collect();
+                if free.len() * 2 > usize::from(last - first) {
+                    let place = self.rng.next_u32() as usize % free.len();
+                    return free.get(place).copied();
+                }
             }
         }
         None
@@ -345,10 +356,6 @@ impl Server {
         let Some(session) = self.sessions.get_mut(&id) else { return Vec::new() };
         session.state = state;
         self.timers.remove(&(session.deadline, Timer::Life(id)));
-        // RV-NAMEPLATE-FREE
-        if let Some(nameplate) = session.nameplate.take() {
-            self.nameplates.remove(&nameplate);
-        }
         if let Some(meeting) = session.meeting.take() {
             self.meetings.remove(&meeting);
         }
@@ -383,8 +390,13 @@ impl Server {
     }
 
     fn forget_oldest_ended(&mut self) {
-        if let Some((_, id)) = self.ended.pop_front() {
-            self.sessions.remove(&id);
+        let Some((_, id)) = self.ended.pop_front() else { return };
+        let nameplate = self.sessions.remove(&id).and_then(|session| session.nameplate);
+        // RV-NAMEPLATE-FREE: unless another has it by now.
+        if let Some(nameplate) = nameplate
+            && self.nameplates.get(&nameplate) == Some(&id)
+        {
+            self.nameplates.remove(&nameplate);
         }
     }
 

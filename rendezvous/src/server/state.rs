@@ -17,6 +17,13 @@ pub enum State {
     Expired,
 }
 
+impl State {
+    /// Whether nothing leads out of it.
+    pub fn is_over(self) -> bool {
+        matches!(self, Self::Closed | Self::Expired)
+    }
+}
+
 /// What can happen to a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Event {

@@ -176,11 +176,19 @@ impl Witness {
                 Exit::Authentication,
             ],
         };
-        // Numbers of codes come again, so an old code may meet a new invitation. That
-        // is a wrong guess, and burns it.
+        // A rendezvous that was started again gives out numbers of codes that it gave out
+        // before, so an old code may meet a new invitation. That is a wrong guess, and
+        // burns it.
+        let forgets = |fault: &Fault| {
+            matches!(
+                fault,
+                Fault::Crash { host: RENDEZVOUS, .. } | Fault::Terminate { host: RENDEZVOUS, .. }
+            )
+        };
+        let has_forgotten = self.plan.stage.faults.iter().any(forgets);
         let invited = seen.invitation.as_ref().map_or(0, |newest| newest.number);
         let is_burnt = self.plan.code && invited > 1 && place == SENDER;
-        let is_burnt = is_burnt && exit == Exit::Authentication;
+        let is_burnt = is_burnt && has_forgotten && exit == Exit::Authentication;
         let is_undisturbed = self.plan.stage.faults.is_empty();
         if !(expected.contains(&exit) || is_burnt) || (is_undisturbed && exit != Exit::Ok) {
             let who = ["the rendezvous", "the sender", "the receiver"][place];

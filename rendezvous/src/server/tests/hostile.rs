@@ -157,7 +157,10 @@ fn check(world: &World) {
     assert_eq!(live, server.live);
     assert!(live <= config.max_sessions && server.ended.len() <= config.max_sessions);
     assert_eq!(server.sessions.len(), live + server.ended.len());
-    assert!(server.nameplates.len() <= live && server.tokens.len() <= 2 * live);
+    assert!(server.nameplates.len() <= server.sessions.len() && server.tokens.len() <= 2 * live);
+    for (number, id) in &server.nameplates {
+        assert_eq!(server.sessions[id].nameplate, Some(*number));
+    }
     assert!(server.conns.len() <= config.max_sockets);
     assert!(server.clients.known.len() <= config.max_clients);
     let silent = server.conns.values().filter(|c| matches!(c.place, Place::Silent { .. })).count();

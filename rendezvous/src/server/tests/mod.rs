@@ -192,7 +192,43 @@ fn nameplates_grow_under_load_and_come_back() {
     taken.dedup();
     assert_eq!(taken.len(), 600, "no nameplate is given out twice");
     world.pass(secs(20 * 60));
+    assert!(world.create().nameplate.unwrap().get() >= 10, "those of ended sessions rest");
+    world.pass(secs(10 * 60));
     assert!(world.create().nameplate.unwrap().get() < 10);
+}
+
+#[test]
+fn the_number_of_an_ended_session_is_not_given_to_another_while_there_are_others() {
+    // RV-NAMEPLATE-FREE
+    let mut world = World::new();
+    let first = world.create();
+    let number = first.nameplate.unwrap();
+    let conn = world.attach(first.token);
+    world.text(conn, &ClientText::Close { reason: CloseReason::Done });
+    assert!(world.server.session_state(first.session).is_some_and(State::is_over));
+    let joined = world.server.join(world.now, ip(2), JoinRequest::Nameplate(number));
+    assert_eq!(joined.map_err(|refusal| refusal.code), Err(ErrorCode::NotFound));
+    for _ in 0..8 {
+        assert_ne!(world.create().nameplate, Some(number));
+    }
+}
+
+#[test]
+fn numbers_that_rest_are_taken_when_there_are_no_others() {
+    // RV-NAMEPLATE-FREE, RV-NAMEPLATE-DRAW
+    let generous = Rate { burst: 100_000, per_minute: 100_000 };
+    let config = Config { creates: generous, max_sessions: 10_000, ..Config::default() };
+    let mut world = World::with(config);
+    // Half of each length.
+    let count = 5 + 46 + 451 + 4_501;
+    for _ in 0..count {
+        world.create();
+    }
+    let request = CreateRequest { nameplate: true };
+    let full = world.server.create(world.now, ip(1), request);
+    assert_eq!(full.map_err(|refusal| refusal.code), Err(ErrorCode::Full));
+    world.pass(secs(20 * 60));
+    assert!(world.create().nameplate.is_some(), "all of them have ended");
 }
 
 #[test]

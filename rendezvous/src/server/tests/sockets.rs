@@ -109,7 +109,7 @@ fn a_creator_lost_before_the_join_ends_the_session() {
     assert_eq!(world.join_as(2, created.session), Err(ErrorCode::Closed));
     let number = JoinRequest::Nameplate(created.nameplate.unwrap());
     let by_number = world.server.join(world.now, ip(2), number).map_err(|r| r.code);
-    assert_eq!(by_number, Err(ErrorCode::NotFound), "the nameplate is free again");
+    assert_eq!(by_number, Err(ErrorCode::NotFound), "the nameplate means nothing any more");
 }
 
 #[test]
