@@ -139,12 +139,11 @@ impl Story {
 
     /// What there was of a file, or of all, is gone.
     pub fn on_discarded(&mut self, file: Option<FileIndex>) {
-        match file {
-            Some(file) => *self.file(file) = File::default(),
-            None => {
-                self.files.clear();
-                self.removed = true;
-            }
+        if let Some(file) = file {
+            *self.file(file) = File::default();
+        } else {
+            self.files.clear();
+            self.removed = true;
         }
     }
 

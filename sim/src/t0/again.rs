@@ -8,6 +8,7 @@ use passel_proto::handshake::{Auth, Resumption, TransportBinding};
 use passel_proto::ids::TransferId;
 use passel_proto::storage::{StorageReply, StorageRequest};
 use passel_proto::suite::Suite;
+use passel_proto::tree::leaf_hash;
 
 use super::{Happening, Run};
 use crate::channel::Link;
@@ -282,7 +283,7 @@ impl Run<'_> {
 
     /// A planted bug: a sender compares what its peer has with that itself.
     pub(super) fn skip_compare(&self, reply: &mut StorageReply) {
-        let StorageReply::Read { transfer, file, offset, buf, .. } = reply else { return };
+        let StorageReply::Read { transfer, file, offset, buf, leaf, .. } = reply else { return };
         let Some(facts) = self.oracle.transfers.get(transfer) else { return };
         let story = &self.stories[facts.planned];
         let (from, chunk) =
@@ -291,6 +292,7 @@ impl Run<'_> {
         let Some(Some(first)) = first.filter(|_| story.is_claimed(*file, chunk)) else { return };
         if let Some(bytes) = first.get(from..from + buf.len()) {
             buf.copy_from_slice(bytes);
+            *leaf = leaf.map(|_| leaf_hash(buf));
         }
     }
 

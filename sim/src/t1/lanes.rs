@@ -72,7 +72,7 @@ impl Run<'_> {
         let host = &self.plan.hosts[side.place()];
         let gateway = host.behind.and_then(|place| self.plan.gateways.get(place));
         gateway.is_some_and(|gateway| gateway.v4.is_some())
-            && host.addresses.iter().all(|address| address.is_ipv4())
+            && host.addresses.iter().all(std::net::IpAddr::is_ipv4)
     }
 
     /// Whether storage gets to a request. A sender that asks for a place of a file

@@ -28,7 +28,7 @@ mod tests {
             for length in [1, 15, 16, 17, 255, 16_384, 65_000] {
                 let key = [u8::try_from(length % 251).unwrap(); 32];
                 let (nonce, header) = ([3; 12], [9; 12]);
-                let plaintext: Vec<u8> = (0..length).map(|n| (n % 253) as u8).collect();
+                let plaintext: Vec<u8> = (0u8..253).cycle().take(length).collect();
                 let fast = Cipher::new(suite, &key);
                 let plain = portable::Cipher::new(suite, &key);
                 let (mut one, mut two) = (plaintext.clone(), plaintext.clone());
