@@ -3,6 +3,7 @@
 //! files, the clock and entropy are the shell's; the protocol above ordered
 //! messages is `passel-proto`'s.
 
+pub mod carrier;
 pub mod datagram;
 pub mod description;
 pub mod endpoint;

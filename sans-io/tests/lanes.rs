@@ -51,6 +51,33 @@ fn lanes_come_up_and_carry_data() {
     }
 }
 
+/// What drives the transports of lanes is the caller's choice; the peer sees none of it.
+#[test]
+fn lanes_driven_apart_carry_data_fail_and_end_as_any() {
+    fn can_be_sent<T: Send>() {}
+    can_be_sent::<passel_sans_io::carrier::Carrier>();
+    let mut world = laned(8);
+    world.apart = true;
+    world.delay = Duration::from_millis(25);
+    world.connect();
+    let files = [("a", content(32 << 20, 1))];
+    world.send(&files);
+    world.run(MINUTE, |world| world.by_port.values().filter(|sent| **sent > 200).count() > 5);
+    let apart = world.peers.iter().map(|peer| peer.carriers.len());
+    assert!(apart.min() >= Some(7), "all but lane 0");
+    let used: Vec<u16> = world.by_port.keys().copied().filter(|lane| *lane > 0).collect();
+    world.dead.extend(&used[1..3]);
+    world.run(2 * MINUTE, is_done);
+    expect_whole(&world, &files);
+    assert!(lanes_over(&world.peers[0]) >= 2, "what fell silent is over");
+    world.peers[0].endpoint.close(world.now, None);
+    world.run(MINUTE, |world| world.peers.iter().all(|peer| peer.endpoint.is_done()));
+    for peer in &world.peers {
+        assert_eq!(peer.closed(), Some(Ok(())));
+        assert!(peer.carriers.is_empty(), "the end of each was told");
+    }
+}
+
 // LN-OFFER
 #[test]
 fn a_peer_that_takes_one_lane_gets_one() {

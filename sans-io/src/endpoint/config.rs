@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use passel_proto::connection::{self, Timers};
 use passel_proto::error::Error;
+use passel_proto::handshake::{Auth, TransportBinding};
 use passel_proto::ids::Role;
 use passel_proto::signal::SignalSession;
 use passel_proto::suite::Suite;
@@ -72,6 +73,37 @@ impl EndpointConfig {
             connect_timeout: CONNECT_TIMEOUT,
             lanes: 1,
         }
+    }
+}
+
+/// What an endpoint keeps for its connection until there is one.
+pub(super) struct ForConnection {
+    chunk_log2: Option<u8>,
+    suites: Vec<Suite>,
+    storage_checks_leaves: bool,
+    timers: Timers,
+    lanes: u16,
+}
+
+impl ForConnection {
+    pub(super) fn of(config: &mut EndpointConfig) -> Self {
+        Self {
+            chunk_log2: config.chunk_log2,
+            suites: std::mem::take(&mut config.suites),
+            storage_checks_leaves: config.storage_checks_leaves,
+            timers: config.timers,
+            lanes: if config.relay_only { 1 } else { config.lanes },
+        }
+    }
+
+    pub(super) fn config(&self, auth: Auth, binding: TransportBinding) -> connection::Config {
+        let mut config = connection::Config::new(auth, binding);
+        config.suites.clone_from(&self.suites);
+        config.storage_checks_leaves = self.storage_checks_leaves;
+        config.timers = self.timers;
+        config.lanes = self.lanes;
+        config.chunk_log2 = self.chunk_log2.unwrap_or(config.chunk_log2);
+        config
     }
 }
 

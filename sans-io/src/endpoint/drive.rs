@@ -117,7 +117,7 @@ impl Endpoint {
         for channel in Channel::ALL {
             connection.handle_writable(channel, self.lane.room(channel));
         }
-        self.say_rooms(now, &mut connection);
+        self.say_rooms(&mut connection);
         let mut record = std::mem::take(&mut self.record);
         while let Some(transmit) = connection.poll_transmit(now, &mut record) {
             if transmit.lane != 0 {

@@ -1,19 +1,19 @@
-//! The further lanes of an endpoint (`spec/15-lanes.md`): each one's transport,
-//! from the wish for it to its end. How many there shall be is decided in
+//! The further lanes of an endpoint (`spec/15-lanes.md`): what is known of each, from
+//! the wish for it to its end. Their transports are [`Carrier`]s, which are driven here
+//! or, if the caller has taken them, elsewhere. How many there shall be is decided in
 //! `growth`; what goes over them, by the connection.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use passel_proto::connection::Connection;
 use passel_proto::crypto::Entropy;
-use passel_proto::ids::Channel;
 
+use crate::carrier::{Carrier, Command};
 use crate::datagram::{Datagram, DatagramRef};
 use crate::description::SignalMessage;
-use crate::ice::Gatherer;
-use crate::lane::{IceCredentials, IceState, Lane, LaneConfig, LaneEvent, LaneOutput};
+use crate::lane::{IceCredentials, LaneConfig};
 
 /// How long a lane may hold something and deliver nothing.
 const SILENCE: Duration = Duration::from_secs(5);
@@ -22,12 +22,8 @@ const MAX_EARLY_SIGNALS: usize = 64;
 
 /// A further lane that has a socket.
 pub(super) struct FurtherLane {
-    pub(super) lane: Lane,
-    /// How it is seen from outside, until it is connected.
-    gatherer: Gatherer,
-    timeout: Option<Instant>,
-    /// A record that the lane had no room for; it goes before any other.
-    pub(super) blocked: Option<Vec<u8>>,
+    /// Its transport, unless that is driven elsewhere.
+    carrier: Option<Carrier>,
     connect_by: Option<Instant>,
     /// Whether records can go over it.
     pub(super) is_up: bool,
@@ -53,14 +49,6 @@ struct Wish {
     silence: Duration,
 }
 
-/// What became of a lane while it was polled.
-pub(super) enum Outcome {
-    /// It goes on, as it was or now connected.
-    Fine,
-    /// It is over; the connection must hear of it.
-    Over,
-}
-
 /// All further lanes of an endpoint.
 pub(super) struct Further {
     template: LaneConfig,
@@ -71,6 +59,8 @@ pub(super) struct Further {
     unbound: BTreeMap<u16, Wish>,
     /// Which lane listens at a port: by family and port.
     ports: BTreeMap<(bool, u16), u16>,
+    /// What transports that are driven elsewhere are to do.
+    pub(super) commands: VecDeque<(u16, Command)>,
 }
 
 impl Further {
@@ -83,6 +73,7 @@ impl Further {
             lanes: BTreeMap::new(),
             unbound: BTreeMap::new(),
             ports: BTreeMap::new(),
+            commands: VecDeque::new(),
         }
     }
 
@@ -122,41 +113,33 @@ impl Further {
         }
     }
 
-    /// Makes the lane's transport, for which the caller listens at `addresses`, with
-    /// so many bytes in flight at most. `servers` are asked how it is seen from outside.
-    /// `false` if there is no such wish, or the lane cannot be.
+    /// Makes the lane's transport, for which the caller listens at `addresses`; `servers`
+    /// are asked how it is seen from outside. `None` if there is no such wish, or the lane
+    /// cannot be.
     pub(super) fn bind(
         &mut self,
         now: Instant,
         number: u16,
         (addresses, servers): (&[SocketAddr], &[SocketAddr]),
-        window_bytes: usize,
         connection: &mut Connection,
-    ) -> bool {
-        let Some(wish) = self.unbound.remove(&number) else { return false };
+    ) -> Option<()> {
+        let wish = self.unbound.remove(&number)?;
         let credentials = IceCredentials::from_seed(&self.entropy.array());
         let mtu = wish.size..=(*self.template.mtu.end()).max(wish.size);
-        let config =
-            LaneConfig { lane: number, credentials, window_bytes, mtu, ..self.template.clone() };
-        let Ok(mut lane) = Lane::new(config, now) else { return false };
-        let mut is_reachable = false;
-        let mut gatherer = Gatherer::new(servers, self.entropy.fork());
-        for address in addresses {
-            gatherer.add_base(*address);
-            is_reachable |= lane.add_local_candidate(*address).is_some();
-            self.ports.insert((address.is_ipv4(), address.port()), number);
-        }
-        gatherer.start(now);
-        let description = SignalMessage::Description(lane.local_description());
+        let config = LaneConfig { lane: number, credentials, mtu, ..self.template.clone() };
+        let (asked_first, entropy) = (wish.early.is_empty(), self.entropy.fork());
+        let carrier = Carrier::new(config, (addresses, servers), asked_first, entropy, now).ok()?;
+        let description = SignalMessage::Description(carrier.description());
         let sent =
             description.encode().and_then(|payload| connection.send_lane_signal(number, payload));
+        sent.ok()?;
+        for address in addresses {
+            self.ports.insert((address.is_ipv4(), address.port()), number);
+        }
         self.lanes.insert(
             number,
             FurtherLane {
-                lane,
-                gatherer,
-                timeout: None,
-                blocked: None,
+                carrier: Some(carrier),
                 connect_by: Some(now + wish.connect_timeout),
                 is_up: false,
                 written: 0,
@@ -167,8 +150,40 @@ impl Further {
                 is_stirred: true,
             },
         );
-        let all = wish.early.into_iter().all(|signal| self.take(now, number, signal));
-        is_reachable && sent.is_ok() && all
+        for signal in wish.early {
+            self.command(now, number, Command::Signal(signal));
+        }
+        Some(())
+    }
+
+    /// Gives away the transport of a lane, which is driven elsewhere from now on.
+    pub(super) fn take_apart(&mut self, number: u16) -> Option<Carrier> {
+        self.ports.retain(|_, of| *of != number);
+        self.lanes.get_mut(&number)?.carrier.take()
+    }
+
+    /// Hands a command to a lane's transport, wherever that is.
+    fn command(&mut self, now: Instant, number: u16, command: Command) {
+        let Some(further) = self.lanes.get_mut(&number) else { return };
+        match &mut further.carrier {
+            Some(carrier) => {
+                carrier.handle_command(now, command);
+                further.is_stirred = true;
+            }
+            None => self.commands.push_back((number, command)),
+        }
+    }
+
+    /// Hands a record to a lane.
+    pub(super) fn write(&mut self, now: Instant, number: u16, record: &[u8]) {
+        let Some(further) = self.lanes.get_mut(&number) else { return };
+        further.written += record.len() as u64;
+        further.silent_since.get_or_insert(now);
+        let is_taken = further.carrier.as_mut().is_some_and(|carrier| carrier.write(now, record));
+        further.is_stirred = true;
+        if !is_taken {
+            self.command(now, number, Command::Record(record.to_vec()));
+        }
     }
 
     /// Takes what the peer says of a lane. `false` if that ends the lane
@@ -177,13 +192,8 @@ impl Further {
     pub(super) fn signal(&mut self, now: Instant, number: u16, payload: &[u8]) -> (bool, bool) {
         let Ok(signal) = SignalMessage::decode(payload) else { return (false, false) };
         if self.lanes.contains_key(&number) {
-            let goes_on = self.take(now, number, signal);
-            if let Some(further) = self.lanes.get_mut(&number) {
-                // The peer has this side's description, so it answers checks, and the
-                // first need not wait for the stack's pace.
-                further.lane.handle_timeout(now);
-            }
-            return (goes_on, false);
+            self.command(now, number, Command::Signal(signal));
+            return (true, false);
         }
         let is_new = !self.unbound.contains_key(&number);
         if is_new {
@@ -195,47 +205,34 @@ impl Further {
         (wish.early.len() <= MAX_EARLY_SIGNALS, is_new)
     }
 
-    fn take(&mut self, now: Instant, number: u16, signal: SignalMessage) -> bool {
-        let Some(further) = self.lanes.get_mut(&number) else { return false };
-        further.is_stirred = true;
-        match signal {
-            SignalMessage::Description(description) => {
-                further.lane.set_remote(description, now).is_ok()
-            }
-            SignalMessage::Candidates(candidates) => {
-                for candidate in candidates {
-                    further.lane.add_remote_candidate(candidate);
-                }
-                true
-            }
-            SignalMessage::EndOfCandidates => true,
-            SignalMessage::Abort { .. } => false,
-        }
-    }
-
-    /// The lane that a datagram is for, if it is one of these. `is_mine` says
+    /// The transport here that a datagram is for, if it is one of these. `is_mine` says
     /// whether lane 0 would take it.
     pub(super) fn lane_for(
         &mut self,
         datagram: DatagramRef<'_>,
         is_mine: impl FnOnce() -> bool,
-    ) -> Option<&mut FurtherLane> {
+    ) -> Option<&mut Carrier> {
         let place = (datagram.destination.is_ipv4(), datagram.destination.port());
+        let accepts = |(_, further): &(&u16, &FurtherLane)| {
+            further.carrier.as_ref().is_some_and(|carrier| carrier.accepts(datagram))
+        };
         let number = match self.ports.get(&place) {
             Some(number) => *number,
             // Several lanes may share a socket, as long as their peers do not.
             None if self.lanes.is_empty() || is_mine() => return None,
-            None => *self.lanes.iter().find(|(_, further)| further.lane.accepts(datagram))?.0,
+            None => *self.lanes.iter().find(accepts)?.0,
         };
-        self.lanes.get_mut(&number)
+        let further = self.lanes.get_mut(&number)?;
+        further.is_stirred = true;
+        further.carrier.as_mut()
     }
 
     /// When something is to be done.
     pub(super) fn timeout(&self) -> Option<Instant> {
         let of = |further: &FurtherLane| {
             let silent = further.silent_since.map(|since| since + further.silence);
-            let asking = further.gatherer.poll_timeout();
-            [further.timeout, further.connect_by, silent, asking].into_iter().flatten().min()
+            let carrier = further.carrier.as_ref().and_then(Carrier::poll_timeout);
+            [carrier, further.connect_by, silent].into_iter().flatten().min()
         };
         self.lanes.values().filter_map(of).min()
     }
@@ -244,12 +241,10 @@ impl Further {
     pub(super) fn handle_timeout(&mut self, now: Instant) -> Vec<u16> {
         let mut over = Vec::new();
         for (number, further) in &mut self.lanes {
-            if further.gatherer.poll_timeout().is_some_and(|at| at <= now) {
-                further.gatherer.handle_timeout(now);
-                further.is_stirred = true;
-            }
-            if further.timeout.is_some_and(|at| at <= now) {
-                further.lane.handle_timeout(now);
+            if let Some(carrier) = &mut further.carrier
+                && carrier.poll_timeout().is_some_and(|at| at <= now)
+            {
+                carrier.handle_timeout(now);
                 further.is_stirred = true;
             }
             let is_late = further.connect_by.is_some_and(|by| by <= now);
@@ -262,10 +257,20 @@ impl Further {
         over
     }
 
-    /// The lanes that have to be polled.
-    pub(super) fn stirred(&self) -> impl Iterator<Item = u16> + '_ {
-        let stirred = self.lanes.iter().filter(|(_, further)| further.is_stirred);
-        stirred.map(|(number, _)| *number)
+    /// The lanes that have to be polled here.
+    pub(super) fn stirred(&mut self) -> Vec<u16> {
+        let stirred = self.lanes.iter_mut().filter(|(_, further)| further.is_stirred);
+        stirred
+            .map(|(number, further)| {
+                further.is_stirred = false;
+                *number
+            })
+            .collect()
+    }
+
+    /// The transport of a lane, if it is driven here.
+    pub(super) fn carrier(&mut self, number: u16) -> Option<&mut Carrier> {
+        self.lanes.get_mut(&number)?.carrier.as_mut()
     }
 
     /// Ends the transport of a lane, telling its other end. Whether there was one,
@@ -273,107 +278,40 @@ impl Further {
     pub(super) fn remove(&mut self, number: u16, out: &mut impl FnMut(Datagram)) -> bool {
         let was_wanted = self.unbound.remove(&number).is_some();
         self.ports.retain(|_, of| *of != number);
-        let Some(mut further) = self.lanes.remove(&number) else { return was_wanted };
-        further.lane.close();
-        loop {
-            match further.lane.poll() {
-                LaneOutput::Transmit(datagram) => out(datagram),
-                LaneOutput::Timeout(_) => return true,
-                LaneOutput::Event(_) => {}
-            }
+        let Some(further) = self.lanes.remove(&number) else { return was_wanted };
+        let Some(mut carrier) = further.carrier else {
+            self.commands.push_back((number, Command::Close));
+            return true;
+        };
+        carrier.close();
+        while carrier.poll_report().is_some() {}
+        while let Some(datagram) = carrier.poll_datagram() {
+            out(datagram);
         }
+        true
     }
 }
 
 impl FurtherLane {
-    pub(super) fn handle_datagram(&mut self, now: Instant, datagram: DatagramRef<'_>) {
-        if !self.gatherer.handle_datagram(now, datagram) {
-            self.lane.handle_datagram(now, datagram);
-        }
-        self.is_stirred = true;
+    /// Records can go over it.
+    pub(super) fn came_up(&mut self) {
+        self.is_up = true;
+        self.connect_by = None;
     }
 
-    /// Makes candidates of what was found, and tells the peer.
-    fn tell_found(&mut self, number: u16, connection: &mut Connection) {
-        while let Some(found) = self.gatherer.poll_found() {
-            let Some(candidate) = self.lane.add_reflexive_candidate(found.address, found.base)
-            else {
-                continue;
-            };
-            // Without it the lane has one way less to come up.
-            if let Ok(payload) = SignalMessage::Candidates(vec![candidate]).encode() {
-                let _ = connection.send_lane_signal(number, payload);
-            }
+    /// So many bytes were delivered since the beginning: how many of them are news.
+    pub(super) fn on_delivered(&mut self, now: Instant, delivered: u64) -> u64 {
+        let news = delivered.saturating_sub(self.delivered);
+        if news > 0 {
+            self.delivered = delivered;
+            self.silent_since = (self.delivered < self.written).then_some(now);
         }
+        news
     }
 
-    /// Hands a record to the lane; keeps it if there is no room.
-    pub(super) fn write(&mut self, now: Instant, record: &[u8]) {
-        match self.lane.write(now, Channel::File, record) {
-            Ok(true) => self.written += record.len() as u64,
-            Ok(false) => self.blocked = Some(record.to_vec()),
-            // A channel that is closed: the lane's own event says so.
-            Err(_) => {}
-        }
-        self.is_stirred = true;
-    }
-
-    /// What records may go over it now.
-    pub(super) fn room(&mut self, now: Instant) -> usize {
-        if !self.is_up {
-            return 0;
-        }
-        if let Some(record) = self.blocked.take() {
-            self.write(now, &record);
-        }
-        if self.blocked.is_some() { 0 } else { self.lane.room(Channel::File) }
-    }
-
-    /// Polls the transport until it has nothing more to say.
-    pub(super) fn drain(
-        &mut self,
-        now: Instant,
-        number: u16,
-        connection: &mut Connection,
-        out: &mut impl FnMut(Datagram),
-    ) -> Outcome {
-        self.is_stirred = false;
-        self.tell_found(number, connection);
-        while let Some(datagram) = self.gatherer.poll_datagram() {
-            out(datagram);
-        }
-        loop {
-            match self.lane.poll() {
-                LaneOutput::Transmit(datagram) => out(datagram),
-                LaneOutput::Timeout(at) => {
-                    self.timeout = at;
-                    break;
-                }
-                LaneOutput::Event(LaneEvent::Message { mut data, .. }) => {
-                    connection.handle_lane_message(now, number, &mut data);
-                }
-                LaneOutput::Event(LaneEvent::ChannelOpen(Channel::File)) => {
-                    self.gatherer.stop(); // TB-STUN-REFRESH
-                    self.is_up = true;
-                    self.connect_by = None;
-                }
-                LaneOutput::Event(
-                    LaneEvent::Failed(_)
-                    | LaneEvent::Closed
-                    | LaneEvent::ChannelClosed(_)
-                    | LaneEvent::IceState(IceState::Disconnected),
-                ) => return Outcome::Over,
-                LaneOutput::Event(_) => {}
-            }
-        }
-        let held = self.lane.buffered(Channel::File) as u64;
-        let delivered = self.written.saturating_sub(held);
-        if held == 0 {
-            self.silent_since = None;
-        } else if delivered > self.delivered || self.silent_since.is_none() {
-            self.silent_since = Some(now);
-        }
-        self.delivered = self.delivered.max(delivered);
-        Outcome::Fine
+    /// What records may go over it now, with a window of so many bytes.
+    pub(super) fn room(&self, window: usize) -> usize {
+        let held = usize::try_from(self.written - self.delivered).unwrap_or(usize::MAX);
+        if self.is_up { window.saturating_sub(held) } else { 0 }
     }
 }

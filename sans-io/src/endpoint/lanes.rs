@@ -9,9 +9,9 @@ use std::time::Instant;
 use passel_proto::connection::Connection;
 use passel_proto::ids::{Channel, Role};
 
-use super::further::Outcome;
 use super::growth::{Plan, Seen};
 use super::{Endpoint, EndpointEvent};
+use crate::carrier::{Carrier, Command, Report};
 use crate::datagram::Datagram;
 
 /// Datagrams kept for a caller that does not poll. UDP may lose the rest.
@@ -22,18 +22,78 @@ impl Endpoint {
     /// for this lane, on a socket that no other lane of this endpoint uses. With
     /// none, the lane is given up.
     pub fn bind_lane(&mut self, now: Instant, lane: u16, addresses: &[SocketAddr]) {
-        let window = self.growth.plan().window;
-        let bound = match &mut self.connection {
-            Some(connection) if !self.closed => {
-                let servers = self.gatherer.useful_servers();
-                self.further.bind(now, lane, (addresses, servers), window, connection)
-            }
-            _ => return,
-        };
-        if !bound {
+        self.bind(now, lane, addresses);
+        self.drive(now);
+    }
+
+    /// The same for a lane whose transport the caller drives itself, on another thread
+    /// for instance. From then on what [`poll_command`](Self::poll_command) gives for this
+    /// lane goes to it, and its reports to [`handle_reports`](Self::handle_reports).
+    /// `None` if the lane is given up.
+    pub fn bind_lane_apart(
+        &mut self,
+        now: Instant,
+        lane: u16,
+        addresses: &[SocketAddr],
+    ) -> Option<Carrier> {
+        self.bind(now, lane, addresses);
+        let carrier = self.further.take_apart(lane);
+        self.drive(now);
+        carrier
+    }
+
+    fn bind(&mut self, now: Instant, lane: u16, addresses: &[SocketAddr]) {
+        let Some(connection) = self.connection.as_mut().filter(|_| !self.closed) else { return };
+        let servers = self.gatherer.useful_servers();
+        if self.further.bind(now, lane, (addresses, servers), connection).is_none() {
             self.end_lane(now, lane);
         }
+    }
+
+    /// What the transport of a lane that is driven apart is to do.
+    pub fn poll_command(&mut self) -> Option<(u16, Command)> {
+        self.further.commands.pop_front()
+    }
+
+    /// Takes what the transport of a lane that is driven apart tells. It is cheaper for
+    /// several at once. What comes of a lane that is over is ignored.
+    pub fn handle_reports(&mut self, now: Instant, reports: impl Iterator<Item = (u16, Report)>) {
+        for (lane, report) in reports {
+            self.on_report(now, lane, report);
+        }
         self.drive(now);
+    }
+
+    fn on_report(&mut self, now: Instant, lane: u16, report: Report) {
+        let Some(further) = self.further.lanes.get_mut(&lane) else { return };
+        match report {
+            Report::Up => further.came_up(),
+            Report::Delivered(bytes) => {
+                let is_first = further.delivered == 0;
+                let news = further.on_delivered(now, bytes);
+                self.delivered_in_all += news;
+                if is_first {
+                    self.attempts.delivered();
+                }
+                if self.sizes.delivered(lane, bytes) {
+                    self.further.calm(lane);
+                }
+                self.take_sample(now, lane, bytes);
+            }
+            Report::RoundTrip(time) => self.growth.checked(now, time),
+            Report::Signal(signal) => {
+                // Without it the lane has one way less to come up.
+                if let (Ok(payload), Some(connection)) = (signal.encode(), &mut self.connection) {
+                    let _ = connection.send_lane_signal(lane, payload);
+                }
+            }
+            Report::Message(mut record) => {
+                if let Some(connection) = &mut self.connection {
+                    connection.handle_lane_message(now, lane, &mut record);
+                }
+            }
+            Report::Over => self.end_lane(now, lane),
+        }
     }
 
     /// How many lanes are up, lane 0 among them; and what each may have in flight, in
@@ -75,7 +135,7 @@ impl Endpoint {
     }
 
     /// Lets a lane's transport go.
-    pub(super) fn remove_lane(&mut self, lane: u16) {
+    fn remove_lane(&mut self, lane: u16) {
         self.sample = self.sample.filter(|(of, ..)| *of != lane);
         self.sizes.lost(lane, self.further.size(lane));
         let datagrams = &mut self.datagrams;
@@ -94,33 +154,13 @@ impl Endpoint {
 
     /// Further lanes to connection.
     pub(super) fn drain_further(&mut self, now: Instant) {
-        let Some(mut connection) = self.connection.take() else { return };
-        let mut over = Vec::new();
-        let stirred: Vec<u16> = self.further.stirred().collect();
-        for number in stirred {
-            let Some(further) = self.further.lanes.get_mut(&number) else { continue };
-            let before = further.delivered;
-            let datagrams = &mut self.datagrams;
-            let mut out = |datagram| keep(datagrams, datagram);
-            if let Outcome::Over = further.drain(now, number, &mut connection, &mut out) {
-                over.push(number);
+        for lane in self.further.stirred() {
+            while let Some(report) = self.further.carrier(lane).and_then(Carrier::poll_report) {
+                self.on_report(now, lane, report);
             }
-            let delivered = further.delivered;
-            self.delivered_in_all += delivered - before;
-            if before == 0 && delivered > 0 {
-                self.attempts.delivered();
+            while let Some(datagram) = self.further.carrier(lane).and_then(Carrier::poll_datagram) {
+                keep(&mut self.datagrams, datagram);
             }
-            if let Some(time) = further.lane.poll_round_trip() {
-                self.growth.checked(now, time);
-            }
-            if self.sizes.delivered(number, delivered) {
-                self.further.calm(number);
-            }
-            self.take_sample(now, number, delivered);
-        }
-        self.connection = Some(connection);
-        for number in over {
-            self.end_lane(now, number);
         }
     }
 
@@ -137,20 +177,20 @@ impl Endpoint {
 
     /// Tells the connection what may go over which lane: over so many as are to be
     /// used.
-    pub(super) fn say_rooms(&mut self, now: Instant, connection: &mut Connection) {
+    pub(super) fn say_rooms(&mut self, connection: &mut Connection) {
         let mut used = self.growth.plan().lanes.saturating_sub(1);
-        for (number, further) in &mut self.further.lanes {
+        let window = self.growth.plan().window;
+        for (number, further) in &self.further.lanes {
             let is_used = used > 0 && further.is_up;
             used -= u16::from(is_used);
-            connection.handle_lane_writable(*number, further.room(now), is_used);
+            connection.handle_lane_writable(*number, further.room(window), is_used);
         }
     }
 
     pub(super) fn write_further(&mut self, now: Instant, lane: u16, record: &[u8]) {
-        if let Some(further) = self.further.lanes.get_mut(&lane) {
-            further.write(now, record);
-            let written = further.written;
-            self.sample.get_or_insert((lane, written, now));
+        self.further.write(now, lane, record);
+        if let Some(further) = self.further.lanes.get(&lane) {
+            self.sample.get_or_insert((lane, further.written, now));
         }
     }
 
@@ -193,9 +233,6 @@ impl Endpoint {
     fn follow(&mut self, now: Instant, plan: Plan, before: Plan) {
         if plan.window != before.window {
             self.lane.set_window(plan.window);
-            for further in self.further.lanes.values_mut() {
-                further.lane.set_window(plan.window);
-            }
         }
         while usize::from(plan.lanes) > 1 + self.further.count() && self.attempts.may_open(now) {
             let trip = self.growth.least_trip();

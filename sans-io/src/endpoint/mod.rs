@@ -26,10 +26,11 @@ use std::time::{Duration, Instant};
 pub use self::config::{CONNECT_TIMEOUT, EndpointConfig, EndpointEvent};
 
 use self::attempts::Attempts;
+use self::config::ForConnection;
 use self::further::Further;
 use self::growth::Growth;
 use self::sizes::Sizes;
-use passel_proto::connection::{self, Connection, MessageQueue, Progress, TimerKind, Timers};
+use passel_proto::connection::{Connection, MessageQueue, Progress, TimerKind};
 use passel_proto::crypto::Entropy;
 use passel_proto::error::{Blame, Error, ErrorCode};
 use passel_proto::escape;
@@ -40,7 +41,6 @@ use passel_proto::limits::timers::CLOSE_LINGER;
 use passel_proto::manifest::Manifest;
 use passel_proto::signal::SignalSession;
 use passel_proto::storage::{Have, StorageReply, StorageRequest};
-use passel_proto::suite::Suite;
 
 use crate::datagram::{Datagram, DatagramRef};
 use crate::description::{Candidate, SignalMessage, is_usable_address};
@@ -117,7 +117,7 @@ pub enum EndpointTimer {
 /// ```
 ///
 /// No datagram and no blob makes any method panic; a transport that dies is
-/// [`connection::Event::Closed`] with an error.
+/// [`Closed`](passel_proto::connection::Event::Closed) with an error.
 pub struct Endpoint {
     role: Role,
     signal: SignalSession,
@@ -127,10 +127,7 @@ pub struct Endpoint {
     relay_only: bool,
     connection: Option<Connection>,
     seed: [u8; 32],
-    chunk_log2: Option<u8>,
-    suites: Vec<Suite>,
-    storage_checks: bool,
-    lanes: u16,
+    for_connection: ForConnection,
     further: Further,
     growth: Growth,
     sizes: Sizes,
@@ -146,7 +143,6 @@ pub struct Endpoint {
     /// A record whose delivery is awaited: its lane, the bytes written up to its
     /// end, and when.
     sample: Option<(u16, u64, Instant)>,
-    timers: Timers,
     local_fingerprint: [u8; 32],
     remote_fingerprint: Option<[u8; 32]>,
     description_sent: bool,
@@ -179,7 +175,8 @@ impl Endpoint {
     /// # Errors
     ///
     /// Local: the transport cannot be set up.
-    pub fn new(config: EndpointConfig, now: Instant) -> Result<Self, Error> {
+    pub fn new(mut config: EndpointConfig, now: Instant) -> Result<Self, Error> {
+        let for_connection = ForConnection::of(&mut config);
         let mut lane_config = config.lane;
         lane_config.role = config.role;
         lane_config.lane = 0;
@@ -204,10 +201,7 @@ impl Endpoint {
             relay_only: only,
             connection: None,
             seed,
-            chunk_log2: config.chunk_log2,
-            suites: config.suites,
-            storage_checks: config.storage_checks_leaves,
-            lanes: if only { 1 } else { config.lanes },
+            for_connection,
             further,
             growth: Growth::new(),
             sizes: Sizes::new(first_size),
@@ -217,7 +211,6 @@ impl Endpoint {
             delivered: 0,
             delivered_in_all: 0,
             sample: None,
-            timers: config.timers,
             remote_fingerprint: None,
             description_sent: false,
             connect_timeout: config.connect_timeout,
@@ -354,7 +347,7 @@ impl Endpoint {
             }
             let lane = &self.lane;
             match self.further.lane_for(datagram, || lane.accepts(datagram)) {
-                Some(further) => further.handle_datagram(now, datagram),
+                Some(carrier) => carrier.handle_datagrams(now, std::iter::once(datagram)),
                 None => self.lane.handle_datagram(now, datagram),
             }
         }
@@ -744,14 +737,7 @@ impl Endpoint {
         let (Some(remote), Some(auth)) = (self.remote_fingerprint, self.signal.auth()) else {
             return Err(Error::misuse("a channel opened before the peer was described"));
         };
-        let mut config = connection::Config::new(auth.clone(), self.binding(remote));
-        config.timers = self.timers;
-        config.lanes = self.lanes;
-        config.suites.clone_from(&self.suites);
-        config.storage_checks_leaves = self.storage_checks;
-        if let Some(chunk_log2) = self.chunk_log2 {
-            config.chunk_log2 = chunk_log2;
-        }
+        let config = self.for_connection.config(auth.clone(), self.binding(remote));
         let connection = match self.role {
             Role::Initiator => {
                 self.asked = Some(now);

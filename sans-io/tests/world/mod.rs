@@ -4,7 +4,7 @@
 #![allow(dead_code, unreachable_pub)] // each test uses a part of it
 #![allow(clippy::unwrap_used)] // a test that fails says so
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -14,6 +14,7 @@ use passel_proto::error::Error;
 use passel_proto::ids::Role;
 use passel_proto::manifest::Manifest;
 use passel_proto::signal::SignalSession;
+use passel_sans_io::carrier::{Carrier, Command};
 use passel_sans_io::datagram::Datagram;
 use passel_sans_io::endpoint::{Endpoint, EndpointConfig, EndpointEvent};
 use passel_sans_io::lane::{IceCredentials, LaneConfig};
@@ -28,6 +29,8 @@ pub struct Peer {
     pub address: SocketAddr,
     pub disk: Disk,
     pub events: Vec<EndpointEvent>,
+    /// Transports of further lanes that are driven apart from the endpoint.
+    pub carriers: BTreeMap<u16, Carrier>,
 }
 
 pub struct World {
@@ -46,14 +49,16 @@ pub struct World {
     pub sent: u32,
     /// One way.
     pub delay: Duration,
+    /// Whether further lanes are driven apart.
+    pub apart: bool,
     /// Ports of further lanes, counted up from that of lane 0, that reach nobody.
-    pub dead: std::collections::BTreeSet<u16>,
+    pub dead: BTreeSet<u16>,
     /// Longer datagrams than this are lost, in bytes of UDP payload.
     pub takes: usize,
     /// The longest datagram of the sender for each lane.
-    pub longest: std::collections::BTreeMap<u16, usize>,
+    pub longest: BTreeMap<u16, usize>,
     /// Datagrams that each port of the sender sent.
-    pub by_port: std::collections::BTreeMap<u16, u32>,
+    pub by_port: BTreeMap<u16, u32>,
 }
 
 pub fn lane(entropy: &mut Entropy) -> LaneConfig {
@@ -91,7 +96,13 @@ fn world_of(
         let address: SocketAddr = address.parse().unwrap();
         let mut endpoint = Endpoint::new(config, now).unwrap();
         assert!(endpoint.add_local_candidate(address));
-        Peer { endpoint, address, disk: Disk::default(), events: Vec::new() }
+        Peer {
+            endpoint,
+            address,
+            disk: Disk::default(),
+            events: Vec::new(),
+            carriers: BTreeMap::new(),
+        }
     };
     let mut signals = Entropy::from_seed([6; 32]);
     let creator = peer(Role::Responder, creator(&mut signals), "10.0.0.1:1000");
@@ -107,10 +118,11 @@ fn world_of(
         lossy: 0,
         sent: 0,
         delay: DELAY,
-        dead: std::collections::BTreeSet::new(),
+        apart: false,
+        dead: BTreeSet::new(),
         takes: usize::MAX,
-        longest: std::collections::BTreeMap::new(),
-        by_port: std::collections::BTreeMap::new(),
+        longest: BTreeMap::new(),
+        by_port: BTreeMap::new(),
     };
     for peer in &mut world.peers {
         peer.endpoint.start(now);
@@ -146,7 +158,12 @@ impl World {
                     if let EndpointEvent::LaneWanted { lane } = event {
                         let mut address = peer.address;
                         address.set_port(address.port() + lane);
-                        peer.endpoint.bind_lane(self.now, lane, &[address]);
+                        if self.apart {
+                            let carrier = peer.endpoint.bind_lane_apart(self.now, lane, &[address]);
+                            peer.carriers.insert(lane, carrier.unwrap());
+                        } else {
+                            peer.endpoint.bind_lane(self.now, lane, &[address]);
+                        }
                     }
                     peer.events.push(event);
                     busy = true;
@@ -156,22 +173,15 @@ impl World {
                     peer.endpoint.handle_storage(self.now, reply).unwrap();
                     busy = true;
                 }
+                let mut datagrams = Vec::new();
                 while let Some(datagram) = peer.endpoint.poll_datagram() {
-                    assert_eq!(datagram.source.ip(), peer.address.ip());
-                    self.sent += 1;
-                    let lane = datagram.source.port() - peer.address.port();
-                    if n == 0 {
-                        *self.by_port.entry(lane).or_default() += 1;
-                        let longest = self.longest.entry(lane).or_default();
-                        *longest = datagram.contents.len().max(*longest);
-                    }
-                    let lost = self.lossy > 0 && self.sent.is_multiple_of(self.lossy)
-                        || self.dead.contains(&lane)
-                        || datagram.contents.len() > self.takes;
-                    if !self.cut && !lost {
-                        self.datagrams.push_back((self.now + self.delay, 1 - n, datagram));
-                    }
+                    datagrams.push(datagram);
                 }
+                busy |= peer.drive_carriers(self.now, &mut datagrams);
+                for datagram in datagrams {
+                    self.carry(n, datagram);
+                }
+                let peer = &mut self.peers[n];
                 let mut blobs = Vec::new();
                 while let Some(blob) = peer.endpoint.poll_signal() {
                     blobs.push(blob);
@@ -186,6 +196,25 @@ impl World {
         }
     }
 
+    /// Takes a datagram from one of the peers to the other, if it does not get lost.
+    fn carry(&mut self, from: usize, datagram: Datagram) {
+        let address = self.peers[from].address;
+        assert_eq!(datagram.source.ip(), address.ip());
+        self.sent += 1;
+        let lane = datagram.source.port() - address.port();
+        if from == 0 {
+            *self.by_port.entry(lane).or_default() += 1;
+            let longest = self.longest.entry(lane).or_default();
+            *longest = datagram.contents.len().max(*longest);
+        }
+        let lost = self.lossy > 0 && self.sent.is_multiple_of(self.lossy)
+            || self.dead.contains(&lane)
+            || datagram.contents.len() > self.takes;
+        if !self.cut && !lost {
+            self.datagrams.push_back((self.now + self.delay, 1 - from, datagram));
+        }
+    }
+
     /// Lets time pass until `done` or for `limit`.
     pub fn run(&mut self, limit: Duration, mut done: impl FnMut(&World) -> bool) {
         let end = self.now + limit;
@@ -194,8 +223,7 @@ impl World {
             if done(self) {
                 return;
             }
-            let timers =
-                self.peers.iter().filter_map(|peer| peer.endpoint.poll_timeout()).map(|(at, _)| at);
+            let timers = self.peers.iter().filter_map(Peer::timeout);
             let arrival = self.datagrams.front().map(|(at, _, _)| *at);
             let Some(next) = timers.chain(arrival).min().filter(|at| *at <= end) else {
                 self.now = end;
@@ -204,13 +232,14 @@ impl World {
             self.now = self.now.max(next);
             for peer in &mut self.peers {
                 peer.endpoint.handle_timeout(self.now);
+                peer.wake_carriers(self.now);
             }
             while let Some((at, to, _)) = self.datagrams.front()
                 && *at <= self.now
             {
                 let to = *to;
                 let Some((_, _, datagram)) = self.datagrams.pop_front() else { return };
-                self.peers[to].endpoint.handle_datagram(self.now, datagram.as_ref());
+                self.peers[to].take(self.now, &datagram);
             }
         }
     }
@@ -237,6 +266,52 @@ impl World {
 }
 
 impl Peer {
+    fn timeout(&self) -> Option<Instant> {
+        let carriers = self.carriers.values().filter_map(Carrier::poll_timeout);
+        self.endpoint.poll_timeout().map(|(at, _)| at).into_iter().chain(carriers).min()
+    }
+
+    fn wake_carriers(&mut self, now: Instant) {
+        for carrier in self.carriers.values_mut() {
+            if carrier.poll_timeout().is_some_and(|at| at <= now) {
+                carrier.handle_timeout(now);
+            }
+        }
+    }
+
+    fn take(&mut self, now: Instant, datagram: &Datagram) {
+        let lane = datagram.destination.port().wrapping_sub(self.address.port());
+        match self.carriers.get_mut(&lane) {
+            Some(carrier) => carrier.handle_datagrams(now, std::iter::once(datagram.as_ref())),
+            None => self.endpoint.handle_datagram(now, datagram.as_ref()),
+        }
+    }
+
+    /// Moves what goes between the endpoint and its carriers. Whether there was any.
+    fn drive_carriers(&mut self, now: Instant, out: &mut Vec<Datagram>) -> bool {
+        let mut busy = false;
+        while let Some((lane, command)) = self.endpoint.poll_command() {
+            busy = true;
+            let is_over = matches!(command, Command::Close);
+            let Some(carrier) = self.carriers.get_mut(&lane) else { continue };
+            carrier.handle_command(now, command);
+            if is_over {
+                assert!(carrier.poll_report().is_none(), "nothing is reported after the end");
+                out.extend(std::iter::from_fn(|| carrier.poll_datagram()));
+                self.carriers.remove(&lane);
+            }
+        }
+        let mut reports = Vec::new();
+        for (lane, carrier) in &mut self.carriers {
+            reports
+                .extend(std::iter::from_fn(|| carrier.poll_report()).map(|report| (*lane, report)));
+            out.extend(std::iter::from_fn(|| carrier.poll_datagram()));
+        }
+        busy |= !reports.is_empty();
+        self.endpoint.handle_reports(now, reports.into_iter());
+        busy
+    }
+
     pub fn is_established(&self) -> bool {
         self.events
             .iter()
