@@ -15,7 +15,7 @@ use passel_proto::ids::Channel;
 use crate::datagram::{Datagram, DatagramRef};
 use crate::description::{Description, SignalMessage};
 use crate::ice::Gatherer;
-use crate::lane::{IceState, Lane, LaneConfig, LaneEvent, LaneOutput};
+use crate::lane::{IceState, Lane, LaneConfig, LaneEvent, LaneOutput, MAX_WINDOW};
 
 /// Datagrams kept for a caller that does not poll. UDP may lose the rest.
 const MAX_DATAGRAMS: usize = 4096;
@@ -104,6 +104,7 @@ impl Carrier {
         now: Instant,
     ) -> Result<Self, Error> {
         let mut lane = Lane::new(config, now)?;
+        lane.set_window(MAX_WINDOW); // The endpoint's is what bounds it.
         let mut gatherer = Gatherer::new(servers, entropy);
         let mut is_reachable = false;
         for address in addresses {

@@ -21,7 +21,7 @@ const MOST_WINDOW: usize = 128 << 10;
 /// What the only lane may have, where the peer takes no more of them.
 const SOLE_WINDOW: usize = 256 << 10;
 /// What all lanes together have before anything was measured.
-const FIRST_WINDOWS: usize = 2 << 20;
+const FREE_WINDOWS: usize = 3 << 19;
 /// Lanes that are kept where there is a queue: who gives way to all others starves.
 const MODEST: u16 = 4;
 /// A round trip from which on lanes have the largest window as long as they do not
@@ -37,8 +37,11 @@ const LONG: Duration = Duration::from_millis(80);
 const CONNECT: u32 = 20;
 const SETTLE: u32 = 12;
 const MEASURE: u32 = 8;
-/// The least time for either.
+/// Round trips without anything that waits after which what arrives says nothing.
+const PAUSE: u32 = 4;
+/// The least time for any of these.
 const LEAST: Duration = Duration::from_millis(60);
+const LEAST_MEASURE: Duration = Duration::from_millis(300);
 const LEAST_CONNECT: Duration = Duration::from_secs(1);
 /// How long a lane stands still that lost one of its first datagrams, and some more.
 const STALL: Duration = Duration::from_millis(700);
@@ -48,6 +51,8 @@ const GAIN: u64 = 115;
 const ENOUGH: u64 = 95;
 /// How little has to arrive for a count that gave way to a queue to come back, in percent.
 const MISSED: u64 = 75;
+/// How often it has to be so little.
+const MAX_MISSED: u32 = 3;
 /// After how many round trips, and at least how much time, a count is questioned again.
 const REST: u32 = 200;
 const LEAST_REST: Duration = Duration::from_secs(10);
@@ -134,15 +139,29 @@ pub(super) struct Growth {
     least: Option<(Duration, Instant)>,
     /// The round trip of the last connectivity check.
     recent: Option<Duration>,
+    /// Since when there is less to send than there is room for.
+    idle_since: Option<Instant>,
     /// Whether lanes had most of their windows in flight: then these are what bounds
     /// the rate, and else it is congestion control.
     is_filled: bool,
     /// Since when what arrives is measured while the count stays, and how much had then.
     followed: Option<(Instant, u64)>,
-    /// The count that there was before a queue made it smaller, and what arrived with it.
-    gave_way: Option<(u16, u64)>,
+    /// That the path was full: the count of lanes when there was a queue, and the most
+    /// that arrived since.
+    full: Option<Full>,
     /// How many trials in a row have changed nothing.
     vain: u32,
+}
+
+/// What is remembered of a full path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Full {
+    /// Lanes that there were before any gave way.
+    lanes: u16,
+    /// The most that arrived, in bytes a second.
+    rate: u64,
+    /// How often in a row much less arrived without a queue.
+    missed: u32,
 }
 
 impl Growth {
@@ -158,9 +177,10 @@ impl Growth {
             rate: 0,
             least: None,
             recent: None,
+            idle_since: None,
             is_filled: false,
             followed: None,
-            gave_way: None,
+            full: None,
             vain: 0,
         }
     }
@@ -206,16 +226,33 @@ impl Growth {
         self.least.map_or(LEAST, |(least, _)| least.saturating_mul(count).max(LEAST))
     }
 
+    /// How long is measured. Where datagrams are lost, some tenths of a second more or
+    /// less without luck are no rate.
+    fn measure(&self) -> Duration {
+        let least = if self.least_trip() < NEAR { LEAST } else { LEAST_MEASURE };
+        self.trips(MEASURE).max(least)
+    }
+
     /// Looks at what arrived, and makes a plan.
     pub(super) fn look(&mut self, now: Instant, seen: Seen) -> Plan {
         self.is_sole = seen.most == 1;
         self.up = seen.up;
+        self.idle_since = self.idle_since.filter(|_| !seen.is_backlogged);
         if !seen.is_backlogged {
+            self.idle_since.get_or_insert(now);
+        }
+        let is_idle = self.idle_since.is_some_and(|since| now >= since + self.trips(PAUSE));
+        if is_idle || (!seen.is_backlogged && matches!(self.phase, Phase::Idle { .. })) {
             self.followed = None;
             // What arrives then says nothing of the path.
             match self.phase {
                 Phase::Idle { .. } => self.phase = Phase::Idle { since: None },
-                _ if self.wake().is_some_and(|at| now >= at) => self.rest(now),
+                _ if self.wake().is_some_and(|at| now >= at) => {
+                    if self.trial == Trial::Up && !matches!(self.phase, Phase::Resting { .. }) {
+                        self.plan.lanes = self.before.0; // It showed nothing.
+                    }
+                    self.rest(now);
+                }
                 _ => {}
             }
             return self.plan;
@@ -235,15 +272,14 @@ impl Growth {
                 self.phase = Phase::Settling { until: settled };
             }
             Phase::Settling { until } if now >= until => {
-                let until = now + self.trips(MEASURE);
+                let until = now + self.measure();
                 self.phase = Phase::Measuring { since: now, until, from: seen.delivered };
             }
             Phase::Measuring { since, until, from } if now >= until => {
                 let time = now.saturating_duration_since(since);
                 let bytes = seen.delivered.saturating_sub(from);
                 self.rate = rate(bytes, time);
-                let windows = self.plan.window as u64 * u64::from(seen.up.min(self.plan.lanes));
-                self.is_filled = self.product().saturating_mul(2) >= windows;
+                self.is_filled = self.fills_windows();
                 self.judge(now, seen);
             }
             Phase::Resting { until } if now >= until => {
@@ -258,34 +294,62 @@ impl Growth {
                     self.change(now, Trial::First, 1);
                 }
             }
-            Phase::Resting { .. } => self.follow(now, seen.delivered),
+            Phase::Resting { .. } => self.follow(now, seen),
             _ => {}
         }
         self.plan
     }
 
     /// The count stays, and the windows follow what arrives.
-    fn follow(&mut self, now: Instant, delivered: u64) {
+    fn follow(&mut self, now: Instant, seen: Seen) {
+        let (delivered, most) = (seen.delivered, seen.most);
         let (since, from) = *self.followed.get_or_insert((now, delivered));
         let time = now.saturating_duration_since(since);
-        if time >= self.trips(MEASURE) {
+        if time >= self.measure() {
             self.rate = rate(delivered.saturating_sub(from), time);
             self.followed = Some((now, delivered));
-            self.regret();
+            self.is_filled = self.fills_windows();
+            self.note_full(now, most);
         }
         self.set_window(RESTING_WINDOW);
     }
 
-    /// Where much less arrives since the count gave way to a queue, and the queue is
-    /// gone, the path was not full: on it, datagrams are lost all the time.
-    fn regret(&mut self) {
-        if let Some((lanes, rate)) = self.gave_way
-            && self.is_clear()
-            && self.rate.saturating_mul(100) < rate.saturating_mul(MISSED)
-        {
-            self.gave_way = None;
-            self.plan.lanes = lanes;
+    /// Where there is a queue, the path is full, and lanes give way that only add to it;
+    /// and no more once much less arrives and the queue is gone all the same: then
+    /// datagrams are lost on it all the time, or somebody else has left it.
+    fn note_full(&mut self, now: Instant, most: u16) {
+        let lanes = self.plan.lanes;
+        if !self.is_clear() {
+            let known = self.rate.max(self.before.1);
+            let full = self.full.get_or_insert(Full { lanes, rate: 0, missed: 0 });
+            full.rate = full.rate.max(known);
+            if self.is_queued() {
+                self.plan.lanes = lanes.min(self.fit().max(lanes / 2));
+            }
         }
+        let is_clear = self.is_clear();
+        let Some(full) = &mut self.full else { return };
+        let is_missed =
+            is_clear && self.rate.saturating_mul(100) < full.rate.saturating_mul(MISSED);
+        full.missed = if is_missed { full.missed + 1 } else { 0 };
+        if full.missed >= MAX_MISSED {
+            let more = lanes.max(full.lanes).max(lanes.saturating_mul(2).min(most));
+            self.full = None;
+            self.before = (lanes, self.rate);
+            self.change(now, Trial::Up, more);
+        }
+    }
+
+    /// Whether what is in flight comes to half of the windows.
+    fn fills_windows(&self) -> bool {
+        let windows = self.plan.window as u64 * u64::from(self.up.min(self.plan.lanes));
+        self.product().saturating_mul(2) >= windows
+    }
+
+    /// Lanes whose windows, the least that there are, hold what a full path does.
+    fn fit(&self) -> u16 {
+        let fit = self.product().saturating_mul(QUEUED_WINDOW) / 100 / LEAST_WINDOW as u64;
+        u16::try_from(fit).unwrap_or(u16::MAX).max(MODEST)
     }
 
     /// Whether the last change stays.
@@ -306,16 +370,11 @@ impl Growth {
         if is_shared && !self.is_sole && !self.is_queued() {
             return self.rest(now);
         }
-        if self.is_queued() && self.trial != Trial::Down {
-            // The path is full. With more lanes there would be more in the queue, of
-            // which others have their part.
-            let fit = self.product().saturating_mul(QUEUED_WINDOW) / 100 / DEFAULT_WINDOW as u64;
-            let fit = u16::try_from(fit).unwrap_or(u16::MAX).max(MODEST);
-            let before = (self.plan.lanes, self.rate);
-            self.plan.lanes = self.plan.lanes.min(fit);
-            self.rest(now);
-            self.gave_way = (fit < before.0).then_some(before);
-            return;
+        if !self.is_clear() && self.trial != Trial::Down {
+            // With more lanes there would be more in the queue, of which others have
+            // their part.
+            self.note_full(now, seen.most);
+            return self.rest(now);
         }
         let has_gained = self.rate.saturating_mul(100) >= rate.saturating_mul(GAIN);
         match self.trial {
@@ -370,7 +429,6 @@ impl Growth {
 
     fn rest(&mut self, now: Instant) {
         self.followed = None;
-        self.gave_way = None;
         self.set_window(RESTING_WINDOW);
         let rest = self.trips(REST).max(LEAST_REST);
         let longer = 1 << self.vain.min(MAX_DOUBLINGS);
@@ -379,8 +437,13 @@ impl Growth {
 
     /// What is in flight on an empty path with the rate of now, in bytes.
     fn product(&self) -> u64 {
+        self.in_flight(self.rate)
+    }
+
+    /// The same with another rate.
+    fn in_flight(&self, rate: u64) -> u64 {
         let micros = u64::try_from(self.least_trip().as_micros()).unwrap_or(u64::MAX);
-        self.rate.saturating_mul(micros) / 1_000_000
+        rate.saturating_mul(micros) / 1_000_000
     }
 
     /// Lanes that must be up for the count to be judged: not all, since one that lost a
@@ -399,7 +462,7 @@ impl Growth {
     fn is_queued(&self) -> bool {
         let least = self.least_trip();
         let queue = self.recent.map_or(Duration::ZERO, |recent| recent.saturating_sub(least));
-        queue > QUEUE && queue > least / 2
+        queue > QUEUE && queue > least / 4
     }
 
     /// The window for the rate of now, shared by the lanes.
@@ -408,14 +471,14 @@ impl Growth {
         let is_queued = self.is_queued();
         let percent = if is_queued { QUEUED_WINDOW } else { percent };
         let most = if self.is_sole { SOLE_WINDOW } else { MOST_WINDOW };
-        let all = self.product().saturating_mul(percent) / 100;
+        // Where nobody waits in a queue there is room for what arrived when the path was full.
+        let known = self.full.filter(|_| !is_queued).map_or(0, |full| full.rate);
+        let all = self.in_flight(self.rate.max(known)).saturating_mul(percent) / 100;
         let each =
             usize::try_from(all / u64::from(self.up.min(self.plan.lanes).max(1))).unwrap_or(most);
-        let is_free = !is_queued && !self.is_filled;
-        let each = if least >= FAR && self.rate == 0 {
-            (FIRST_WINDOWS / usize::from(self.plan.lanes)).min(MOST_WINDOW)
-        } else if least >= FAR && is_free {
-            MOST_WINDOW.max(each)
+        let is_free = !is_queued && !self.is_filled && self.full.is_none();
+        let each = if least >= FAR && is_free {
+            (FREE_WINDOWS / usize::from(self.plan.lanes)).min(MOST_WINDOW).max(each)
         } else if self.rate == 0 {
             // Before anything was measured there is nothing else to go by.
             DEFAULT_WINDOW
@@ -554,13 +617,15 @@ mod tests {
             growth.checked(now, Duration::from_millis(40));
             let mut seen = Seen { delivered: 0, is_backlogged: true, up: 16, most: 16 };
             growth.judge(now, seen);
-            assert_eq!(growth.plan.lanes, 4, "the path has a queue");
+            assert_eq!(growth.plan.lanes, 8, "the path has a queue");
             growth.checked(now, Duration::from_millis(20));
             growth.look(now, seen);
-            now += Duration::from_millis(200);
-            seen.delivered += after / 5;
-            growth.look(now, seen);
-            assert_eq!(growth.plan.lanes, if comes_back { 16 } else { 4 });
+            for _ in 0..MAX_MISSED {
+                now += Duration::from_millis(400);
+                seen.delivered += after / 5 * 2;
+                growth.look(now, seen);
+            }
+            assert_eq!(growth.plan.lanes, if comes_back { 16 } else { 8 });
         }
     }
 

@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use passel_proto::connection::Connection;
 use passel_proto::ids::{Channel, Role};
+use passel_proto::limits::TRANSFER_CREDIT;
 
 use super::growth::{Plan, Seen};
 use super::{Endpoint, EndpointEvent};
@@ -222,7 +223,7 @@ impl Endpoint {
         let windows = (before.window as u64).saturating_mul(u64::from(up.min(before.lanes)));
         let seen = Seen {
             delivered: self.delivered_in_all,
-            is_backlogged: held.saturating_mul(2) >= windows,
+            is_backlogged: held.saturating_mul(2) >= windows.min(TRANSFER_CREDIT as u64 / 2),
             up,
             most,
         };

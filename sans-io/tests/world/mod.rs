@@ -160,7 +160,7 @@ impl World {
                         address.set_port(address.port() + lane);
                         if self.apart {
                             let carrier = peer.endpoint.bind_lane_apart(self.now, lane, &[address]);
-                            peer.carriers.insert(lane, carrier.unwrap());
+                            peer.carriers.extend(carrier.map(|carrier| (lane, carrier)));
                         } else {
                             peer.endpoint.bind_lane(self.now, lane, &[address]);
                         }
