@@ -65,7 +65,7 @@ const SHORT: Duration = Duration::from_millis(10);
 const SEEKING_WINDOW: u64 = 175;
 const RESTING_WINDOW: u64 = 125;
 const QUEUED_WINDOW: u64 = 125;
-/// A round trip has grown if it is longer than the least one by half, and by this.
+/// A round trip has grown if it is longer than the least one by a quarter, and by this.
 const QUEUE: Duration = Duration::from_millis(5);
 /// What it may be longer by on a path without a queue, beside a twentieth.
 const JITTER: Duration = Duration::from_millis(2);
@@ -226,10 +226,10 @@ impl Growth {
         self.least.map_or(LEAST, |(least, _)| least.saturating_mul(count).max(LEAST))
     }
 
-    /// How long is measured. Where datagrams are lost, some tenths of a second more or
-    /// less without luck are no rate.
+    /// How long is measured. Where datagrams are lost, a tenth of a second with or
+    /// without luck is no rate by which to choose a count.
     fn measure(&self) -> Duration {
-        let least = if self.least_trip() < NEAR { LEAST } else { LEAST_MEASURE };
+        let least = if self.least_trip() < NEAR || self.is_sole { LEAST } else { LEAST_MEASURE };
         self.trips(MEASURE).max(least)
     }
 
