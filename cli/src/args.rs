@@ -196,6 +196,12 @@ pub struct NetArgs {
         value_parser = clap::value_parser!(u16).range(1..=32)
     )]
     pub lanes: u16,
+    /// Threads for them; 0 if they share one with the rest, as with fewer than four cores
+    #[arg(
+        long, value_name = "NUMBER",
+        value_parser = clap::value_parser!(u16).range(0..=8)
+    )]
+    pub lane_threads: Option<u16>,
 }
 
 /// How a sender and its receiver find each other.

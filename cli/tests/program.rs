@@ -42,6 +42,8 @@ mod disks;
 mod interrupts;
 #[path = "program/json.rs"]
 mod json;
+#[path = "program/lanes.rs"]
+mod lanes;
 #[path = "program/losses.rs"]
 mod losses;
 #[path = "program/mistakes.rs"]

@@ -115,6 +115,10 @@ pub trait Machine: Clone + Send + Sync + 'static {
     /// network: where there are cores for both, at the other end too.
     fn storage_hashes(&self) -> bool;
 
+    /// Threads for further lanes, apart from the one that has the connection; none where
+    /// they would take turns on its core. `asked` is what the user wants.
+    fn lane_threads(&self, asked: Option<u16>) -> usize;
+
     /// Whether storage has a thread of its own, so that a slow disk delays
     /// nobody. Without one, a request is carried out where it is made.
     fn has_threads(&self) -> bool;

@@ -1,5 +1,8 @@
 //! What the processor can do, as far as a choice depends on it.
 
+/// More threads than this would wait for the one that has the connection.
+const MAX_LANE_THREADS: usize = 4;
+
 /// Whether there are instructions for AES and for the multiplication that goes with
 /// it in GCM.
 pub(super) fn has_aes() -> bool {
@@ -19,4 +22,11 @@ pub(super) fn has_aes() -> bool {
 /// are slowed down by every further thread that is busy.
 pub(super) fn has_cores_to_spare() -> bool {
     std::thread::available_parallelism().is_ok_and(|cores| cores.get() > 2)
+}
+
+/// Cores that lanes can have, beside one for the connection and one for storage and all
+/// else: half of what is left.
+pub(super) fn cores_for_lanes() -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    if cores < 4 { 0 } else { ((cores - 1) / 2).min(MAX_LANE_THREADS) }
 }

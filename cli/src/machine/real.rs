@@ -85,6 +85,10 @@ impl Machine for Real {
         super::processor::has_cores_to_spare()
     }
 
+    fn lane_threads(&self, asked: Option<u16>) -> usize {
+        asked.map_or_else(super::processor::cores_for_lanes, usize::from)
+    }
+
     fn has_threads(&self) -> bool {
         true
     }

@@ -2,12 +2,14 @@
 //! the storage thread, wired together. It decides nothing of the protocol; what
 //! to offer and whether to accept is the commands' business.
 
+mod carriers;
 mod signal_task;
 mod udp;
 
 pub(crate) use self::signal_task::failure as signal_failure;
 
 use std::io;
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use passel_proto::connection::Event;
@@ -21,6 +23,7 @@ use passel_sans_io::endpoint::{Endpoint, EndpointConfig, EndpointEvent};
 use passel_sans_io::lane::{IceCredentials, LaneConfig};
 use tokio::sync::mpsc;
 
+use self::carriers::{Carriers, Told};
 use self::signal_task::{SignalTask, Signaled};
 use self::udp::{RecvBatch, UdpPaths};
 use crate::args::NetArgs;
@@ -42,6 +45,10 @@ pub(crate) struct Node<M: Machine> {
     machine: M,
     udp: UdpPaths<M>,
     batch: RecvBatch,
+    /// Threads for further lanes, if they have any of their own.
+    carriers: Option<Carriers>,
+    /// Whether these have their turn before lane 0.
+    lanes_first: bool,
     signaling: Option<SignalTask>,
     storage: Option<Executor>,
     replies: mpsc::UnboundedReceiver<StorageReply>,
@@ -56,6 +63,7 @@ enum Wake {
     Datagrams(io::Result<()>),
     Writable,
     Reply(StorageReply),
+    Lanes(Told),
     Signal(Signaled),
     Timer,
 }
@@ -88,12 +96,19 @@ impl<M: Machine> Node<M> {
             endpoint.add_local_candidate(address);
         }
         endpoint.start(now);
+        let threads = if net.lanes > 1 { machine.lane_threads(net.lane_threads) } else { 0 };
+        let carriers = (threads > 0).then(|| Carriers::start(machine, net.bind, threads));
+        let carriers = carriers.and_then(|started| {
+            started.inspect_err(|error| tracing::warn!(%error, "no threads for lanes")).ok()
+        });
         let (reply_to, replies) = mpsc::unbounded_channel();
         let mut node = Self {
             endpoint,
             machine: machine.clone(),
             udp,
             batch: RecvBatch::default(),
+            carriers,
+            lanes_first: false,
             signaling: Some(SignalTask::spawn(socket)),
             storage: None,
             replies,
@@ -148,6 +163,10 @@ impl<M: Machine> Node<M> {
                     self.take_reply(now, reply);
                 }
             }
+            Wake::Lanes(Told::Reports(reports)) => {
+                self.endpoint.handle_reports(now, reports.into_iter());
+            }
+            Wake::Lanes(Told::Bound(lane, addresses)) => self.lane_bound(lane, &addresses),
             Wake::Signal(signaled) => self.take_signal(now, signaled),
             Wake::Timer => self.endpoint.handle_timeout(now),
         }
@@ -169,6 +188,32 @@ impl<M: Machine> Node<M> {
                 None => std::future::pending().await,
             }
         };
+        let carriers = self.carriers.as_mut();
+        let lanes = async {
+            match carriers {
+                Some(carriers) => carriers.next().await,
+                None => std::future::pending().await,
+            }
+        };
+        let read = self.udp.recv(&mut self.batch);
+        // Neither the one nor the other waits for ever.
+        self.lanes_first = !self.lanes_first;
+        let lanes_first = self.lanes_first;
+        let network = async {
+            if lanes_first {
+                tokio::select! {
+                    biased;
+                    told = lanes => Wake::Lanes(told),
+                    read = read => Wake::Datagrams(read),
+                }
+            } else {
+                tokio::select! {
+                    biased;
+                    read = read => Wake::Datagrams(read),
+                    told = lanes => Wake::Lanes(told),
+                }
+            }
+        };
         // What the network can do without end comes last, so that it holds up
         // nothing; all else runs out.
         tokio::select! {
@@ -177,7 +222,7 @@ impl<M: Machine> Node<M> {
             signaled = signal => Wake::Signal(signaled),
             Some(reply) = self.replies.recv() => Wake::Reply(reply),
             _ = self.udp.writable() => Wake::Writable,
-            read = self.udp.recv(&mut self.batch) => Wake::Datagrams(read),
+            network = network => network,
         }
     }
 
@@ -219,6 +264,11 @@ impl<M: Machine> Node<M> {
                 task.send(blob);
             }
         }
+        while let Some((lane, command)) = self.endpoint.poll_command() {
+            if let Some(carriers) = &self.carriers {
+                carriers.command(lane, command);
+            }
+        }
         while let Some(datagram) = self.endpoint.poll_datagram() {
             self.udp.queue(datagram);
         }
@@ -241,6 +291,9 @@ impl<M: Machine> Node<M> {
 
     /// Gives a further lane its sockets, or none if the system has none left.
     fn add_lane(&mut self, lane: u16) {
+        if let Some(carriers) = &mut self.carriers {
+            return carriers.bind(lane); // `lane_bound` follows.
+        }
         let bound = self.udp.add(lane).and_then(|()| self.udp.local_candidates(lane));
         let addresses = bound.unwrap_or_else(|error| {
             tracing::warn!(%error, "a further lane has no socket");
@@ -250,6 +303,16 @@ impl<M: Machine> Node<M> {
         self.flush();
     }
 
+    /// A thread has sockets for a lane, if there is any to be had.
+    fn lane_bound(&mut self, lane: u16, addresses: &[SocketAddr]) {
+        let carrier = self.endpoint.bind_lane_apart(clock::now(), lane, addresses);
+        match (&mut self.carriers, carrier) {
+            (Some(carriers), Some(carrier)) => carriers.drive(carrier),
+            (Some(carriers), None) => carriers.forget(lane),
+            (None, _) => {}
+        }
+    }
+
     /// The next piece of news, but for what concerns lanes.
     pub(crate) fn poll_event(&mut self) -> Option<EndpointEvent> {
         let event = loop {
@@ -257,7 +320,10 @@ impl<M: Machine> Node<M> {
                 Some(EndpointEvent::LaneWanted { lane }) => self.add_lane(lane),
                 Some(EndpointEvent::LaneOver { lane }) => {
                     self.flush();
-                    self.udp.remove(lane);
+                    match &mut self.carriers {
+                        Some(carriers) => carriers.forget(lane),
+                        None => self.udp.remove(lane),
+                    }
                 }
                 event => break event,
             }
@@ -286,6 +352,9 @@ impl<M: Machine> Node<M> {
             task.finish_and_wait().await;
         }
         drop(self.storage.take());
+        if let Some(carriers) = self.carriers.take() {
+            carriers.finish();
+        }
     }
 }
 

@@ -163,10 +163,15 @@ impl<M: Machine> UdpPaths<M> {
     /// system chooses, or only one if `bind` names an address. It is enough if one
     /// of the two can be bound. To be called within a tokio runtime.
     pub(crate) fn bind(machine: &M, bind: Option<IpAddr>) -> io::Result<Self> {
-        let (paths, scratch) = (Vec::new(), Vec::new());
-        let mut sockets = Self { machine: machine.clone(), bind, paths, scratch, dropped: 0 };
+        let mut sockets = Self::none(machine, bind);
         sockets.add(0)?;
         Ok(sockets)
+    }
+
+    /// No sockets yet.
+    pub(crate) fn none(machine: &M, bind: Option<IpAddr>) -> Self {
+        let (paths, scratch) = (Vec::new(), Vec::new());
+        Self { machine: machine.clone(), bind, paths, scratch, dropped: 0 }
     }
 
     /// Binds the sockets of a further lane in the same way.
@@ -189,6 +194,11 @@ impl<M: Machine> UdpPaths<M> {
     /// Closes the sockets of a lane.
     pub(crate) fn remove(&mut self, lane: u16) {
         self.paths.retain(|(of, _)| *of != lane);
+    }
+
+    /// The lane to whose socket the datagrams of a read came.
+    pub(crate) fn lane_of(&self, batch: &RecvBatch) -> Option<u16> {
+        self.paths.iter().find(|(_, path)| path.local == batch.local).map(|(lane, _)| *lane)
     }
 
     fn of(&self, lane: u16) -> impl Iterator<Item = &UdpPath<M::Udp>> {

@@ -128,6 +128,10 @@ impl Machine for Simulated {
         true
     }
 
+    fn lane_threads(&self, _asked: Option<u16>) -> usize {
+        0
+    }
+
     fn has_threads(&self) -> bool {
         false
     }
