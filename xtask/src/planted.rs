@@ -3,6 +3,7 @@
 //! directory and is built as a program of another name, so that nothing that is
 //! ever shipped has a bug in it. What the simulator finds by itself is elsewhere.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -27,6 +28,8 @@ const MODULE: &str = "//! Switches on one of the bugs that are planted in this c
 
 struct Bug {
     name: String,
+    /// The tier whose swarms look for it.
+    tier: String,
     file: String,
     find: String,
     replace: String,
@@ -42,7 +45,8 @@ fn bugs() -> Result<Vec<Bug>, String> {
             value.map(str::to_owned).ok_or(format!("{LIST}: a bug lacks {key}"))
         };
         let (name, file) = (text("name")?, text("file")?);
-        Ok(Bug { name, file, find: text("find")?, replace: text("replace")? })
+        let tier = text("tier").unwrap_or_else(|_| "t0".to_owned());
+        Ok(Bug { name, tier, file, find: text("find")?, replace: text("replace")? })
     };
     list.iter().map(bug).collect()
 }
@@ -92,14 +96,17 @@ pub(crate) fn run() -> Result<(), String> {
         return Err("the copy cannot be built".to_owned());
     }
     let program = repo::target().join("debug").join("passel-sim-planted");
-    if let Some((seeds, invariant)) = search(&program, "none of them", 3 * STEP)? {
+    if let Some((seeds, invariant)) = search(&program, "t0", "none of them", 3 * STEP)? {
         return Err(format!("without a bug, {seeds} seeds found: {invariant}"));
     }
-    println!("| bug of the core | seeds to find | invariant |\n| --- | --- | --- |");
+    println!("| tier | bug of the core | seeds to find | invariant |\n| --- | --- | --- | --- |");
     let mut missed = Vec::new();
-    for bug in &bugs {
-        match search(&program, &bug.name, MOST)? {
-            Some((seeds, invariant)) => println!("| `{}` | {seeds} | {invariant} |", bug.name),
+    let places: BTreeMap<&str, &Bug> = bugs.iter().map(|bug| (bug.name.as_str(), bug)).collect();
+    for bug in places.into_values() {
+        match search(&program, &bug.tier, &bug.name, MOST)? {
+            Some((seeds, invariant)) => {
+                println!("| {} | `{}` | {seeds} | {invariant} |", bug.tier, bug.name);
+            }
             None => missed.push(bug.name.as_str()),
         }
     }
@@ -127,11 +134,16 @@ fn copy_files(copy: &Path) -> Result<(), String> {
 }
 
 /// How many seeds it takes until one fails, and what breaks then.
-fn search(program: &Path, bug: &str, most: u64) -> Result<Option<(u64, String)>, String> {
+fn search(
+    program: &Path,
+    tier: &str,
+    bug: &str,
+    most: u64,
+) -> Result<Option<(u64, String)>, String> {
     for first in (0..most).step_by(usize::try_from(STEP).unwrap_or(1)) {
         let output = Command::new(program)
             .env(SWITCH, bug)
-            .args(["swarm", "--threads", "2", "--first", &first.to_string()])
+            .args(["swarm", "--tier", tier, "--threads", "2", "--first", &first.to_string()])
             .args(["--seeds", &STEP.to_string()])
             .output()
             .map_err(|error| format!("{}: {error}", program.display()))?;
@@ -149,8 +161,6 @@ fn search(program: &Path, bug: &str, most: u64) -> Result<Option<(u64, String)>,
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
 
     #[test]
