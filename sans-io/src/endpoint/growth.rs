@@ -365,11 +365,6 @@ impl Growth {
             self.plan.lanes = seen.up;
             return self.rest(now);
         }
-        // What is missing then, others have.
-        let is_shared = !self.is_filled && !self.is_clear() && self.trial == Trial::First;
-        if is_shared && !self.is_sole && !self.is_queued() {
-            return self.rest(now);
-        }
         if !self.is_clear() && self.trial != Trial::Down {
             // With more lanes there would be more in the queue, of which others have
             // their part.
