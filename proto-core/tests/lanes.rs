@@ -14,7 +14,7 @@ use passel_proto::connection::{Config, Event};
 use passel_proto::error::ErrorCode;
 use passel_proto::frame::{Frame, LaneEnd, LaneSignal, LaneTally};
 use passel_proto::ids::{Channel, TransferId};
-use passel_proto::limits::MAX_LANES_COUNT;
+use passel_proto::limits::{MAX_LANE_SIGNAL, MAX_LANES_COUNT};
 use support::{Pair, Side, config, content, manifest};
 
 fn taking(lanes: u16) -> Config {
@@ -31,8 +31,7 @@ fn pair(sender: u16, receiver: u16) -> Pair {
 fn open(pair: &mut Pair, count: usize, room: usize) -> Vec<u16> {
     let lanes: Vec<u16> = (0..count)
         .map(|_| {
-            let lane = pair.sender.connection.open_lane().unwrap();
-            pair.sender.connection.send_lane_signal(lane, vec![7]).unwrap();
+            let lane = pair.sender.connection.open_lane(vec![7]).unwrap();
             pair.sender.lanes.insert(lane, room);
             lane
         })
@@ -75,9 +74,10 @@ fn the_smaller_number_is_agreed_on_and_none_is_one() {
         assert_eq!(pair.sender.connection.most_lanes(), agreed);
         assert_eq!(pair.receiver.connection.most_lanes(), agreed);
         for _ in 1..agreed {
-            pair.sender.connection.open_lane().unwrap();
+            pair.sender.connection.open_lane(vec![7]).unwrap();
         }
-        assert!(pair.sender.connection.open_lane().is_err(), "LN-MOST");
+        assert!(pair.sender.connection.open_lane(vec![7]).is_err(), "LN-MOST");
+        assert_eq!(pair.sender.connection.next_lane(), None);
     }
     for wrong in [0, MAX_LANES_COUNT + 1] {
         let wrong = u16::try_from(wrong).unwrap();
@@ -90,11 +90,13 @@ fn the_smaller_number_is_agreed_on_and_none_is_one() {
 fn numbers_are_those_of_the_role_and_never_come_again() {
     let mut pair = pair(3, 3);
     assert_eq!(open(&mut pair, 2, 0), [2, 4]);
-    assert_eq!(pair.receiver.connection.open_lane().unwrap(), 1);
+    let receiver = &mut pair.receiver.connection;
+    assert!(receiver.open_lane(vec![0; MAX_LANE_SIGNAL + 1]).is_err());
+    assert_eq!((receiver.next_lane(), receiver.open_lane(vec![7]).unwrap()), (Some(1), 1));
     pair.receiver.connection.send_lane_signal(2, vec![8]).unwrap();
     assert!(pair.receiver.connection.send_lane_signal(6, vec![8]).is_err());
     pair.run();
-    assert_eq!((signals(&pair.receiver), signals(&pair.sender)), (vec![2, 4], vec![2]));
+    assert_eq!((signals(&pair.receiver), signals(&pair.sender)), (vec![2, 4], vec![1, 2]));
     pair.sender.connection.end_lane(pair.now, 2);
     pair.run();
     assert_eq!(ended_lanes(&pair.receiver), [2]);
@@ -201,8 +203,7 @@ fn credit_survives_any_number_of_lost_lanes() {
     let mut lost = 0;
     // Each takes some hundred kilobytes with it: together more than the window.
     for _ in 0..100 {
-        let lane = pair.sender.connection.open_lane().unwrap();
-        pair.sender.connection.send_lane_signal(lane, vec![7]).unwrap();
+        let lane = pair.sender.connection.open_lane(vec![7]).unwrap();
         pair.sender.connection.handle_lane_writable(lane, 300_000, true);
         let mut buf = Vec::new();
         while let Some(transmit) = pair.sender.connection.poll_transmit(pair.now, &mut buf) {
@@ -297,8 +298,7 @@ fn lanes_follow_the_epochs() {
     pair.sender.connection.update_keys(pair.now).unwrap();
     pair.transfer(&files);
     expect_whole(&pair, &files);
-    let late = pair.sender.connection.open_lane().unwrap();
-    pair.sender.connection.send_lane_signal(late, vec![7]).unwrap();
+    let late = pair.sender.connection.open_lane(vec![7]).unwrap();
     pair.sender.lanes.insert(late, 70_000);
     pair.run_until(Duration::from_secs(1), |_| false);
     for side in [&pair.sender, &pair.receiver] {

@@ -123,6 +123,35 @@ fn lanes_that_never_come_up_end_nothing() {
     assert!(lanes_over(&world.peers[0]) > 0);
 }
 
+/// A system may have no socket left: what is no lane yet never was one for the peer.
+// LN-NUMBERS, LN-PATIENCE
+#[test]
+fn lanes_without_a_socket_are_asked_for_again_later() {
+    for (apart, without) in [(false, 0), (true, 0), (false, 1)] {
+        let mut world = laned(8);
+        world.apart = apart;
+        world.delay = Duration::from_millis(25);
+        world.connect();
+        let from = world.now + Duration::from_secs(5);
+        world.sockets_from[without] = Some(from);
+        let files = [("a", content(64 << 20, 1))];
+        world.send(&files);
+        world.run(MINUTE, |world| world.now >= from || is_done(world));
+        assert!(!is_done(&world));
+        let asked = |peer: &Peer| {
+            let wanted = |event: &&EndpointEvent| matches!(event, EndpointEvent::LaneWanted { .. });
+            peer.events.iter().filter(wanted).count()
+        };
+        let asked = asked(&world.peers[without]);
+        // The lanes of a sender end together, and count as one attempt.
+        let most = if without == 0 { 10 } else { 40 };
+        assert!((1..most).contains(&asked), "{asked}");
+        world.run(2 * MINUTE, is_done);
+        expect_whole(&world, &files);
+        assert!(world.peers[0].endpoint.lanes().0 > 1);
+    }
+}
+
 /// Whoever asks when to wake is not told a moment that is past for ever.
 #[test]
 fn a_connection_that_ends_while_lanes_are_sought_lets_its_caller_sleep() {

@@ -209,15 +209,25 @@ impl Connection {
         }
     }
 
-    /// Begins a further lane and gives its number. Its transport is set up by
-    /// signals ([`send_lane_signal`](Self::send_lane_signal)); until there is
+    /// The number that [`open_lane`](Self::open_lane) would give a lane now; `None` where
+    /// it would refuse: there is no session, or there are as many lanes as agreed on.
+    pub fn next_lane(&self) -> Option<u16> {
+        match &self.phase {
+            Phase::Established(session) => session.next_lane().ok(),
+            _ => None,
+        }
+    }
+
+    /// Begins a further lane by telling the other end's transport what it must know first,
+    /// at most [`MAX_LANE_SIGNAL`] bytes, and gives the lane's number. What else is to be
+    /// told follows by [`send_lane_signal`](Self::send_lane_signal); until there is
     /// [room](Self::handle_lane_writable) on it, nothing goes over it.
     ///
     /// # Errors
     ///
-    /// Misuse: no session, or as many lanes as agreed on.
-    pub fn open_lane(&mut self) -> Result<u16, Error> {
-        self.session()?.open_lane()
+    /// Misuse: no session, as many lanes as agreed on, or a signal that is too long.
+    pub fn open_lane(&mut self, signal: Vec<u8>) -> Result<u16, Error> {
+        self.session()?.open_lane(signal)
     }
 
     /// Tells the transport at the other end something of a lane that either side
@@ -248,8 +258,8 @@ impl Established {
         Ok(())
     }
 
-    /// Begins a lane of this side (`LN-NUMBERS`).
-    pub(super) fn open_lane(&mut self) -> Result<u16, Error> {
+    /// The number of this side's next lane, if it may begin one now.
+    fn next_lane(&self) -> Result<u16, Error> {
         let number = self.lanes.next_own;
         if self.is_closing() || !self.comparison.is_settled() {
             return Err(Error::misuse("the connection does not take lanes now"));
@@ -257,9 +267,20 @@ impl Established {
         if self.lanes.opened_by(number) + 1 >= usize::from(self.lanes.most) {
             return Err(Error::misuse("there are as many lanes as the two sides agreed on"));
         }
-        let next = number.checked_add(2);
-        self.lanes.next_own = next.ok_or_else(|| Error::misuse("no lane number is left"))?;
+        let is_left = number.checked_add(2).is_some();
+        is_left.then_some(number).ok_or_else(|| Error::misuse("no lane number is left"))
+    }
+
+    /// Begins a lane of this side. The peer learns of it here, so that it learns of all in
+    /// their order (`LN-NUMBERS`, `LN-SIGNAL`).
+    pub(super) fn open_lane(&mut self, signal: Vec<u8>) -> Result<u16, Error> {
+        let number = self.next_lane()?;
+        if signal.len() > MAX_LANE_SIGNAL {
+            return Err(Error::misuse("a signal that is too long"));
+        }
+        self.lanes.next_own = number.saturating_add(2);
         self.add_lane(number);
+        self.send_lane_signal(number, signal)?;
         Ok(number)
     }
 

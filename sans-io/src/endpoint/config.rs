@@ -121,9 +121,10 @@ pub enum EndpointEvent {
         dtls: Dtls,
     },
     /// A further lane needs a socket of its own: bind one, and say where it listens
-    /// with [`Endpoint::bind_lane`](super::Endpoint::bind_lane).
+    /// with [`Endpoint::bind_lane`](super::Endpoint::bind_lane). Of the lanes that this
+    /// side opens, one is wanted at a time: the next once this one has a socket.
     LaneWanted {
-        /// The lane.
+        /// The lane. If it is given up before it had a socket, the number comes again.
         lane: u16,
     },
     /// A further lane is over: once the datagrams that wait have gone out, its socket

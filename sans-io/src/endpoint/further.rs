@@ -82,6 +82,11 @@ impl Further {
         self.lanes.len() + self.unbound.len()
     }
 
+    /// Whether there is no socket yet for this lane.
+    pub(super) fn is_unbound(&self, number: u16) -> bool {
+        self.unbound.contains_key(&number)
+    }
+
     /// Whether nothing was ever delivered over a lane that there is or was to be.
     pub(super) fn came_to_nothing(&self, number: u16) -> bool {
         let nothing = |further: &FurtherLane| further.delivered == 0;
@@ -124,15 +129,18 @@ impl Further {
         connection: &mut Connection,
     ) -> Option<()> {
         let wish = self.unbound.remove(&number)?;
+        let is_own = connection.next_lane() == Some(number);
         let credentials = IceCredentials::from_seed(&self.entropy.array());
         let mtu = wish.size..=(*self.template.mtu.end()).max(wish.size);
         let config = LaneConfig { lane: number, credentials, mtu, ..self.template.clone() };
         let (asked_first, entropy) = (wish.early.is_empty(), self.entropy.fork());
         let carrier = Carrier::new(config, (addresses, servers), asked_first, entropy, now).ok()?;
-        let description = SignalMessage::Description(carrier.description());
-        let sent =
-            description.encode().and_then(|payload| connection.send_lane_signal(number, payload));
-        sent.ok()?;
+        let description = SignalMessage::Description(carrier.description()).encode().ok()?;
+        if is_own {
+            connection.open_lane(description).ok()?;
+        } else {
+            connection.send_lane_signal(number, description).ok()?;
+        }
         for address in addresses {
             self.ports.insert((address.is_ipv4(), address.port()), number);
         }

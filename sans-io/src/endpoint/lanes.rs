@@ -21,7 +21,7 @@ const MAX_DATAGRAMS: usize = 4096;
 impl Endpoint {
     /// Answers [`EndpointEvent::LaneWanted`]: the caller listens at these addresses
     /// for this lane, on a socket that no other lane of this endpoint uses. With
-    /// none, the lane is given up.
+    /// none, the lane is given up; a lane that is not wanted (any more) is ignored.
     pub fn bind_lane(&mut self, now: Instant, lane: u16, addresses: &[SocketAddr]) {
         self.bind(now, lane, addresses);
         self.drive(now);
@@ -46,7 +46,13 @@ impl Endpoint {
     fn bind(&mut self, now: Instant, lane: u16, addresses: &[SocketAddr]) {
         let Some(connection) = self.connection.as_mut().filter(|_| !self.closed) else { return };
         let servers = self.gatherer.useful_servers();
+        if !self.further.is_unbound(lane) {
+            return;
+        }
         if self.further.bind(now, lane, (addresses, servers), connection).is_none() {
+            if self.is_own(lane) {
+                self.attempts.came_to_nothing(now);
+            }
             self.end_lane(now, lane);
         }
     }
@@ -235,13 +241,14 @@ impl Endpoint {
         if plan.window != before.window {
             self.lane.set_window(plan.window);
         }
-        while usize::from(plan.lanes) > 1 + self.further.count() && self.attempts.may_open(now) {
-            let trip = self.growth.least_trip();
-            if self.sizes.holds(now, trip) {
-                return;
-            }
-            let opened = self.connection.as_mut().map(Connection::open_lane);
-            let Some(Ok(lane)) = opened else { return };
+        if usize::from(plan.lanes) <= 1 + self.further.count() || !self.attempts.may_open(now) {
+            return;
+        }
+        let trip = self.growth.least_trip();
+        // One at a time: a lane begins, and has its number, once it has a socket.
+        let next = self.connection.as_ref().and_then(Connection::next_lane);
+        let next = next.filter(|lane| !self.further.is_unbound(*lane));
+        if let Some(lane) = next.filter(|_| !self.sizes.holds(now, trip)) {
             let size = self.sizes.next(now, lane);
             self.further.want(lane, size, self.sizes.patience(lane, trip));
             self.events.push_back(EndpointEvent::LaneWanted { lane });

@@ -88,11 +88,12 @@ impl Sizes {
         tried.is_some()
     }
 
-    /// A lane whose datagrams were this large, if it ever came to that, is over. It may be the path that takes no such datagrams, now or any more.
+    /// A lane whose datagrams were this large, if it ever came to that, is over. It may be
+    /// the path that takes no such datagrams, now or any more.
     pub(super) fn lost(&mut self, lane: u16, size: Option<usize>) {
         if self.trial.is_some_and(|trial| trial.lane == lane) {
             self.trial = None;
-            self.top = self.proven;
+            self.top = size.map_or(self.top, |_| self.proven);
         } else if size.is_some_and(|size| size > self.first) {
             self.proven = self.first;
             self.top = self.first;

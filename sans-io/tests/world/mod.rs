@@ -51,6 +51,8 @@ pub struct World {
     pub delay: Duration,
     /// Whether further lanes are driven apart.
     pub apart: bool,
+    /// Before this moment a peer has no sockets for further lanes.
+    pub sockets_from: [Option<Instant>; 2],
     /// Ports of further lanes, counted up from that of lane 0, that reach nobody.
     pub dead: BTreeSet<u16>,
     /// Longer datagrams than this are lost, in bytes of UDP payload.
@@ -119,6 +121,7 @@ fn world_of(
         sent: 0,
         delay: DELAY,
         apart: false,
+        sockets_from: [None; 2],
         dead: BTreeSet::new(),
         takes: usize::MAX,
         longest: BTreeMap::new(),
@@ -158,11 +161,13 @@ impl World {
                     if let EndpointEvent::LaneWanted { lane } = event {
                         let mut address = peer.address;
                         address.set_port(address.port() + lane);
+                        let has_socket = self.sockets_from[n].is_none_or(|from| from <= self.now);
+                        let bound = if has_socket { &[address][..] } else { &[] };
                         if self.apart {
-                            let carrier = peer.endpoint.bind_lane_apart(self.now, lane, &[address]);
+                            let carrier = peer.endpoint.bind_lane_apart(self.now, lane, bound);
                             peer.carriers.extend(carrier.map(|carrier| (lane, carrier)));
                         } else {
-                            peer.endpoint.bind_lane(self.now, lane, &[address]);
+                            peer.endpoint.bind_lane(self.now, lane, bound);
                         }
                     }
                     peer.events.push(event);
