@@ -12,9 +12,9 @@ use std::time::Duration;
 use passel_proto::connection::{Event, Progress};
 use passel_proto::error::{Blame, Error, ErrorCode};
 use passel_proto::frame::EntryRange;
-use passel_proto::ids::{Channel, FileIndex};
+use passel_proto::ids::{Channel, FileIndex, TransferId};
 use passel_proto::storage::StorageErrorKind;
-use support::{Fault, Pair, content};
+use support::{Fault, Pair, content, manifest};
 
 const CHUNK: usize = 65536;
 
@@ -442,4 +442,29 @@ fn either_side_can_pause_for_as_long_as_it_likes() {
         pair.finish();
         assert_arrived(&pair, &files);
     }
+}
+
+/// A caller that acts on an event cannot know what came behind it: that is no misuse.
+#[test]
+fn what_the_peer_has_ended_meanwhile_is_nobody_s_fault() {
+    let mut pair = Pair::established(21);
+    let id = pair.offer(&[("a", content(10, 1))]);
+    pair.run();
+    let declined = Error::new(Blame::Circumstance, ErrorCode::Cancelled, "");
+    pair.sender.connection.cancel(pair.now, id, declined).unwrap();
+    pair.run();
+    let receiver = &mut pair.receiver.connection;
+    let late = receiver.accept(pair.now, id, None).unwrap_err();
+    assert_eq!((late.blame, late.code), (Blame::Circumstance, ErrorCode::Cancelled));
+    let unknown = receiver.accept(pair.now, TransferId(id.0 + 2), None).unwrap_err();
+    assert_eq!(unknown.blame, Blame::Misuse);
+    pair.receiver.connection.close(pair.now, None);
+    for _ in 0..2 {
+        pair.step();
+        let late = pair.sender.connection.offer(pair.now, manifest(&[("a", vec![])]), "");
+        assert_eq!(late.unwrap_err().blame, Blame::Circumstance);
+        pair.run();
+    }
+    let closed = pair.sender.events.iter().filter(|event| matches!(event, Event::Closed { .. }));
+    assert_eq!(closed.count(), 1);
 }

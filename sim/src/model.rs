@@ -62,6 +62,8 @@ pub struct Story {
     /// claimed before, and what is still under way to a sender, holds no more.
     removed: bool,
     completed: [Option<Completion>; 2],
+    /// Files that the sender said it could not send, or vouch for, in this connection.
+    refused: BTreeSet<FileIndex>,
 }
 
 impl Story {
@@ -69,6 +71,7 @@ impl Story {
     pub fn offer(&mut self, token: Token, entries: Vec<Digest>, chunk_size: u64) {
         (self.token, self.entries, self.chunk_size) = (Some(token), entries, chunk_size);
         self.claims.clear();
+        self.refused.clear();
         self.removed = false;
         for file in self.files.values_mut() {
             file.given_up = false;
@@ -279,8 +282,15 @@ impl Story {
         Ok(())
     }
 
+    /// The receiver learns that its sender cannot send a file, or vouch for what there
+    /// is of it.
+    pub fn on_refused(&mut self, file: FileIndex) {
+        self.refused.insert(file);
+    }
+
     /// A side says that the transfer is complete. Only a receiver may say so again,
-    /// and what failed before may go well then, but not the reverse.
+    /// and what failed before may go well then, but not the reverse, unless the sender
+    /// could not read its source again (`RS-COMPLETE-AGAIN`).
     pub fn complete(
         &mut self,
         side: Side,
@@ -293,7 +303,9 @@ impl Story {
         let Some(before) = before else { return Ok(()) };
         met.insert(Sometimes::ReceiptAgain);
         let is_same_source = self.versions.len() <= 1;
-        if is_sender || (is_same_source && completion.delivered < before.delivered) {
+        let refused = u32::try_from(self.refused.len()).unwrap_or(u32::MAX);
+        let delivered = completion.delivered.saturating_add(refused);
+        if is_sender || (is_same_source && delivered < before.delivered) {
             let detail = format!("{side:?}: {completion:?} after {before:?}");
             return broken("a transfer is complete once", detail);
         }

@@ -433,6 +433,8 @@ impl<M: Machine> Receiving<M> {
                     self.drive.survives_loss();
                 }
             }
+            // The other side ended it meanwhile: the event that says so is on its way.
+            Err(failure) if failure.blame == Some(Blame::Circumstance) => {}
             Err(failure) => {
                 let error = Error::local(ErrorCode::Internal, "the offer could not be accepted");
                 self.drive.fail(failure, error);

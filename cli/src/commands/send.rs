@@ -4,6 +4,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
+use passel_proto::error::{Blame, Error, ErrorCode};
 use passel_proto::ids::Role;
 use passel_rendezvous::shell::{Listener, Rendezvous as Server, ShellConfig, router, serve_router};
 use url::Url;
@@ -349,9 +350,7 @@ async fn connection<M: Machine>(
 fn offer<M: Machine>(drive: &mut Drive<M>, offering: &mut Offering<'_, M>) {
     let manifest = Arc::clone(offering.sources.manifest());
     let note = offering.keeping.note(offering.args).to_owned();
-    drive
-        .report
-        .event(&Event::offer(&manifest, Some(note.clone()).filter(|note| !note.is_empty())));
+    let event = Event::offer(&manifest, Some(note.clone()).filter(|note| !note.is_empty()));
     let job = Job::Send(Arc::clone(offering.sources));
     let offered = drive.node.start_storage(job).and_then(|()| {
         let (now, endpoint) = (crate::clock::now(), &mut drive.node.endpoint);
@@ -363,6 +362,7 @@ fn offer<M: Machine>(drive: &mut Drive<M>, offering: &mut Offering<'_, M>) {
     });
     match offered {
         Ok(transfer) => {
+            drive.report.event(&event);
             offering.keeping.offered(&mut drive.node.endpoint, transfer);
             if let Some(limit) = offering.args.limit {
                 let now = crate::clock::now();
@@ -372,11 +372,10 @@ fn offer<M: Machine>(drive: &mut Drive<M>, offering: &mut Offering<'_, M>) {
             drive.follow(transfer);
             drive.report.say("Offered. Waiting for the other side to accept …");
         }
+        // The other side ended it meanwhile: the event that says so is on its way.
+        Err(failure) if failure.blame == Some(Blame::Circumstance) => {}
         Err(failure) => {
-            let error = passel_proto::error::Error::local(
-                passel_proto::error::ErrorCode::Internal,
-                "the offer could not be made",
-            );
+            let error = Error::local(ErrorCode::Internal, "the offer could not be made");
             drive.fail(failure, error);
         }
     }

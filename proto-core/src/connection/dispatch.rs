@@ -320,11 +320,7 @@ impl Established {
     /// TR-OVER: what names a transfer that is over is ignored, and what names one
     /// that never was is refused (`TR-UNKNOWN`).
     fn find(&mut self, id: TransferId) -> Result<Found<'_>, Error> {
-        let known = if id.0 % 2 == self.next_own % 2 {
-            id.0 < self.next_own
-        } else {
-            id.0 < self.next_peer
-        };
+        let known = self.was_offered(id);
         match self.transfers.get_mut(&id).map(|slot| &mut slot.transfer) {
             // Over since an earlier frame of the same record.
             Some(Transfer::Out(outgoing)) if outgoing.state().is_terminal() => Ok(Found::Over),

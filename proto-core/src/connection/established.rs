@@ -231,7 +231,8 @@ impl Established {
         transfer: TransferId,
         paused: bool,
     ) -> Result<(), Error> {
-        let slot = self.transfers.get_mut(&transfer).ok_or_else(no_such_transfer)?;
+        let missing = self.missing(transfer);
+        let slot = self.transfers.get_mut(&transfer).ok_or(missing)?;
         let out = &mut self.out;
         let changed = match (&mut slot.transfer, paused) {
             (Transfer::Out(outgoing), true) => outgoing.pause(false, out),
@@ -289,7 +290,8 @@ impl Established {
         transfer: TransferId,
         error: Error,
     ) -> Result<(), Error> {
-        let slot = self.transfers.get_mut(&transfer).ok_or_else(no_such_transfer)?;
+        let missing = self.missing(transfer);
+        let slot = self.transfers.get_mut(&transfer).ok_or(missing)?;
         match &mut slot.transfer {
             Transfer::Out(outgoing) => outgoing.cancel(error, &mut self.out)?,
             Transfer::In(incoming) => incoming.cancel(error, &mut self.out)?,
@@ -299,9 +301,27 @@ impl Established {
     }
 
     fn incoming(&mut self, transfer: TransferId) -> Result<(&mut Incoming, &mut Outbox), Error> {
+        let missing = self.missing(transfer);
         match self.transfers.get_mut(&transfer).map(|slot| &mut slot.transfer) {
+            Some(Transfer::In(incoming)) if incoming.state().is_terminal() => Err(missing),
             Some(Transfer::In(incoming)) => Ok((incoming, &mut self.out)),
-            _ => Err(no_such_transfer()),
+            _ => Err(missing),
+        }
+    }
+
+    /// Whether there is or was such a transfer.
+    pub(super) fn was_offered(&self, id: TransferId) -> bool {
+        let is_own = id.0 % 2 == self.next_own % 2;
+        id.0 < if is_own { self.next_own } else { self.next_peer }
+    }
+
+    /// Why nothing can be done with a transfer that is not there: a caller cannot know
+    /// what the peer has ended before the event that says so is polled.
+    fn missing(&self, id: TransferId) -> Error {
+        if self.was_offered(id) {
+            Error::new(Blame::Circumstance, ErrorCode::Cancelled, "the transfer is over")
+        } else {
+            Error::misuse("there is no such transfer")
         }
     }
 
@@ -587,8 +607,4 @@ impl Established {
             }
         }
     }
-}
-
-fn no_such_transfer() -> Error {
-    Error::misuse("there is no such transfer")
 }

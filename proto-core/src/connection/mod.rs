@@ -72,12 +72,15 @@ pub struct Transmit {
 ///
 /// Each channel sends only while [`handle_writable`](Self::handle_writable) said
 /// that there is room: on `file` for the whole record, on `control` for its
-/// beginning, so that what steers a transfer is never stuck for want of a byte. The caller owns every buffer: the one that
-/// `poll_transmit` fills, the messages given to `handle_message` (opened in
-/// place), and those that travel with storage requests.
+/// beginning, so that what steers a transfer is never stuck for want of a byte. The
+/// caller owns every buffer: the one that `poll_transmit` fills, the messages given to
+/// `handle_message` (opened in place), and those that travel with storage requests.
 ///
 /// Errors that end the connection are told by [`Event::Closed`], not by the
-/// methods' results; those report misuse by the caller.
+/// methods' results; those report misuse by the caller. One case is nobody's fault: the
+/// peer may have ended the connection or the transfer that a call is about, and the event
+/// that says so waits to be polled. Then, and when the caller goes on after that event, the
+/// error's blame is [`Blame::Circumstance`], and nothing has happened.
 ///
 /// No input from the peer makes any method panic (`OV-NO-PANIC`).
 ///
@@ -648,10 +651,13 @@ impl Connection {
     }
 
     fn session(&mut self) -> Result<&mut Established, Error> {
+        let closing = || {
+            let code = ErrorCode::TransportFailed;
+            Error::new(Blame::Circumstance, code, "the connection is closing or closed")
+        };
         match &mut self.phase {
-            Phase::Established(session) if session.is_closing() => {
-                Err(Error::misuse("the connection is closing"))
-            }
+            Phase::Closed => Err(closing()),
+            Phase::Established(session) if session.is_closing() => Err(closing()),
             Phase::Established(session) if !session.comparison.is_settled() => {
                 // HS-SAS-GATE
                 Err(Error::misuse("nobody has compared yet what the two sides show"))

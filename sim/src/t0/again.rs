@@ -317,6 +317,12 @@ impl Run<'_> {
             {
                 self.joiner_named += 1;
             }
+            Event::FileFailed { transfer, file, error } if error.from_peer => {
+                let Some(facts) = self.oracle.transfers.get(transfer) else { return Ok(()) };
+                if facts.from != side {
+                    self.stories[facts.planned].on_refused(*file);
+                }
+            }
             Event::Completed { transfer, completion } => {
                 let Some(facts) = self.oracle.transfers.get(transfer) else { return Ok(()) };
                 let story = &mut self.stories[facts.planned];
