@@ -19,7 +19,7 @@ pub enum Loss {
         permille: u64,
     },
     /// In bursts (Gilbert and Elliott): the line is good or bad, and may change
-    /// with each datagram.
+    /// with each datagram. However few come, it is not bad for more than a second.
     Bursts {
         /// How often of a thousand times a good line becomes bad.
         enter_permille: u64,
@@ -31,6 +31,9 @@ pub enum Loss {
         bad_permille: u64,
     },
 }
+
+/// How long a burst takes at most.
+const LONGEST_BURST_US: u64 = 1_000_000;
 
 /// One direction of a line as data.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -120,7 +123,8 @@ impl Carried {
 pub struct Line {
     plan: LinePlan,
     draw: Draw,
-    bad: bool,
+    /// Since when the line is bad, if it is.
+    bad: Option<u64>,
     /// When the line has carried what it took.
     free_at: u64,
 }
@@ -128,7 +132,7 @@ pub struct Line {
 impl Line {
     /// The line of a plan; `purpose` names it among the others.
     pub fn new(plan: &LinePlan, seed: u64, purpose: &str) -> Self {
-        Self { plan: plan.clone(), draw: Draw::new(seed, purpose), bad: false, free_at: 0 }
+        Self { plan: plan.clone(), draw: Draw::new(seed, purpose), bad: None, free_at: 0 }
     }
 
     /// Takes a datagram at `now`, which must not go back.
@@ -152,7 +156,7 @@ impl Line {
         } else {
             self.free_at = now;
         }
-        if let Some(fate) = self.loses() {
+        if let Some(fate) = self.loses(now) {
             return Carried::lost(fate);
         }
         let mut at = self.free_at + self.plan.delay_us;
@@ -179,14 +183,17 @@ impl Line {
         Carried { copies, fates }
     }
 
-    fn loses(&mut self) -> Option<Fate> {
+    fn loses(&mut self, now: u64) -> Option<Fate> {
         match self.plan.loss {
             Loss::None => None,
             Loss::Uniform { permille } => self.draw.chance(permille).then_some(Fate::Lost),
             Loss::Bursts { enter_permille, leave_permille, good_permille, bad_permille } => {
-                let change = if self.bad { leave_permille } else { enter_permille };
-                self.bad ^= self.draw.chance(change);
-                let (permille, fate) = if self.bad {
+                self.bad = self.bad.filter(|since| now < since + LONGEST_BURST_US);
+                let change = if self.bad.is_some() { leave_permille } else { enter_permille };
+                if self.draw.chance(change) {
+                    self.bad = if self.bad.is_some() { None } else { Some(now) };
+                }
+                let (permille, fate) = if self.bad.is_some() {
                     (bad_permille, Fate::LostInBurst)
                 } else {
                     (good_permille, Fate::Lost)
@@ -236,6 +243,19 @@ mod tests {
         // A tenth is lost; after a lost one, four in five are lost again.
         assert!((100..300).contains(&count), "{count}");
         assert!(pairs * 10 > count * 7, "{pairs} of {count}");
+    }
+
+    #[test]
+    fn a_burst_ends_though_nothing_is_sent() {
+        let (enter_permille, leave_permille) = (1000, 0);
+        let (good_permille, bad_permille) = (0, 1000);
+        let loss = Loss::Bursts { enter_permille, leave_permille, good_permille, bad_permille };
+        let mut line = line(|plan| plan.loss = loss);
+        let mut is_lost = |at| line.carry(at, b"x", false).copies.is_empty();
+        assert_eq!([0, LONGEST_BURST_US - 1].map(&mut is_lost), [true, true]);
+        line.plan.loss =
+            Loss::Bursts { enter_permille: 0, leave_permille, good_permille, bad_permille };
+        assert!(!line.carry(LONGEST_BURST_US, b"x", false).copies.is_empty());
     }
 
     #[test]

@@ -84,6 +84,11 @@ pub(super) fn check_unreadable(side: Side, bytes: &[u8]) -> Result<(), Broken> {
 /// ever longer, and what is sent meanwhile waits behind them.
 const RECOVERY_US: u64 = 5_000_000;
 
+/// How often the stack's DTLS client sends its last flight. It waits for a record of its
+/// own that says it came, whatever else comes, and gives up with its last wait: a
+/// defect of its own, which takes as many losses.
+const FLIGHT_SENDINGS: u32 = 5;
+
 /// Nobody who carries the signaling learns an address of either side: as chapter 2
 /// of the spec encodes it, or as text.
 pub(super) fn check_no_address(side: Side, blob: &[u8], plan: &Plan) -> Result<(), Broken> {
@@ -142,6 +147,8 @@ pub(super) struct Oracle {
     /// Something was lost on the way since then, or shortly before, and may not have
     /// been sent again.
     lost_in_closing: bool,
+    /// Datagrams lost so far.
+    lost: u32,
     /// When something was lost on the way last.
     lost_at: Option<u64>,
     /// There is a path, by chance.
@@ -187,6 +194,7 @@ impl Oracle {
 
     /// Something is lost on the way.
     pub(super) fn on_lost(&mut self, now: u64) {
+        self.lost = self.lost.saturating_add(1);
         self.lost_at = Some(now);
         self.lost_in_closing |= self.closing;
     }
@@ -247,7 +255,10 @@ impl Oracle {
                 [Blame::Peer, Blame::Incompatible, Blame::Circumstance].contains(&error.blame);
             return is_named || is_stuck;
         }
-        let upset = matches!(self.outlook, Outlook::Upset | Outlook::Lost);
+        let is_unacknowledged = error.code == TransportFailed
+            && error.text.contains("DTLS error: timeout")
+            && self.lost >= FLIGHT_SENDINGS;
+        let upset = is_unacknowledged || matches!(self.outlook, Outlook::Upset | Outlook::Lost);
         upset && [HandshakeTimeout, IdleTimeout, TransportFailed].contains(&error.code)
     }
 

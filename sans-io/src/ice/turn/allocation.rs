@@ -20,6 +20,8 @@ use crate::ice::{FIRST_WAIT, LAST_WAIT, MAX_TRIES};
 pub(super) const MAX_PEERS: usize = 64;
 /// Answers in a row that ask for other credentials, after which a request has failed.
 const MAX_CHALLENGES: u32 = 3;
+/// How often what stands at this side's address is released, in case an answer was lost.
+const MAX_RELEASES: u32 = 4;
 /// The first channel there is.
 const FIRST_CHANNEL: u16 = 0x4000;
 /// When a channel is bound again. The peer is let in for 300 s (RFC 8656, 9).
@@ -90,8 +92,8 @@ pub(super) struct Allocation {
     requests: Vec<Request>,
     peers: BTreeMap<SocketAddr, Channel>,
     renew: Option<Instant>,
-    /// What stood at this side's address was released once already.
-    cleared: bool,
+    /// How often what stood at this side's address was released.
+    releases: u32,
     /// A peer's datagram came.
     heard: bool,
 }
@@ -108,7 +110,7 @@ impl Allocation {
             requests: Vec::new(),
             peers: BTreeMap::new(),
             renew: None,
-            cleared: false,
+            releases: 0,
             heard: false,
         }
     }
@@ -258,12 +260,12 @@ impl Allocation {
                     channel.binding = Binding::Refused;
                 }
             }
-            // An answer was lost, or somebody had this address before: the server
-            // thinks that there is an allocation.
+            // TB-TURN-BOUND: an answer was lost, or somebody had this address before: the
+            // server thinks that there is an allocation.
             (Ask::Allocate { .. }, State::Asked)
-                if code == ErrorCode::ALLOCATION_MISMATCH && !self.cleared =>
+                if code == ErrorCode::ALLOCATION_MISMATCH && self.releases < MAX_RELEASES =>
             {
-                self.cleared = true;
+                self.releases += 1;
                 self.ask(now, Ask::Refresh { seconds: 0 }, 0, out);
             }
             (Ask::Refresh { .. }, State::Asked) if code != 0 => self.allocate(now, out),
