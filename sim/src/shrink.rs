@@ -92,7 +92,7 @@ impl<T: Tier> Search<'_, T> {
         let Ok(mut plan) = serde_json::from_value::<T>(smaller) else { return false };
         then(&mut plan);
         let Ok(smaller) = serde_json::to_value(&plan) else { return false };
-        if smaller == self.best {
+        if smaller == self.best || !plan.is_sound() {
             return false;
         }
         self.tries -= 1;

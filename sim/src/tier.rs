@@ -63,6 +63,11 @@ pub trait Tier:
     /// Some elements of a list of the plan are gone: has whatever names others of
     /// that list by their places follow them.
     fn follow(&mut self, _list: &str, _gone: Range<usize>) {}
+
+    /// Whether all that the plan names is there.
+    fn is_sound(&self) -> bool {
+        true
+    }
 }
 
 /// The conditions that runs of a tier have met.

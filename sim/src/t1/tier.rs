@@ -1,9 +1,22 @@
 //! T1 as one of the tiers.
 
+use std::ops::Range;
+
 use super::watch::Watch;
 use super::{Condition, Outcome, Plan, Planted, on_own_thread};
 use crate::tier::Tier;
 use crate::trace::Recording;
+
+/// The place of a gateway that is gone.
+const NOWHERE: usize = usize::MAX;
+
+impl Plan {
+    /// The gateways behind which hosts and other gateways stand.
+    fn stands(&mut self) -> impl Iterator<Item = &mut usize> {
+        let hosts = self.hosts.iter_mut().filter_map(|host| host.behind.as_mut());
+        hosts.chain(self.gateways.iter_mut().filter_map(|gateway| gateway.behind.as_mut()))
+    }
+}
 
 impl Tier for Plan {
     const NAME: &'static str = "t1";
@@ -43,5 +56,47 @@ impl Tier for Plan {
 
     fn name(condition: Condition) -> &'static str {
         condition.name()
+    }
+
+    /// Whoever stands behind a gateway stays there, and is nowhere without it.
+    fn follow(&mut self, list: &str, gone: Range<usize>) {
+        if list != "gateways" {
+            return;
+        }
+        let moved = |place: &mut usize| {
+            if gone.contains(place) {
+                *place = NOWHERE;
+            } else if *place >= gone.end {
+                *place -= gone.len();
+            }
+        };
+        self.stands().for_each(moved);
+        let upsets = self.upsets.iter_mut().map(|upset| &mut upset.gateway);
+        upsets.for_each(moved);
+        self.upsets.retain(|upset| upset.gateway != NOWHERE);
+    }
+
+    fn is_sound(&self) -> bool {
+        let all = self.gateways.len();
+        let mut stands = self.clone();
+        stands.stands().all(|place| *place < all)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_stands_behind_a_gateway_stays_there() {
+        let seeds = (0..1000).map(Plan::from_seed);
+        let mut plan = seeds.into_iter().find(|plan| plan.gateways.len() == 3).unwrap();
+        assert!(plan.is_sound());
+        let before = plan.hosts.clone().map(|host| host.behind);
+        assert_eq!((before, plan.gateways[1].behind), ([Some(0), Some(1)], Some(2)));
+        plan.gateways.remove(0);
+        plan.follow("gateways", 0..1);
+        assert_eq!((plan.hosts[1].behind, plan.gateways[0].behind), (Some(0), Some(1)));
+        assert!(!plan.is_sound(), "one host has no gateway any more");
     }
 }
