@@ -121,6 +121,18 @@ fn a_failing_plan_of_t1_shrinks_to_what_it_needs() {
     assert!(shrink::shrink(&simple, 10).is_none(), "a plan that passes has no less");
 }
 
+/// The tier and the name of each bug that `cargo xtask planted` puts into a copy.
+fn bugs_of_the_core() -> impl Iterator<Item = (String, String)> {
+    let entries = include_str!("../planted/core.toml").split("[[bug]]").skip(1);
+    entries.map(|entry| {
+        let field = |name: &str| {
+            let mut lines = entry.lines().filter_map(|line| line.split_once(" = "));
+            lines.find(|(key, _)| *key == name).map(|(_, value)| value.trim_matches('"').to_owned())
+        };
+        (field("tier").unwrap_or_else(|| "t0".to_owned()), field("name").unwrap())
+    })
+}
+
 #[test]
 fn the_documentation_lists_every_planted_bug() {
     let readme = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
@@ -138,8 +150,11 @@ fn the_documentation_lists_every_planted_bug() {
     let of_t0 = passel_sim::Planted::ALL.iter().map(|bug| ("t0".to_owned(), bug_name(bug)));
     let of_t1 = Planted::ALL.iter().map(|bug| ("t1".to_owned(), bug_name(bug)));
     let of_t2 = t2::Planted::ALL.iter().map(|bug| ("t2".to_owned(), bug_name(bug)));
-    let all: BTreeSet<_> = of_t0.chain(of_t1).chain(of_t2).collect();
-    assert_eq!(listed, all, "write the table of `passel-sim teeth` to sim/README.md");
+    let all: BTreeSet<_> = of_t0.chain(of_t1).chain(of_t2).chain(bugs_of_the_core()).collect();
+    assert_eq!(
+        listed, all,
+        "write what `passel-sim teeth` and `xtask planted` print to sim/README.md"
+    );
     assert!(all.len() >= 25);
 }
 
