@@ -248,9 +248,9 @@ fn several_transfers_in_both_directions_share_a_connection() {
     let mut pair = Pair::established(11);
     let files = [("a", content(3_000_000, 1))];
     let first = pair.offer(&files);
-    let second = pair.sender.connection.offer(pair.now, support::manifest(&files), "").unwrap();
+    let second = pair.sender.connection.offer(pair.now, manifest(&files), "").unwrap();
     pair.receiver.disk.source.insert(0, content(3_000_000, 1));
-    let back = pair.receiver.connection.offer(pair.now, support::manifest(&files), "back").unwrap();
+    let back = pair.receiver.connection.offer(pair.now, manifest(&files), "back").unwrap();
     assert!(first != second && back.0 % 2 != first.0 % 2);
     pair.run();
     assert_eq!(pair.sender.connection.note(back), Some("back"));
@@ -276,7 +276,7 @@ fn the_sixth_transfer_is_refused_by_the_one_who_offers_it() {
     for _ in 0..5 {
         pair.offer(&[("a", vec![])]);
     }
-    let sixth = pair.sender.connection.offer(pair.now, support::manifest(&[("a", vec![])]), "");
+    let sixth = pair.sender.connection.offer(pair.now, manifest(&[("a", vec![])]), "");
     assert_eq!(sixth.unwrap_err().blame, Blame::Misuse);
 }
 
