@@ -1,7 +1,8 @@
 //! What a person sees of a run of T1: every datagram with what it carries and
 //! what befell it, what was not acknowledged, and how both endpoints stood.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 use passel_sans_io::datagram::Datagram;
 use passel_sans_io::endpoint::EndpointEvent;
@@ -12,9 +13,16 @@ use crate::net::Fate;
 use crate::plan::Side;
 use crate::trace::{Flight, Packet, Recording, Sort, Span, words};
 
+/// Whether a datagram is a request of STUN or TURN (RFC 8489, section 5).
+fn is_request(contents: &[u8]) -> bool {
+    matches!(contents, [first, second, ..] if first & 0xc1 == 0 && second & 0x10 == 0)
+}
+
 #[derive(Debug)]
 pub(super) struct Picture {
     recording: Recording,
+    /// Where STUN and TURN servers are.
+    servers: BTreeSet<IpAddr>,
     /// Datagrams by the hash of their contents, the newest.
     numbers: BTreeMap<String, usize>,
     /// What datagrams carry that have not gone out, by hash.
@@ -39,7 +47,15 @@ impl Picture {
                 text: "line is out".to_owned(),
             });
         }
-        Self { recording, numbers: BTreeMap::new(), carries: BTreeMap::new(), current: None }
+        let relays = plan.relays.iter().map(|relay| &relay.host);
+        let servers = plan.servers.iter().chain(relays).flat_map(|host| &host.addresses);
+        Self {
+            recording,
+            servers: servers.copied().collect(),
+            numbers: BTreeMap::new(),
+            carries: BTreeMap::new(),
+            current: None,
+        }
     }
 
     pub(super) fn ended(self) -> Recording {
@@ -95,13 +111,22 @@ impl Picture {
             .carries
             .remove(&hash)
             .unwrap_or_else(|| (words::datagram(&datagram.contents), false));
-        let (from, to) = (side.place(), side.peer().place());
+        // What a server is asked is between it and the side; data that it relays is not.
+        let is_asked =
+            self.servers.contains(&datagram.destination.ip()) && is_request(&datagram.contents);
+        let kind = if is_asked {
+            format!("to a server: {}", kind.trim_start_matches("STUN "))
+        } else {
+            kind
+        };
+        let (from, to) = (side.place(), if is_asked { side } else { side.peer() }.place());
         // Hellos of DTLS that are not the first ones are sent again.
         let hello = kind.ends_with("Hello");
         let before = |one: &crate::trace::Message| one.from == from && one.kind == kind;
         let again = again || (hello && self.recording.messages.iter().any(before));
         let number = self.recording.sent(now, from, to, &kind, datagram.contents.len());
         self.recording.messages[number].again = again;
+        self.recording.messages[number].arrived_us = is_asked.then_some(now);
         self.numbers.insert(hash, number);
         let packet = self.packet(now, side, true, datagram);
         self.current = Some((number, Some(packet)));

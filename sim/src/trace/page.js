@@ -299,7 +299,7 @@ const rows = [];
     if (fates.length) text.append(el('span', { class: 'fatenote' }, ' · ' + fates.join(', ')));
     if (row.from === row.to) {
       for (let i = 0; i < hosts; i++) {
-        line.append(i === row.from ? el('td', { class: 'own', style: 'text-align:center;color:#66717f;font-size:12px' }, ...text.childNodes)
+        line.append(i === row.from ? el('td', { class: 'own', style: 'text-align:center;color:#66717f;font-size:12px;overflow:visible' }, ...text.childNodes)
           : el('td', {}));
         if (i < hosts - 1) line.append(el('td', {}));
       }
