@@ -226,6 +226,23 @@ fn credit_survives_any_number_of_lost_lanes() {
     assert!(lost > 1 << 20, "{lost}");
 }
 
+/// What is begun on lanes leaves credit for the rest of each, whatever their number and
+/// the size of chunks.
+// LN-BEGUN
+#[test]
+fn chunks_begun_on_many_lanes_never_use_up_the_credit() {
+    for chunk_log2 in [17, 18, 20] {
+        let taking = |lanes| Config { chunk_log2, ..taking(lanes) };
+        let mut pair = Pair::with(1, taking(32), taking(32));
+        pair.run();
+        // Each has room for one piece at a time.
+        open(&mut pair, 31, 17_000);
+        let files = [("a", content(12 << 20, 1))];
+        pair.transfer(&files);
+        expect_whole(&pair, &files);
+    }
+}
+
 /// A lane that is not to be used any more finishes what it began.
 // LN-CHUNK
 #[test]

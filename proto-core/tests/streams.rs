@@ -161,9 +161,9 @@ fn a_stream_that_is_acknowledged_before_its_end_is_found_is_done_at_its_end() {
 /// TR-STREAM-KEEP, TR-RESEND-FAILED
 #[test]
 fn what_is_no_longer_there_fails_the_stream_or_after_its_end_the_transfer() {
-    let files = [("a|", content(TRANSFER_CREDIT * 3 / 2, 1)), ("b", vec![1])];
+    let files = [("a|", content(TRANSFER_CREDIT * 4, 1)), ("b", vec![1])];
     let mut forger = sending(&files);
-    credit(&mut forger, TRANSFER_CREDIT as u64 * 5 / 4);
+    credit(&mut forger, TRANSFER_CREDIT as u64 * 7 / 2);
     forger.send(nack(0, 0));
     assert_eq!(forger.failed(), [(0, ErrorCode::SourceUnreadable)]);
     credit(&mut forger, u64::MAX);

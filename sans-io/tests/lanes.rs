@@ -146,6 +146,8 @@ fn lanes_without_a_socket_are_asked_for_again_later() {
         // The lanes of a sender end together, and count as one attempt.
         let most = if without == 0 { 10 } else { 40 };
         assert!((1..most).contains(&asked), "{asked}");
+        let over = lanes_over(&world.peers[without]);
+        assert!(over >= asked, "{over}: a socket that is of no use is told");
         world.run(2 * MINUTE, is_done);
         expect_whole(&world, &files);
         assert!(world.peers[0].endpoint.lanes().0 > 1);

@@ -71,12 +71,15 @@ impl Carriers {
         Ok(Self { threads, places: BTreeMap::new(), told })
     }
 
-    /// The thread with the fewest lanes binds sockets for one more.
-    pub(super) fn bind(&mut self, lane: u16) {
+    /// The thread with the fewest lanes binds sockets for one more. `false` if there is
+    /// none any more that could.
+    pub(super) fn bind(&mut self, lane: u16) -> bool {
         let load = |place: &usize| self.places.values().filter(|of| *of == place).count();
-        let Some(place) = (0..self.threads.len()).min_by_key(load) else { return };
-        self.places.insert(lane, place);
+        let lives = |place: &usize| !self.threads[*place].0.is_closed();
+        let place = (0..self.threads.len()).filter(lives).min_by_key(load);
+        self.places.extend(place.map(|place| (lane, place)));
         self.order(lane, Order::Bind(lane));
+        place.is_some()
     }
 
     /// Gives a lane's transport to the thread that has its sockets.
@@ -217,9 +220,11 @@ impl<M: Machine> Worker<M> {
                 }
             }
             Order::Forget(lane) => {
-                // Its last word goes out first.
-                self.drain();
-                self.carriers.remove(&lane);
+                if let Some(mut carrier) = self.carriers.remove(&lane) {
+                    // Its last word goes out first; what it reports concerns nobody.
+                    self.drain_one(&mut carrier, &mut |_| ());
+                    self.udp.flush();
+                }
                 self.udp.remove(lane);
             }
         }
@@ -245,15 +250,21 @@ impl<M: Machine> Worker<M> {
     /// Sends what is to be sent, and gives back what is to be told.
     fn drain(&mut self) -> Vec<(u16, Report)> {
         let mut reports = Vec::new();
-        for (lane, carrier) in &mut self.carriers {
-            while let Some(report) = carrier.poll_report() {
-                reports.push((*lane, report));
-            }
-            while let Some(datagram) = carrier.poll_datagram() {
-                self.udp.queue(datagram);
-            }
+        let mut carriers = std::mem::take(&mut self.carriers);
+        for (lane, carrier) in &mut carriers {
+            self.drain_one(carrier, &mut |report| reports.push((*lane, report)));
         }
+        self.carriers = carriers;
         self.udp.flush();
         reports
+    }
+
+    fn drain_one(&mut self, carrier: &mut Carrier, report: &mut impl FnMut(Report)) {
+        while let Some(news) = carrier.poll_report() {
+            report(news);
+        }
+        while let Some(datagram) = carrier.poll_datagram() {
+            self.udp.queue(datagram);
+        }
     }
 }

@@ -292,7 +292,10 @@ impl<M: Machine> Node<M> {
     /// Gives a further lane its sockets, or none if the system has none left.
     fn add_lane(&mut self, lane: u16) {
         if let Some(carriers) = &mut self.carriers {
-            return carriers.bind(lane); // `lane_bound` follows.
+            if !carriers.bind(lane) {
+                self.endpoint.bind_lane(clock::now(), lane, &[]);
+            }
+            return; // Else `lane_bound` follows.
         }
         let bound = self.udp.add(lane).and_then(|()| self.udp.local_candidates(lane));
         let addresses = bound.unwrap_or_else(|error| {

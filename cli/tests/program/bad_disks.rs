@@ -87,7 +87,7 @@ fn a_receipt_that_was_not_heard_is_given_again() {
     let (sender, link) = with_link(Process::start("sender", kept_send(&room, &path, &[])));
     let command = recv_command(&link, &room.out());
     let mut receiver =
-        Process::start("receiver", on_bad_disk(command, &library, "BAD_DISK_DELAY_MS", 1000));
+        Process::start("receiver", on_bad_disk(command, &library, "BAD_DISK_DELAY_MS", 3000));
     // All has left the sender while the disk is busy with the first of four chunks.
     receiver.event_where("progress", |event| event["bytes"].as_u64() == Some(200_000));
     sender.signal(Signal::STOP);

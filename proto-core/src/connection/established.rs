@@ -192,10 +192,10 @@ impl Established {
         let sizes =
             Sizes { chunk_log2: self.config.chunk_log2, piece_log2: self.config.piece_log2 };
         let note = note.to_owned();
-        let mut transfer = Outgoing::offer(id, manifest, sizes, note, token, &mut self.out);
-        transfer.set_lanes(self.lanes.count());
+        let transfer = Outgoing::offer(id, manifest, sizes, note, token, &mut self.out);
         let expires = now + self.config.timers.offer_expiry;
         self.transfers.insert(id, Slot { transfer: Transfer::Out(transfer), expires });
+        self.lanes_changed();
         Ok(id)
     }
 
@@ -387,7 +387,11 @@ impl Established {
         if let Err(error) = self.issue_receipts() {
             return self.fail(now, error);
         }
+        let before = self.transfers.len();
         self.transfers.retain(|_, slot| !slot.transfer.state().is_terminal());
+        if self.transfers.len() < before {
+            self.lanes_changed();
+        }
         self.rates.retain(|id| self.transfers.contains_key(id));
         self.lanes.retain(|id| self.transfers.contains_key(id));
         self.announce_credit();

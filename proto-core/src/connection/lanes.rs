@@ -230,6 +230,14 @@ impl Connection {
         self.session()?.open_lane(signal)
     }
 
+    /// Whether there is such a further lane, and this side has not ended it.
+    pub fn is_lane_open(&self, lane: u16) -> bool {
+        match &self.phase {
+            Phase::Established(session) => session.lanes.is_open(lane),
+            _ => false,
+        }
+    }
+
     /// Tells the transport at the other end something of a lane that either side
     /// began, at most [`MAX_LANE_SIGNAL`] bytes; it
     /// comes out there as [`Event::LaneSignal`], in order.
@@ -290,12 +298,13 @@ impl Established {
         self.lanes_changed();
     }
 
-    /// What is read ahead grows with the lanes that send it.
-    fn lanes_changed(&mut self) {
-        let count = self.lanes.count();
+    /// What is read ahead grows with the lanes that send it, and what is begun on them is
+    /// shared by the transfers.
+    pub(super) fn lanes_changed(&mut self) {
+        let (count, transfers) = (self.lanes.count(), self.transfers.len());
         for slot in self.transfers.values_mut() {
             if let Transfer::Out(outgoing) = &mut slot.transfer {
-                outgoing.set_lanes(count);
+                outgoing.set_lanes(count, transfers);
             }
         }
     }

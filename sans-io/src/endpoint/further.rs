@@ -57,8 +57,8 @@ pub(super) struct Further {
     pub(super) lanes: BTreeMap<u16, FurtherLane>,
     /// Lanes for which the caller was asked for a socket.
     unbound: BTreeMap<u16, Wish>,
-    /// Which lane listens at a port: by family and port.
-    ports: BTreeMap<(bool, u16), u16>,
+    /// Which lane listens at an address.
+    bound: BTreeMap<SocketAddr, u16>,
     /// What transports that are driven elsewhere are to do.
     pub(super) commands: VecDeque<(u16, Command)>,
 }
@@ -72,7 +72,7 @@ impl Further {
             connect_timeout,
             lanes: BTreeMap::new(),
             unbound: BTreeMap::new(),
-            ports: BTreeMap::new(),
+            bound: BTreeMap::new(),
             commands: VecDeque::new(),
         }
     }
@@ -142,7 +142,7 @@ impl Further {
             connection.send_lane_signal(number, description).ok()?;
         }
         for address in addresses {
-            self.ports.insert((address.is_ipv4(), address.port()), number);
+            self.bound.insert(*address, number);
         }
         self.lanes.insert(
             number,
@@ -166,7 +166,7 @@ impl Further {
 
     /// Gives away the transport of a lane, which is driven elsewhere from now on.
     pub(super) fn take_apart(&mut self, number: u16) -> Option<Carrier> {
-        self.ports.retain(|_, of| *of != number);
+        self.bound.retain(|_, of| *of != number);
         self.lanes.get_mut(&number)?.carrier.take()
     }
 
@@ -220,11 +220,10 @@ impl Further {
         datagram: DatagramRef<'_>,
         is_mine: impl FnOnce() -> bool,
     ) -> Option<&mut Carrier> {
-        let place = (datagram.destination.is_ipv4(), datagram.destination.port());
         let accepts = |(_, further): &(&u16, &FurtherLane)| {
             further.carrier.as_ref().is_some_and(|carrier| carrier.accepts(datagram))
         };
-        let number = match self.ports.get(&place) {
+        let number = match self.bound.get(&datagram.destination) {
             Some(number) => *number,
             // Several lanes may share a socket, as long as their peers do not.
             None if self.lanes.is_empty() || is_mine() => return None,
@@ -285,7 +284,7 @@ impl Further {
     /// or a wish for one.
     pub(super) fn remove(&mut self, number: u16, out: &mut impl FnMut(Datagram)) -> bool {
         let was_wanted = self.unbound.remove(&number).is_some();
-        self.ports.retain(|_, of| *of != number);
+        self.bound.retain(|_, of| *of != number);
         let Some(further) = self.lanes.remove(&number) else { return was_wanted };
         let Some(mut carrier) = further.carrier else {
             self.commands.push_back((number, Command::Close));

@@ -54,6 +54,8 @@ impl Endpoint {
                 self.attempts.came_to_nothing(now);
             }
             self.end_lane(now, lane);
+            // The caller may have a socket for it.
+            self.events.push_back(EndpointEvent::LaneOver { lane });
         }
     }
 
@@ -112,6 +114,9 @@ impl Endpoint {
 
     /// LN-SIGNAL, LN-TRANSPORT
     pub(super) fn on_lane_signal(&mut self, now: Instant, lane: u16, payload: &[u8]) {
+        if !self.connection.as_ref().is_some_and(|one| one.is_lane_open(lane)) {
+            return; // It was ended since the signal came.
+        }
         let (goes_on, is_new) = self.further.signal(now, lane, payload);
         if !goes_on {
             self.end_lane(now, lane);

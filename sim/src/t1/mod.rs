@@ -297,6 +297,7 @@ impl<'p> Run<'p> {
             }
             Happening::Arrives { to, datagram } => {
                 self.watch.on_arrival(self.world.now(), to, &datagram);
+                self.oracle.on_arrival(self.world.now(), to);
                 self.hosts[to.place()].endpoint.handle_datagram(now, datagram.as_ref());
                 self.drain(to)
             }
@@ -415,7 +416,7 @@ impl<'p> Run<'p> {
 
     fn on_event(&mut self, side: Side, event: &EndpointEvent) -> Result<(), Broken> {
         self.watch.on_event(self.world.now(), side, event);
-        if self.oracle.on_event(side, event)? {
+        if self.oracle.on_event(self.world.now(), side, event)? {
             self.watch.meet(Condition::CloseLost);
         }
         if self.plan.planted == Some(Planted::DoneEarly)

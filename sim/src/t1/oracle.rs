@@ -149,6 +149,9 @@ pub(super) struct Oracle {
     lost_in_closing: bool,
     /// Datagrams lost so far.
     lost: u32,
+    /// When each side heard something last, and the newest moment that is known.
+    heard: [u64; 2],
+    now: u64,
     /// When something was lost on the way last.
     lost_at: Option<u64>,
     /// There is a path, by chance.
@@ -194,9 +197,15 @@ impl Oracle {
 
     /// Something is lost on the way.
     pub(super) fn on_lost(&mut self, now: u64) {
+        self.now = now;
         self.lost = self.lost.saturating_add(1);
         self.lost_at = Some(now);
         self.lost_in_closing |= self.closing;
+    }
+
+    /// A datagram reaches a side.
+    pub(super) fn on_arrival(&mut self, now: u64, to: Side) {
+        self.heard[to.place()] = now;
     }
 
     /// Whether the connection was lost by that.
@@ -211,7 +220,13 @@ impl Oracle {
     }
 
     /// Returns whether the end of the connection came without its last word.
-    pub(super) fn on_event(&mut self, side: Side, event: &EndpointEvent) -> Result<bool, Broken> {
+    pub(super) fn on_event(
+        &mut self,
+        now: u64,
+        side: Side,
+        event: &EndpointEvent,
+    ) -> Result<bool, Broken> {
+        self.now = now;
         if self.outlook == Outlook::NoPath && matches!(event, EndpointEvent::Connected { .. }) {
             return broken("there is a path only if there can be one", format!("{event:?}"));
         }
@@ -257,7 +272,9 @@ impl Oracle {
         }
         let is_unacknowledged = error.code == TransportFailed
             && error.text.contains("DTLS error: timeout")
-            && self.lost >= FLIGHT_SENDINGS;
+            && self.lost >= FLIGHT_SENDINGS
+            && self.established == [true; 2]
+            && self.heard.iter().all(|at| at + RECOVERY_US > self.now);
         let upset = is_unacknowledged || matches!(self.outlook, Outlook::Upset | Outlook::Lost);
         upset && [HandshakeTimeout, IdleTimeout, TransportFailed].contains(&error.code)
     }

@@ -26,6 +26,8 @@ use crate::tree::{Hash, leaf_hash};
 
 /// Written bytes after which a sync does not wait for its timer.
 const SYNC_BYTES: u64 = 32 << 20;
+/// The same for a stream, whose sender keeps in memory what is not acknowledged.
+const STREAM_SYNC_BYTES: u64 = 4 << 20;
 /// Files that may wait for a sync before one is due without its timer.
 const SYNC_FILES: usize = 512;
 /// What a file whose end is stated takes of memory until it is settled, in bytes: its
@@ -43,6 +45,8 @@ pub(super) struct Storing {
     /// Chunks written, and not part of a sync yet.
     written: BTreeMap<FileIndex, Chunks>,
     written_bytes: u64,
+    /// Whether some of them are of a stream.
+    has_stream: bool,
     written_since: Option<Instant>,
     /// Chunks of an earlier connection that may not be durable, and are not part
     /// of a sync yet (`RS-WRITTEN`).
@@ -314,6 +318,7 @@ impl Incoming {
             // Nothing is left for the sync that was due, and its timer ends.
             self.storing.written_since = None;
             self.storing.written_bytes = 0;
+            self.storing.has_stream = false;
         }
         if let Some(syncing) = &mut self.storing.syncing {
             syncing.written.remove(&file);
@@ -388,6 +393,8 @@ impl Incoming {
         if let Some(leaf) = leaf {
             self.storing.written.entry(file).or_default().insert(chunk, leaf);
             self.storing.written_bytes += bytes;
+            let size = self.files.get(&file).and_then(ReceiveFile::size);
+            self.storing.has_stream |= size.is_none();
             self.storing.written_since.get_or_insert(now);
         }
         Ok(())
@@ -583,7 +590,8 @@ impl Incoming {
         let waited = storing
             .written_since
             .is_some_and(|since| now.saturating_duration_since(since) >= timers::SYNC_DELAY);
-        let much = storing.written_bytes >= SYNC_BYTES || storing.written.len() >= SYNC_FILES;
+        let most = if storing.has_stream { STREAM_SYNC_BYTES } else { SYNC_BYTES };
+        let much = storing.written_bytes >= most || storing.written.len() >= SYNC_FILES;
         let of_data = !storing.written.is_empty() && (waited || much || idle);
         if !of_data && doubted.is_empty() && storing.found.is_empty() {
             return;
@@ -599,6 +607,7 @@ impl Incoming {
         let journal = journal.collect();
         self.storing.syncing = Some(Syncing { written, found, doubted });
         self.storing.written_bytes = 0;
+        self.storing.has_stream = false;
         self.storing.written_since = None;
         out.storage.push_back(StorageRequest::Sync { transfer: self.id, journal });
     }

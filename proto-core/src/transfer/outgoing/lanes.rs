@@ -9,6 +9,7 @@ use super::reading::{Purpose, Reading};
 use super::{LoadedChunk, Outgoing};
 use crate::error::Error;
 use crate::ids::FileIndex;
+use crate::limits::{CONNECTION_CREDIT, TRANSFER_CREDIT};
 use crate::transfer::Outbox;
 
 /// A chunk that was handed to a lane as a whole.
@@ -26,12 +27,22 @@ pub(super) struct OnLanes {
     midway: BTreeMap<u16, LoadedChunk>,
     /// What went over each further lane, the oldest first.
     handed: BTreeMap<u16, VecDeque<Handed>>,
+    /// Transfers that send side by side.
+    beside: u64,
 }
 
 impl OnLanes {
     /// Whether a chunk is partly sent on some lane.
     pub(super) fn are_midway(&self) -> bool {
         !self.midway.is_empty()
+    }
+
+    /// Whether one more chunk may be begun (`LN-BEGUN`). A receiver holds what has come of a chunk
+    /// until it is whole, and that must leave credit for the rest of each.
+    pub(super) fn may_begin(&self, chunk_size: u64) -> bool {
+        let all = (self.midway.len() as u64 + 1).saturating_mul(chunk_size);
+        let shared = CONNECTION_CREDIT as u64 / self.beside.max(1);
+        self.midway.is_empty() || all <= shared.min(TRANSFER_CREDIT as u64) / 2
     }
 
     pub(super) fn midway(&self, lane: u16) -> Option<&LoadedChunk> {
@@ -60,9 +71,10 @@ impl OnLanes {
 }
 
 impl Outgoing {
-    /// How many lanes there are to send over.
-    pub(crate) fn set_lanes(&mut self, count: usize) {
+    /// How many lanes there are to send over, and how many transfers do so.
+    pub(crate) fn set_lanes(&mut self, count: usize, transfers: usize) {
         self.read_ahead.lanes = count;
+        self.lanes.beside = transfers as u64;
     }
 
     /// The place in `loaded` of what goes next over the lane. The end of a file

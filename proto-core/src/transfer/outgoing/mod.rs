@@ -350,7 +350,7 @@ impl Outgoing {
         if let Some(data) = data {
             self.read_ahead.loaded_bytes += data.len() as u64;
             let leaf = leaf_hash(&data);
-            self.loaded.push_back(LoadedChunk { file, chunk, data, sent: 0, leaf, end });
+            self.loaded.push_front(LoadedChunk { file, chunk, data, sent: 0, leaf, end });
         } else if !self.is_loaded(file, chunk) {
             let text = "a part of a stream is asked for again that is no longer there";
             let error = Error::new(Blame::Local, ErrorCode::SourceUnreadable, text);

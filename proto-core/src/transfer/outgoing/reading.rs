@@ -352,7 +352,12 @@ impl Outgoing {
         };
         if is_sent {
             self.read_ahead.loaded_bytes += data.len() as u64;
-            self.loaded.push_back(LoadedChunk { file: index, chunk, data, sent: 0, leaf, end });
+            let loaded = LoadedChunk { file: index, chunk, data, sent: 0, leaf, end };
+            match reading.purpose {
+                // The receiver may hold a part of it.
+                Purpose::Again | Purpose::AgainWithEnd => self.loaded.push_front(loaded),
+                _ => self.loaded.push_back(loaded),
+            }
         } else {
             self.read_ahead.spare(data);
             if end.is_some() && file.claimed.holds() {

@@ -11,6 +11,7 @@ impl Outgoing {
     /// cost in credit and take of payload, if there is something to send.
     fn next_cost(&self, (lane, begins): (u16, bool)) -> Option<u64> {
         let next = || self.next_for(lane).and_then(|place| self.loaded.get(place));
+        let begins = begins && self.lanes.may_begin(self.chunk_size());
         let chunk = self.lanes.midway(lane).or_else(|| next().filter(|_| begins))?;
         let piece = (chunk.data.len() - chunk.sent).min(1 << self.sizes.piece_log2);
         let ends = chunk.end.is_some() && chunk.sent + piece == chunk.data.len();

@@ -7,9 +7,10 @@ use std::ops::Range;
 
 use crate::limits::TRANSFER_CREDIT;
 
-/// Bytes that are kept. A receiver finds a chunk wrong before it grants the
-/// credit for what lies further behind it than this.
-const KEPT_BYTES: usize = TRANSFER_CREDIT;
+/// Bytes that are kept. A receiver finds a chunk wrong before it grants the credit for
+/// what lies further than one window behind it; what was lost with a lane has to be there
+/// until it is acknowledged, which waits for the receiver's disk (`LN-AGAIN`).
+const KEPT_BYTES: usize = 3 * TRANSFER_CREDIT;
 
 /// What was sent of one stream and is not acknowledged.
 #[derive(Debug, Default)]
