@@ -222,7 +222,7 @@ impl<M: Machine> Worker<M> {
             Order::Forget(lane) => {
                 if let Some(mut carrier) = self.carriers.remove(&lane) {
                     // Its last word goes out first; what it reports concerns nobody.
-                    self.drain_one(&mut carrier, &mut |_| ());
+                    drain(&mut carrier, &mut self.udp, |_| ());
                     self.udp.flush();
                 }
                 self.udp.remove(lane);
@@ -250,21 +250,20 @@ impl<M: Machine> Worker<M> {
     /// Sends what is to be sent, and gives back what is to be told.
     fn drain(&mut self) -> Vec<(u16, Report)> {
         let mut reports = Vec::new();
-        let mut carriers = std::mem::take(&mut self.carriers);
-        for (lane, carrier) in &mut carriers {
-            self.drain_one(carrier, &mut |report| reports.push((*lane, report)));
+        for (lane, carrier) in &mut self.carriers {
+            drain(carrier, &mut self.udp, |report| reports.push((*lane, report)));
         }
-        self.carriers = carriers;
         self.udp.flush();
         reports
     }
+}
 
-    fn drain_one(&mut self, carrier: &mut Carrier, report: &mut impl FnMut(Report)) {
-        while let Some(news) = carrier.poll_report() {
-            report(news);
-        }
-        while let Some(datagram) = carrier.poll_datagram() {
-            self.udp.queue(datagram);
-        }
+/// Queues what a transport sends, and hands on what it reports.
+fn drain<M: Machine>(carrier: &mut Carrier, udp: &mut UdpPaths<M>, mut report: impl FnMut(Report)) {
+    while let Some(news) = carrier.poll_report() {
+        report(news);
+    }
+    while let Some(datagram) = carrier.poll_datagram() {
+        udp.queue(datagram);
     }
 }

@@ -231,9 +231,7 @@ impl Established {
         transfer: TransferId,
         paused: bool,
     ) -> Result<(), Error> {
-        let missing = self.missing(transfer);
-        let slot = self.transfers.get_mut(&transfer).ok_or(missing)?;
-        let out = &mut self.out;
+        let (slot, out) = self.slot(transfer)?;
         let changed = match (&mut slot.transfer, paused) {
             (Transfer::Out(outgoing), true) => outgoing.pause(false, out),
             (Transfer::Out(outgoing), false) => outgoing.resume(false, out),
@@ -290,11 +288,10 @@ impl Established {
         transfer: TransferId,
         error: Error,
     ) -> Result<(), Error> {
-        let missing = self.missing(transfer);
-        let slot = self.transfers.get_mut(&transfer).ok_or(missing)?;
+        let (slot, out) = self.slot(transfer)?;
         match &mut slot.transfer {
-            Transfer::Out(outgoing) => outgoing.cancel(error, &mut self.out)?,
-            Transfer::In(incoming) => incoming.cancel(error, &mut self.out)?,
+            Transfer::Out(outgoing) => outgoing.cancel(error, out)?,
+            Transfer::In(incoming) => incoming.cancel(error, out)?,
         }
         self.tidy(now);
         Ok(())
@@ -302,11 +299,16 @@ impl Established {
 
     fn incoming(&mut self, transfer: TransferId) -> Result<(&mut Incoming, &mut Outbox), Error> {
         let missing = self.missing(transfer);
-        match self.transfers.get_mut(&transfer).map(|slot| &mut slot.transfer) {
-            Some(Transfer::In(incoming)) if incoming.state().is_terminal() => Err(missing),
-            Some(Transfer::In(incoming)) => Ok((incoming, &mut self.out)),
+        match self.slot(transfer)? {
+            (Slot { transfer: Transfer::In(incoming), .. }, out) => Ok((incoming, out)),
             _ => Err(missing),
         }
+    }
+
+    fn slot(&mut self, transfer: TransferId) -> Result<(&mut Slot, &mut Outbox), Error> {
+        let missing = self.missing(transfer);
+        let slot = self.transfers.get_mut(&transfer).ok_or(missing)?;
+        Ok((slot, &mut self.out))
     }
 
     /// Whether there is or was such a transfer.

@@ -191,7 +191,7 @@ impl Line {
                 self.bad = self.bad.filter(|since| now < since + LONGEST_BURST_US);
                 let change = if self.bad.is_some() { leave_permille } else { enter_permille };
                 if self.draw.chance(change) {
-                    self.bad = if self.bad.is_some() { None } else { Some(now) };
+                    self.bad = self.bad.is_none().then_some(now);
                 }
                 let (permille, fate) = if self.bad.is_some() {
                     (bad_permille, Fate::LostInBurst)

@@ -149,8 +149,9 @@ pub(super) struct Oracle {
     lost_in_closing: bool,
     /// Datagrams lost so far.
     lost: u32,
-    /// When each side heard something last, and the newest moment that is known.
+    /// When each side heard something last.
     heard: [u64; 2],
+    /// When something happened to a side last.
     now: u64,
     /// When something was lost on the way last.
     lost_at: Option<u64>,
@@ -197,7 +198,6 @@ impl Oracle {
 
     /// Something is lost on the way.
     pub(super) fn on_lost(&mut self, now: u64) {
-        self.now = now;
         self.lost = self.lost.saturating_add(1);
         self.lost_at = Some(now);
         self.lost_in_closing |= self.closing;

@@ -13,11 +13,6 @@ use crate::net::Fate;
 use crate::plan::Side;
 use crate::trace::{Flight, Packet, Recording, Sort, Span, words};
 
-/// Whether a datagram is a request of STUN or TURN (RFC 8489, section 5).
-fn is_request(contents: &[u8]) -> bool {
-    matches!(contents, [first, second, ..] if first & 0xc1 == 0 && second & 0x10 == 0)
-}
-
 #[derive(Debug)]
 pub(super) struct Picture {
     recording: Recording,
@@ -112,21 +107,21 @@ impl Picture {
             .remove(&hash)
             .unwrap_or_else(|| (words::datagram(&datagram.contents), false));
         // What a server is asked is between it and the side; data that it relays is not.
-        let is_asked =
-            self.servers.contains(&datagram.destination.ip()) && is_request(&datagram.contents);
-        let kind = if is_asked {
-            format!("to a server: {}", kind.trim_start_matches("STUN "))
-        } else {
-            kind
+        let is_server = self.servers.contains(&datagram.destination.ip());
+        let request = kind.strip_prefix("STUN ").filter(|name| name.ends_with(" request"));
+        let asked = request.filter(|_| is_server).map(|name| format!("to a server: {name}"));
+        let (to, arrived_us) = match asked {
+            Some(_) => (side, Some(now)),
+            None => (side.peer(), None),
         };
-        let (from, to) = (side.place(), if is_asked { side } else { side.peer() }.place());
+        let (kind, from, to) = (asked.unwrap_or(kind), side.place(), to.place());
         // Hellos of DTLS that are not the first ones are sent again.
         let hello = kind.ends_with("Hello");
         let before = |one: &crate::trace::Message| one.from == from && one.kind == kind;
         let again = again || (hello && self.recording.messages.iter().any(before));
         let number = self.recording.sent(now, from, to, &kind, datagram.contents.len());
         self.recording.messages[number].again = again;
-        self.recording.messages[number].arrived_us = is_asked.then_some(now);
+        self.recording.messages[number].arrived_us = arrived_us;
         self.numbers.insert(hash, number);
         let packet = self.packet(now, side, true, datagram);
         self.current = Some((number, Some(packet)));

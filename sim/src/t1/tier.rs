@@ -10,14 +10,6 @@ use crate::trace::Recording;
 /// The place of a gateway that is gone.
 const NOWHERE: usize = usize::MAX;
 
-impl Plan {
-    /// The gateways behind which hosts and other gateways stand.
-    fn stands(&mut self) -> impl Iterator<Item = &mut usize> {
-        let hosts = self.hosts.iter_mut().filter_map(|host| host.behind.as_mut());
-        hosts.chain(self.gateways.iter_mut().filter_map(|gateway| gateway.behind.as_mut()))
-    }
-}
-
 impl Tier for Plan {
     const NAME: &'static str = "t1";
     const SEEDS_TO_MEET_ALL: u64 = 1000;
@@ -70,16 +62,17 @@ impl Tier for Plan {
                 *place -= gone.len();
             }
         };
-        self.stands().for_each(moved);
+        let hosts = self.hosts.iter_mut().filter_map(|host| host.behind.as_mut());
+        let gateways = self.gateways.iter_mut().filter_map(|gateway| gateway.behind.as_mut());
         let upsets = self.upsets.iter_mut().map(|upset| &mut upset.gateway);
-        upsets.for_each(moved);
+        hosts.chain(gateways).chain(upsets).for_each(moved);
         self.upsets.retain(|upset| upset.gateway != NOWHERE);
     }
 
     fn is_sound(&self) -> bool {
-        let all = self.gateways.len();
-        let mut stands = self.clone();
-        stands.stands().all(|place| *place < all)
+        let hosts = self.hosts.iter().filter_map(|host| host.behind);
+        let gateways = self.gateways.iter().filter_map(|gateway| gateway.behind);
+        hosts.chain(gateways).all(|place| place < self.gateways.len())
     }
 }
 

@@ -37,8 +37,8 @@ impl OnLanes {
         !self.midway.is_empty()
     }
 
-    /// Whether one more chunk may be begun (`LN-BEGUN`). A receiver holds what has come of a chunk
-    /// until it is whole, and that must leave credit for the rest of each.
+    /// Whether one more chunk may be begun (`LN-BEGUN`). A receiver holds what has come
+    /// of a chunk until it is whole, and that must leave credit for the rest of each.
     pub(super) fn may_begin(&self, chunk_size: u64) -> bool {
         let all = (self.midway.len() as u64 + 1).saturating_mul(chunk_size);
         let shared = CONNECTION_CREDIT as u64 / self.beside.max(1);
