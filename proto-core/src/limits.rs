@@ -102,11 +102,13 @@ pub mod timers {
     use super::Duration;
 
     /// Time for the handshake, from the first channel open to confirmation.
-    pub const HANDSHAKE: Duration = Duration::from_millis(30_000);
+    pub const HANDSHAKE: Duration = Duration::from_millis(60_000);
     /// Silence after which a PING goes out.
     pub const KEEP_ALIVE: Duration = Duration::from_millis(10_000);
     /// Silence of the peer after which the connection is given up.
     pub const IDLE: Duration = Duration::from_millis(30_000);
+    /// The same, while the path to the peer shows that it works.
+    pub const IDLE_LIMIT: Duration = Duration::from_millis(120_000);
     /// Time for an offer to be answered.
     pub const OFFER_EXPIRY: Duration = Duration::from_millis(3_600_000);
     /// Longest time that written chunks wait before they are made durable and acknowledged.

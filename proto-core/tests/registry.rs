@@ -106,8 +106,8 @@ fn limits_are_those_of_the_registry() {
 #[test]
 fn timers_are_those_of_the_registry() {
     let ours: BTreeMap<String, u64> = constants!(timers, milliseconds,
-        HANDSHAKE KEEP_ALIVE IDLE OFFER_EXPIRY SYNC_DELAY CLOSE_LINGER KEY_UPDATE KEY_UPDATE_LIMIT
-        KEY_GRACE KEY_GRACE_LIMIT
+        HANDSHAKE KEEP_ALIVE IDLE IDLE_LIMIT OFFER_EXPIRY SYNC_DELAY CLOSE_LINGER KEY_UPDATE
+        KEY_UPDATE_LIMIT KEY_GRACE KEY_GRACE_LIMIT
     );
     assert_eq!(ours, registry().timers);
     let (_, source) = LIMITS_SOURCE.split_once("pub mod timers").unwrap();

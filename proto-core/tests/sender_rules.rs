@@ -193,6 +193,24 @@ fn silence_is_asked_about_and_then_given_up() {
     assert_eq!(forger.refused(), Some(ErrorCode::IdleTimeout));
 }
 
+/// FC-IDLE-LIMIT
+#[test]
+fn silence_on_a_path_that_works_is_borne_longer() {
+    let second = Duration::from_secs(1);
+    // Checks are answered for so long; then so much silence more is borne.
+    for (alive, borne) in [(0, 30), (1, 30), (29, 30), (89, 30), (100, 20), (119, 1)] {
+        let mut forger = Forger::new(manifest(&[("a", vec![])]));
+        for _ in 0..alive {
+            forger.wait(second);
+            forger.victim.handle_path_alive(forger.now);
+        }
+        forger.wait(borne * second - Duration::from_millis(1));
+        assert_eq!(forger.refused(), None, "{alive}");
+        forger.wait(Duration::from_millis(1));
+        assert_eq!(forger.refused(), Some(ErrorCode::IdleTimeout), "{alive}");
+    }
+}
+
 /// FC-CREDIT, FC-COST, FC-CREDIT-INITIAL, FC-CREDIT-MONOTONIC
 #[test]
 fn no_more_is_sent_than_was_granted() {

@@ -27,7 +27,7 @@ fn closed_with(events: &[Event]) -> Option<(Blame, ErrorCode)> {
     }
 }
 
-/// HS-TIMEOUT: 30 seconds, for a peer that says nothing and for one that stops.
+/// HS-TIMEOUT: a minute, for a peer that says nothing and for one that stops.
 #[test]
 fn a_handshake_that_does_not_end_is_given_up_after_its_time() {
     let now = epoch();
@@ -39,13 +39,13 @@ fn a_handshake_that_does_not_end_is_given_up_after_its_time() {
         let mut buf = Vec::new();
         if answered {
             initiator.poll_transmit(now, &mut buf).unwrap();
-            let later = now + Duration::from_secs(29);
+            let later = now + Duration::from_secs(59);
             responder.handle_message(later, Channel::Control, &mut buf);
         }
         let one = if role == Role::Initiator { &mut initiator } else { &mut responder };
         while one.poll_transmit(now, &mut buf).is_some() {}
-        let end = now + Duration::from_secs(30);
-        assert_eq!(timers::HANDSHAKE, Duration::from_secs(30));
+        let end = now + Duration::from_secs(60);
+        assert_eq!(timers::HANDSHAKE, Duration::from_secs(60));
         assert_eq!(one.poll_timeout(), Some((end, TimerKind::Handshake)));
         one.handle_timeout(end.checked_sub(Duration::from_millis(1)).unwrap());
         assert_eq!(wants(one), (vec![], 0));

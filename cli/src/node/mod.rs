@@ -87,6 +87,7 @@ impl<M: Machine> Node<M> {
         config.suites = Suite::preference(machine.has_aes());
         config.storage_checks_leaves = machine.storage_hashes();
         config.timers.idle = Duration::from_secs(net.silence);
+        config.timers.idle_limit = 4 * config.timers.idle;
         // Each sign asks for one of the other side, so this is enough for both.
         config.timers.keep_alive = config.timers.keep_alive.min(config.timers.idle / 3);
         config.stun_servers = net.stun.into_iter().collect();

@@ -17,6 +17,10 @@ pub struct Timers {
     pub keep_alive: Duration,
     /// Silence of the peer after which the connection is given up.
     pub idle: Duration,
+    /// The same, while the caller says that the path to the peer works
+    /// ([`handle_path_alive`](super::Connection::handle_path_alive)). Less than `idle`
+    /// counts as `idle`.
+    pub idle_limit: Duration,
     /// For an offer to be answered.
     pub offer_expiry: Duration,
     /// From new keys to the next ones: more than nothing, and at most
@@ -33,6 +37,7 @@ impl Default for Timers {
             handshake: timers::HANDSHAKE,
             keep_alive: timers::KEEP_ALIVE,
             idle: timers::IDLE,
+            idle_limit: timers::IDLE_LIMIT,
             offer_expiry: timers::OFFER_EXPIRY,
             key_update: timers::KEY_UPDATE,
             key_grace: timers::KEY_GRACE,

@@ -12,7 +12,7 @@ use super::messages::Messages;
 use super::rate::Rates;
 use super::resuming::Resuming;
 use super::timer::TimerKind;
-use super::{Config, Event, Progress};
+use super::{Config, Event, Progress, Timers};
 use crate::crypto::Entropy;
 use crate::error::{Blame, Error, ErrorCode};
 use crate::frame::{Cancel, Close, EntryRange, Frame, Message, Pause, Ping, Resume};
@@ -91,6 +91,8 @@ pub(super) struct Established {
     /// The newest PING to be answered.
     pub(super) pong: Option<u64>,
     pub(super) last_heard: Instant,
+    /// When the path to the peer last showed that it works.
+    pub(super) path_alive: Instant,
     /// Whether the peer's handshake is known to be done: a responder is here
     /// only then, an initiator learns it by the first record that opens.
     pub(super) peer_is_done: bool,
@@ -149,6 +151,7 @@ impl Established {
             out: Outbox::default(),
             pong: None,
             last_heard: now,
+            path_alive: now,
             peer_is_done: role == Role::Responder,
             last_sent: now,
             pings: 0,
@@ -505,7 +508,7 @@ impl Established {
         };
         let always = [
             (self.last_sent + self.config.timers.keep_alive, TimerKind::KeepAlive),
-            (self.last_heard + self.config.timers.idle, TimerKind::Idle),
+            (self.silent_by(), TimerKind::Idle),
             self.keys.timer(),
         ];
         let transfers = self.transfers.iter().filter_map(|(id, slot)| match &slot.transfer {
@@ -518,6 +521,13 @@ impl Established {
         let rate = self.rates.wake().map(|at| (at, TimerKind::Rate));
         let others = transfers.chain(rate);
         linger.into_iter().chain(always.into_iter().chain(others).filter(move |_| open))
+    }
+
+    /// FC-IDLE, FC-IDLE-LIMIT: by when something must be heard.
+    fn silent_by(&self) -> Instant {
+        let Timers { idle, idle_limit, .. } = self.config.timers;
+        let limit = self.last_heard + idle_limit.max(idle);
+        limit.min(self.last_heard.max(self.path_alive) + idle)
     }
 
     pub(super) fn handle_timeout(&mut self, now: Instant) {

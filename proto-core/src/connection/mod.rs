@@ -228,6 +228,15 @@ impl Connection {
         self.room[usize::from(channel.id())] = room;
     }
 
+    /// The transport below has heard the peer at `now` by means of its own, such as an
+    /// answered connectivity check. The idle timer then waits longer for records, which
+    /// may be lost time and again, up to [`Timers::idle_limit`] (`FC-IDLE-LIMIT`).
+    pub fn handle_path_alive(&mut self, now: Instant) {
+        if let Phase::Established(session) = &mut self.phase {
+            session.path_alive = now;
+        }
+    }
+
     /// Takes one message of the peer. A sealed record is opened in place, so
     /// `message` holds its plaintext, or nothing of use, afterwards.
     pub fn handle_message(&mut self, now: Instant, channel: Channel, message: &mut [u8]) {

@@ -22,6 +22,7 @@ impl Endpoint {
             }
         }
         self.close_when_heard();
+        self.hear_checks(now);
         self.pace(now);
         self.release_relays_in_time();
     }
@@ -100,6 +101,16 @@ impl Endpoint {
                 _ => {}
             }
             self.events.push_back(EndpointEvent::Connection(event));
+        }
+    }
+
+    /// An answered connectivity check says how long the path is, and that it works.
+    fn hear_checks(&mut self, now: Instant) {
+        if let Some(time) = self.lane.poll_round_trip() {
+            self.growth.checked(now, time);
+            if let Some(connection) = &mut self.connection {
+                connection.handle_path_alive(now);
+            }
         }
     }
 

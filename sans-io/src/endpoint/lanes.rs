@@ -224,9 +224,6 @@ impl Endpoint {
         self.delivered_in_all += delivered - self.delivered;
         self.delivered = delivered;
         self.take_sample(now, 0, delivered);
-        if let Some(time) = self.lane.poll_round_trip() {
-            self.growth.checked(now, time);
-        }
         let before = self.growth.plan();
         let up = self.further.lanes.values().filter(|further| further.is_up);
         let held = up.clone().fold(held, |held, lane| held + (lane.written - lane.delivered));

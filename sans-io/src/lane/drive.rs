@@ -154,9 +154,11 @@ impl Lane {
                 None
             }
             Event::PeerStats(stats) => {
-                let pair = stats.selected_candidate_pair;
-                let measured = pair.and_then(|pair| pair.current_round_trip_time);
-                self.metrics.round_trip = measured.or(self.metrics.round_trip);
+                if let Some(pair) = stats.selected_candidate_pair {
+                    let measured = pair.current_round_trip_time;
+                    self.metrics.round_trip = measured.or(self.metrics.round_trip);
+                    self.metrics.checks_answered = pair.responses_received;
+                }
                 None
             }
             _ => None,

@@ -120,8 +120,8 @@ pub struct Lane {
     at_once: u32,
     dtls_failures: u32,
     metrics: LaneMetrics,
-    /// The round trip that was told last.
-    told_round_trip: Option<Duration>,
+    /// Of how many answered checks the round trip was told.
+    told_checks: u64,
 }
 
 impl Lane {
@@ -200,7 +200,7 @@ impl Lane {
             at_once: 0,
             dtls_failures: 0,
             metrics: LaneMetrics { first_sequence, ..LaneMetrics::default() },
-            told_round_trip: None,
+            told_checks: 0,
         })
     }
 
@@ -271,10 +271,12 @@ impl Lane {
         self.local.candidates.iter().any(is_ours) || self.remote_relays.contains(&path.remote)
     }
 
-    /// The round trip of the latest connectivity check, if it was not told yet.
+    /// The round trip of the latest connectivity check that was answered, if it was not
+    /// told yet.
     pub fn poll_round_trip(&mut self) -> Option<Duration> {
-        let told = std::mem::replace(&mut self.told_round_trip, self.metrics.round_trip);
-        self.metrics.round_trip.filter(|_| told != self.metrics.round_trip)
+        let answered = self.metrics.checks_answered;
+        let told = std::mem::replace(&mut self.told_checks, answered);
+        self.metrics.round_trip.filter(|_| told != answered)
     }
 
     /// What the peer must know, with the local candidates added so far.

@@ -114,4 +114,6 @@ pub struct LaneMetrics {
     pub path: Option<Path>,
     /// Round-trip time of the latest connectivity check on that path.
     pub round_trip: Option<Duration>,
+    /// How many of its connectivity checks were answered.
+    pub checks_answered: u64,
 }

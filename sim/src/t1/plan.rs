@@ -188,6 +188,6 @@ impl Plan {
         let turns = (bytes / 10_000 + 8 * files + 60).saturating_mul(8 * round_trip);
         [healed, offered, on_wire, turns, 40 * self.signaling_us]
             .into_iter()
-            .fold(150 * SECOND, u64::saturating_add)
+            .fold(300 * SECOND, u64::saturating_add)
     }
 }

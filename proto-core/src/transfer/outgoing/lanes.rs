@@ -12,6 +12,9 @@ use crate::ids::FileIndex;
 use crate::limits::{CONNECTION_CREDIT, TRANSFER_CREDIT};
 use crate::transfer::Outbox;
 
+/// Most chunks of one lane that are noted (`LN-NOTES`).
+const MOST_NOTED: usize = 16_384;
+
 /// A chunk that was handed to a lane as a whole.
 #[derive(Clone, Copy, Debug)]
 struct Handed {
@@ -57,6 +60,11 @@ impl OnLanes {
         self.midway.insert(lane, chunk);
     }
 
+    /// Whether another chunk can be noted (`LN-NOTES`).
+    fn can_note(&self, lane: u16) -> bool {
+        lane == 0 || self.handed.get(&lane).is_none_or(|handed| handed.len() < MOST_NOTED)
+    }
+
     /// Drops what is partly sent of a file that is given up.
     pub(super) fn forget(&mut self, file: FileIndex) -> Vec<LoadedChunk> {
         let lanes = self.midway.iter().filter(|(_, chunk)| chunk.file == file);
@@ -80,6 +88,9 @@ impl Outgoing {
     /// The place in `loaded` of what goes next over the lane. The end of a file
     /// alone goes over lane 0, where it cannot be lost (`LN-END-ALONE`).
     pub(super) fn next_for(&self, lane: u16) -> Option<usize> {
+        if !self.lanes.can_note(lane) {
+            return None;
+        }
         self.loaded.iter().position(|chunk| lane == 0 || !chunk.data.is_empty())
     }
 
@@ -89,21 +100,25 @@ impl Outgoing {
         self.loaded.iter().any(is_it) || self.lanes.midway.values().any(is_it)
     }
 
-    /// Notes that a chunk was handed to a lane, and forgets what needs no notes any
-    /// more: so there are never many more than are not acknowledged.
+    /// Notes that a chunk was handed to a lane.
     pub(super) fn note_handed(&mut self, lane: u16, file: FileIndex, chunk: u64, end: bool) {
-        if lane == 0 {
-            return;
+        if lane != 0 {
+            self.lanes.handed.entry(lane).or_default().push_back(Handed { file, chunk, end });
         }
+    }
+
+    /// Forgets the oldest notes as far as they are not needed any more: so there are
+    /// never many more than chunks that are not acknowledged.
+    pub(super) fn forget_acked(&mut self) {
         let files = &self.files;
         let is_needed = |handed: &Handed| {
             files.get(&handed.file).is_some_and(|file| !file.is_acked(handed.chunk))
         };
-        let handed = self.lanes.handed.entry(lane).or_default();
-        while handed.front().is_some_and(|oldest| !is_needed(oldest)) {
-            handed.pop_front();
+        for handed in self.lanes.handed.values_mut() {
+            while handed.front().is_some_and(|oldest| !is_needed(oldest)) {
+                handed.pop_front();
+            }
         }
-        handed.push_back(Handed { file, chunk, end });
     }
 
     /// LN-AGAIN: the lane is over, and nobody knows what of it arrived.

@@ -302,6 +302,7 @@ impl Outgoing {
             }
             self.finish_if_done(range.file, out);
         }
+        self.forget_acked();
         self.advance(out);
         Ok(())
     }
@@ -576,30 +577,70 @@ mod tests {
     use crate::manifest::{Entry, EntryKind, ManifestBuilder};
     use crate::path::SafePath;
 
-    /// TR-ACK-GAPS: what acknowledged chunks take in memory is bounded, however
-    /// large the file.
-    #[test]
-    fn acknowledgements_with_too_many_gaps_are_refused() {
+    const ID: TransferId = TransferId(0);
+    const FILE: FileIndex = FileIndex(0);
+
+    /// A transfer of one huge file, of which everything was sent.
+    fn sent(out: &mut Outbox) -> Outgoing {
         let size = Some(1 << 40);
         let kind = EntryKind::File { size, executable: false, mime: None, root: None };
         let mut builder = ManifestBuilder::new();
         let path = SafePath::parse("huge").unwrap();
         builder.push(&Entry { path, kind, modified: None }).unwrap();
         let manifest = Arc::new(builder.finish().unwrap());
-        let (id, file) = (TransferId(0), FileIndex(0));
-        let mut out = Outbox::default();
         let sizes = Sizes { chunk_log2: 14, piece_log2: 14 };
         let token = Token([0; 16]);
-        let mut outgoing = Outgoing::offer(id, manifest, sizes, String::new(), token, &mut out);
+        let mut outgoing = Outgoing::offer(ID, manifest, sizes, String::new(), token, out);
         while outgoing.next_page().is_some() {}
-        let all = Accept { transfer: id, more: false, selection: Selection::All };
-        outgoing.on_accept(&all, &mut out).unwrap();
-        outgoing.files.get_mut(&file).unwrap().sent.insert(0..u64::MAX);
-        let result = (0..=MAX_ACK_GAPS_COUNT as u64).try_for_each(|n| {
-            let ranges = vec![AckRange { file, first: n * 2, count: 1 }];
-            outgoing.on_ack(&Ack { transfer: id, ranges }, &mut out)
-        });
+        let all = Accept { transfer: ID, more: false, selection: Selection::All };
+        outgoing.on_accept(&all, out).unwrap();
+        outgoing.files.get_mut(&FILE).unwrap().sent.insert(0..u64::MAX);
+        outgoing
+    }
+
+    fn ack(first: u64, count: u64) -> Ack {
+        Ack { transfer: ID, ranges: vec![AckRange { file: FILE, first, count }] }
+    }
+
+    /// TR-ACK-GAPS: what acknowledged chunks take in memory is bounded, however
+    /// large the file.
+    #[test]
+    fn acknowledgements_with_too_many_gaps_are_refused() {
+        let mut out = Outbox::default();
+        let mut outgoing = sent(&mut out);
+        let result = (0..=MAX_ACK_GAPS_COUNT as u64)
+            .try_for_each(|n| outgoing.on_ack(&ack(n * 2, 1), &mut out));
         assert_eq!(result.unwrap_err().code, ErrorCode::LimitExceeded);
-        assert_eq!(outgoing.files[&file].acked.runs(), MAX_ACK_GAPS_COUNT + 1);
+        assert_eq!(outgoing.files[&FILE].acked.runs(), MAX_ACK_GAPS_COUNT + 1);
+    }
+
+    /// LN-NOTES: a receiver that acknowledges nothing costs no memory without end, and
+    /// lane 0 goes on meanwhile.
+    #[test]
+    fn what_is_remembered_of_a_lane_is_bounded() {
+        let mut out = Outbox::default();
+        let mut outgoing = sent(&mut out);
+        outgoing.loaded.push_back(LoadedChunk {
+            file: FILE,
+            chunk: 1 << 20,
+            data: vec![0; 16_384],
+            leaf: [0; 32],
+            end: None,
+            sent: 0,
+        });
+        let mut noted = 0;
+        while outgoing.next_for(2).is_some() {
+            outgoing.note_handed(2, FILE, noted, false);
+            noted += 1;
+        }
+        assert_eq!(noted, 16_384);
+        assert_eq!([0, 2, 4].map(|lane| outgoing.next_for(lane)), [Some(0), None, Some(0)]);
+        outgoing.on_ack(&ack(1, 1), &mut out).unwrap();
+        assert_eq!(outgoing.next_for(2), None, "the oldest is not acknowledged");
+        outgoing.on_ack(&ack(0, 1), &mut out).unwrap();
+        outgoing.note_handed(2, FILE, noted, false);
+        assert_eq!(outgoing.next_for(2), Some(0), "two are forgotten");
+        outgoing.note_handed(2, FILE, noted, false);
+        assert_eq!(outgoing.next_for(2), None);
     }
 }
