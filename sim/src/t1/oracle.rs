@@ -84,10 +84,18 @@ pub(super) fn check_unreadable(side: Side, bytes: &[u8]) -> Result<(), Broken> {
 /// ever longer, and what is sent meanwhile waits behind them.
 const RECOVERY_US: u64 = 5_000_000;
 
-/// How often the stack's DTLS client sends its last flight. It waits for a record of its
-/// own that says it came, whatever else comes, and gives up with its last wait: a
-/// defect of its own, which takes as many losses.
-const FLIGHT_SENDINGS: u32 = 5;
+/// How often the stack sends a flight of DTLS before it gives up, and, in the time that
+/// a handshake has, what goes over it. The DTLS client waits for a record of its own that
+/// says its last flight came, whatever else comes: a defect of its own, which takes as
+/// many losses.
+const SENDINGS: u32 = 5;
+
+/// Whether a datagram carries something but a connectivity check.
+fn carries_data(contents: &[u8]) -> bool {
+    const REQUEST: [u8; 2] = [0x00, 0x01];
+    const RESPONSE: [u8; 2] = [0x01, 0x01];
+    contents.get(..2).is_some_and(|kind| kind != REQUEST && kind != RESPONSE)
+}
 
 /// Nobody who carries the signaling learns an address of either side: as chapter 2
 /// of the spec encodes it, or as text.
@@ -147,8 +155,8 @@ pub(super) struct Oracle {
     /// Something was lost on the way since then, or shortly before, and may not have
     /// been sent again.
     lost_in_closing: bool,
-    /// Datagrams lost so far.
-    lost: u32,
+    /// Datagrams with data lost so far, of those that each side sent.
+    lost: [u32; 2],
     /// When each side heard something last.
     heard: [u64; 2],
     /// When something happened to a side last.
@@ -196,9 +204,9 @@ impl Oracle {
         self.lost_in_closing = self.lost_at.is_some_and(|at| at + RECOVERY_US > now);
     }
 
-    /// Something is lost on the way.
-    pub(super) fn on_lost(&mut self, now: u64) {
-        self.lost = self.lost.saturating_add(1);
+    /// Something of one side's is lost on the way.
+    pub(super) fn on_lost(&mut self, now: u64, of: Side, contents: &[u8]) {
+        self.lost[of.place()] += u32::from(carries_data(contents));
         self.lost_at = Some(now);
         self.lost_in_closing |= self.closing;
     }
@@ -258,8 +266,8 @@ impl Oracle {
         Ok(false)
     }
 
-    /// Whether this may be what comes of an upset gateway, a host that roamed, or of
-    /// forged blobs and datagrams.
+    /// Whether this may be what comes of an upset gateway, a host that roamed, of forged
+    /// blobs and datagrams, or of losing something as often as it is sent.
     fn is_loss(&self, error: &Error) -> bool {
         use ErrorCode::{HandshakeTimeout, IdleTimeout, TransportFailed};
         if self.meddled {
@@ -270,12 +278,16 @@ impl Oracle {
                 [Blame::Peer, Blame::Incompatible, Blame::Circumstance].contains(&error.blame);
             return is_named || is_stuck;
         }
-        let is_unacknowledged = error.code == TransportFailed
-            && error.text.contains("DTLS error: timeout")
-            && self.lost >= FLIGHT_SENDINGS
-            && self.established == [true; 2]
-            && self.heard.iter().all(|at| at + RECOVERY_US > self.now);
-        let upset = is_unacknowledged || matches!(self.outlook, Outlook::Upset | Outlook::Lost);
+        let are_established = self.established == [true; 2];
+        let gives_up = match error.code {
+            HandshakeTimeout => !are_established,
+            TransportFailed if error.text.contains("DTLS error: timeout") => {
+                !are_established || self.heard.iter().all(|at| at + RECOVERY_US > self.now)
+            }
+            _ => false,
+        };
+        let all_lost = gives_up && self.lost.iter().any(|lost| *lost >= SENDINGS);
+        let upset = all_lost || matches!(self.outlook, Outlook::Upset | Outlook::Lost);
         upset && [HandshakeTimeout, IdleTimeout, TransportFailed].contains(&error.code)
     }
 
