@@ -195,16 +195,27 @@ fn nothing_is_lost_with_a_lane() {
 // LN-END-COUNT: what is lost with lanes is not lost of the credit.
 #[test]
 fn credit_survives_any_number_of_lost_lanes() {
+    // Some hundred kilobytes each: together more than the window.
+    lose_one_after_another(&[("a", content(8 << 20, 1))], 300_000);
+}
+
+// TR-STREAM-KEEP, LN-AGAIN: a stream cannot be read again, and is longer than what is kept.
+#[test]
+fn a_stream_survives_any_number_of_lost_lanes() {
+    // All that there is credit for, before anything is durable.
+    lose_one_after_another(&[("a|", content(16 << 20, 1)), ("b", content(70_000, 2))], 4 << 20);
+}
+
+/// Each lane takes with it whatever went over it.
+fn lose_one_after_another(files: &[(&str, Vec<u8>)], room: usize) {
     let mut pair = pair(2, 2);
-    let files = [("a", content(8 << 20, 1))];
-    let id = pair.offer(&files);
+    let id = pair.offer(files);
     pair.run();
     pair.receiver.connection.accept(pair.now, id, None).unwrap();
     let mut lost = 0;
-    // Each takes some hundred kilobytes with it: together more than the window.
     for _ in 0..100 {
         let lane = pair.sender.connection.open_lane(vec![7]).unwrap();
-        pair.sender.connection.handle_lane_writable(lane, 300_000, true);
+        pair.sender.connection.handle_lane_writable(lane, room, true);
         let mut buf = Vec::new();
         while let Some(transmit) = pair.sender.connection.poll_transmit(pair.now, &mut buf) {
             if transmit.lane == 0 {
@@ -222,7 +233,7 @@ fn credit_survives_any_number_of_lost_lanes() {
         }
     }
     pair.finish();
-    expect_whole(&pair, &files);
+    expect_whole(&pair, files);
     assert!(lost > 1 << 20, "{lost}");
 }
 

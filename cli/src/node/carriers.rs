@@ -267,3 +267,31 @@ fn drain<M: Machine>(carrier: &mut Carrier, udp: &mut UdpPaths<M>, mut report: i
         udp.queue(datagram);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn thread(
+        orders: mpsc::UnboundedSender<Order>,
+    ) -> (mpsc::UnboundedSender<Order>, JoinHandle<()>) {
+        (orders, std::thread::spawn(|| ()))
+    }
+
+    /// A thread that broke down has the fewest lanes, and would swallow every wish.
+    #[test]
+    fn a_thread_that_is_gone_is_asked_for_nothing() {
+        let (gone, _) = mpsc::unbounded_channel();
+        let (there, mut orders) = mpsc::unbounded_channel();
+        let (_, told) = mpsc::channel(1);
+        let threads = vec![thread(gone), thread(there)];
+        let mut carriers = Carriers { threads, places: BTreeMap::new(), told };
+        assert!(carriers.bind(2) && carriers.bind(4));
+        for lane in [2, 4] {
+            assert!(matches!(orders.try_recv(), Ok(Order::Bind(of)) if of == lane));
+        }
+        drop(orders);
+        assert!(!carriers.bind(6), "nobody is left");
+        carriers.finish();
+    }
+}
