@@ -17,7 +17,7 @@ use passel_proto::signal::{SignalSecret, SignalSession};
 use passel_sans_io::endpoint::EndpointEvent;
 use passel_sans_io::lane::Dtls;
 use support::content;
-use world::{Peer, ROUTE, World, coded, linked, world};
+use world::{Cut, Peer, ROUTE, World, coded, linked, world};
 
 fn both_closed(world: &World) -> bool {
     world.peers.iter().all(|peer| peer.closed().is_some())
@@ -101,7 +101,7 @@ fn a_blob_that_was_altered_is_refused() {
 #[test]
 fn a_path_that_is_never_found_ends_in_time() {
     let mut world = linked();
-    world.cut = true;
+    world.cut = Cut::All;
     let start = world.now;
     world.run(Duration::from_secs(60), both_closed);
     for peer in &world.peers {
@@ -115,8 +115,11 @@ fn a_path_that_dies_is_an_error_on_both_sides() {
     let mut world = linked();
     world.connect();
     world.send(&[("a", content(1_000_000, 1))]);
-    world.cut = true;
+    world.cut = Cut::All;
+    let start = world.now;
     world.run(Duration::from_secs(120), both_closed);
+    let after = world.now - start;
+    assert!((29..33).contains(&after.as_secs()), "{after:?}"); // FC-IDLE
     for peer in &world.peers {
         let error = peer.closed().unwrap().unwrap_err();
         assert!(
@@ -131,10 +134,35 @@ fn a_path_that_dies_is_an_error_on_both_sides() {
     }
 }
 
+/// FC-IDLE-LIMIT: data is lost, and its repetitions with it, on a path that works.
+#[test]
+fn a_path_whose_checks_are_answered_is_waited_for() {
+    let mut world = linked();
+    world.connect();
+    let files = [("a", content(1_000_000, 1))];
+    world.send(&files);
+    world.cut = Cut::Data;
+    world.run(Duration::from_secs(60), both_closed);
+    assert!(!both_closed(&world));
+    world.cut = Cut::Nothing;
+    world.run(Duration::from_secs(60), |world| world.peers.iter().all(Peer::is_completed));
+    assert_eq!(world.peers[1].disk.committed.get(&0), Some(&files[0].1));
+
+    world.cut = Cut::Data;
+    let start = world.now;
+    world.run(Duration::from_secs(200), both_closed);
+    let after = world.now - start;
+    assert!((90..=122).contains(&after.as_secs()), "{after:?}");
+    for peer in &world.peers {
+        let error = peer.closed().unwrap().unwrap_err();
+        assert_eq!(error.code, ErrorCode::IdleTimeout, "{error:?}");
+    }
+}
+
 #[test]
 fn a_joiner_that_leaves_before_there_is_a_path_says_so() {
     let mut world = linked();
-    world.cut = true;
+    world.cut = Cut::All;
     world.drain();
     world.peers[1].endpoint.close(world.now, None);
     world.run(Duration::from_secs(5), both_closed);

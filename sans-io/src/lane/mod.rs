@@ -120,6 +120,8 @@ pub struct Lane {
     at_once: u32,
     dtls_failures: u32,
     metrics: LaneMetrics,
+    /// The path in use, and how many checks were answered on it.
+    checks: Option<(Path, u64)>,
     /// Of how many answered checks the round trip was told.
     told_checks: u64,
 }
@@ -200,6 +202,7 @@ impl Lane {
             at_once: 0,
             dtls_failures: 0,
             metrics: LaneMetrics { first_sequence, ..LaneMetrics::default() },
+            checks: None,
             told_checks: 0,
         })
     }

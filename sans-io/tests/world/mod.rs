@@ -33,6 +33,15 @@ pub struct Peer {
     pub carriers: BTreeMap<u16, Carrier>,
 }
 
+/// Datagrams that do not arrive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cut {
+    Nothing,
+    /// All but connectivity checks.
+    Data,
+    All,
+}
+
 pub struct World {
     pub now: Instant,
     /// The creator, who sends, and the joiner.
@@ -42,8 +51,8 @@ pub struct World {
     /// Changes a blob on its way from the peer with this number.
     pub meddle: fn(usize, &mut Vec<u8>),
     pub manifest: Option<Manifest>,
-    /// Datagrams are lost from now on.
-    pub cut: bool,
+    /// What is lost from now on.
+    pub cut: Cut,
     /// One of so many datagrams is lost; none if it is 0.
     pub lossy: u32,
     pub sent: u32,
@@ -116,7 +125,7 @@ fn world_of(
         blobs: Vec::new(),
         meddle: |_, _| {},
         manifest: None,
-        cut: false,
+        cut: Cut::Nothing,
         lossy: 0,
         sent: 0,
         delay: DELAY,
@@ -212,10 +221,16 @@ impl World {
             let longest = self.longest.entry(lane).or_default();
             *longest = datagram.contents.len().max(*longest);
         }
-        let lost = self.lossy > 0 && self.sent.is_multiple_of(self.lossy)
+        let is_cut = match self.cut {
+            Cut::Nothing => false,
+            Cut::Data => matches!(datagram.contents.first(), Some(20..)),
+            Cut::All => true,
+        };
+        let lost = is_cut
+            || self.lossy > 0 && self.sent.is_multiple_of(self.lossy)
             || self.dead.contains(&lane)
             || datagram.contents.len() > self.takes;
-        if !self.cut && !lost {
+        if !lost {
             self.datagrams.push_back((self.now + self.delay, 1 - from, datagram));
         }
     }
