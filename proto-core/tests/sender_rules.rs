@@ -204,7 +204,7 @@ fn silence_on_a_path_that_works_is_borne_longer() {
             forger.wait(second);
             forger.victim.handle_path_alive(forger.now);
         }
-        forger.wait(borne * second - Duration::from_millis(1));
+        forger.wait(Duration::from_millis(borne * 1000 - 1));
         assert_eq!(forger.refused(), None, "{alive}");
         forger.wait(Duration::from_millis(1));
         assert_eq!(forger.refused(), Some(ErrorCode::IdleTimeout), "{alive}");

@@ -104,7 +104,8 @@ impl Endpoint {
         }
     }
 
-    /// An answered connectivity check says how long the path is, and that it works.
+    /// An answered connectivity check says how long the path is, and that it works
+    /// (`FC-IDLE-LIMIT`).
     fn hear_checks(&mut self, now: Instant) {
         if let Some(time) = self.lane.poll_round_trip() {
             self.growth.checked(now, time);
