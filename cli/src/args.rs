@@ -178,8 +178,8 @@ pub struct NetArgs {
     /// Ask this STUN server for the addresses at which others see this computer
     #[arg(long, value_name = "ADDR:PORT")]
     pub stun: Option<SocketAddr>,
-    /// Seconds of silence after which the connection counts as lost; four times as many
-    /// while the path itself still answers
+    /// Seconds of silence after which the connection counts as lost; from 10 on, four
+    /// times as many while the path itself still answers
     #[arg(
         long, value_name = "SECONDS", default_value_t = 30,
         value_parser = clap::value_parser!(u64).range(3..=600)

@@ -118,7 +118,7 @@ pub mod timers {
     /// Time for a key update, from its first frame to the first record under the new keys.
     pub const KEY_UPDATE_LIMIT: Duration = Duration::from_millis(600_000);
     /// Time without a record of the epoch before, after which its keys are wiped.
-    pub const KEY_GRACE: Duration = Duration::from_millis(30_000);
+    pub const KEY_GRACE: Duration = Duration::from_millis(120_000);
     /// Longest time that keys of the epoch before are kept beside new ones.
     pub const KEY_GRACE_LIMIT: Duration = Duration::from_millis(300_000);
     /// Time that a closing side waits for its last records to leave.

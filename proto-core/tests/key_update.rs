@@ -251,6 +251,25 @@ fn a_late_record_is_taken_once_within_the_grace() {
     assert!(alive(&pair));
 }
 
+// RL-UPDATE-GRACE, FC-IDLE-LIMIT
+#[test]
+fn a_silence_that_is_borne_is_shorter_than_the_grace() {
+    let (mut pair, late) = held_back();
+    let end = pair.now + less(timers::IDLE_LIMIT, 1);
+    while pair.now < end {
+        pair.now += SECOND;
+        for side in [&mut pair.sender, &mut pair.receiver] {
+            side.connection.handle_path_alive(pair.now);
+            side.connection.handle_timeout(pair.now);
+        }
+    }
+    assert!(alive(&pair));
+    pair.receiver.inbox.push(late);
+    pair.run();
+    pair.finish();
+    whole(&pair, &[content(500_000, 1)]);
+}
+
 // RL-UPDATE-GRACE, RL-EPOCH
 #[test]
 fn a_record_that_comes_after_the_grace_ends_the_connection() {

@@ -228,12 +228,12 @@ impl Connection {
         self.room[usize::from(channel.id())] = room;
     }
 
-    /// The transport below has heard the peer at `now` by means of its own, such as an
+    /// The transport below heard the peer, then, by means of its own, such as an
     /// answered connectivity check. The idle timer then waits longer for records, which
     /// may be lost time and again, up to [`Timers::idle_limit`] (`FC-IDLE-LIMIT`).
-    pub fn handle_path_alive(&mut self, now: Instant) {
+    pub fn handle_path_alive(&mut self, at: Instant) {
         if let Phase::Established(session) = &mut self.phase {
-            session.path_alive = now;
+            session.path_alive = session.path_alive.max(at);
         }
     }
 

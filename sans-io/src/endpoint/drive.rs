@@ -109,9 +109,9 @@ impl Endpoint {
     fn hear_checks(&mut self, now: Instant) {
         if let Some(time) = self.lane.poll_round_trip() {
             self.growth.checked(now, time);
-            if let Some(connection) = &mut self.connection {
-                connection.handle_path_alive(now);
-            }
+        }
+        if let (Some(at), Some(connection)) = (self.lane.poll_alive(), &mut self.connection) {
+            connection.handle_path_alive(at);
         }
     }
 

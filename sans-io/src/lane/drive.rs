@@ -2,7 +2,6 @@
 //! lane's end. What does not live here: inputs (`super`).
 
 use str0m::crypto::dtls::ProtocolVersion;
-use str0m::stats::CandidatePairStats;
 use str0m::{Event, IceConnectionState, Output, RtcError};
 
 use passel_proto::error::{Blame, Error, ErrorCode};
@@ -156,27 +155,15 @@ impl Lane {
             }
             Event::PeerStats(stats) => {
                 if let Some(pair) = stats.selected_candidate_pair {
-                    self.count_checks(&pair);
+                    let path = Path { local: pair.local.addr, remote: pair.remote.addr };
+                    let measured = pair.current_round_trip_time;
+                    self.metrics.round_trip = measured.or(self.metrics.round_trip);
+                    self.checks.on_stats(self.now, path, (pair.responses_received, measured));
                 }
                 None
             }
             _ => None,
         })
-    }
-
-    /// The stack counts the answers of each pair, and tells those of the one in use, or
-    /// none once it has given that up: only of the same pair are more of them news.
-    fn count_checks(&mut self, pair: &CandidatePairStats) {
-        let answered = pair.responses_received;
-        if answered == 0 {
-            return;
-        }
-        let path = Path { local: pair.local.addr, remote: pair.remote.addr };
-        let (of, before) = self.checks.replace((path, answered)).unwrap_or((path, 0));
-        if of == path && answered > before {
-            self.metrics.checks_answered += answered - before;
-            self.metrics.round_trip = pair.current_round_trip_time;
-        }
     }
 
     fn ice_changed(&mut self, state: IceConnectionState) -> Result<Option<LaneEvent>, Error> {

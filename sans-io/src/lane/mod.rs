@@ -6,6 +6,7 @@
 //! here: sockets, the sealing of signaling, and what a message means.
 
 mod channels;
+mod checks;
 mod config;
 mod drive;
 mod init;
@@ -26,6 +27,7 @@ use str0m::{IceCreds, Input, Rtc, RtcConfig, RtcError};
 use crate::datagram::{Datagram, DatagramRef};
 use crate::description::{Candidate, CandidateKind, Description, is_usable_address};
 use channels::Channels;
+use checks::Checks;
 
 pub use config::{
     DEFAULT_WINDOW, ICE_SEED, IceCredentials, LaneConfig, MAX_DATAGRAM, MAX_WINDOW, MIN_WINDOW,
@@ -120,10 +122,7 @@ pub struct Lane {
     at_once: u32,
     dtls_failures: u32,
     metrics: LaneMetrics,
-    /// The path in use, and how many checks were answered on it.
-    checks: Option<(Path, u64)>,
-    /// Of how many answered checks the round trip was told.
-    told_checks: u64,
+    checks: Checks,
 }
 
 impl Lane {
@@ -202,8 +201,7 @@ impl Lane {
             at_once: 0,
             dtls_failures: 0,
             metrics: LaneMetrics { first_sequence, ..LaneMetrics::default() },
-            checks: None,
-            told_checks: 0,
+            checks: Checks::default(),
         })
     }
 
@@ -277,9 +275,13 @@ impl Lane {
     /// The round trip of the latest connectivity check that was answered, if it was not
     /// told yet.
     pub fn poll_round_trip(&mut self) -> Option<Duration> {
-        let answered = self.metrics.checks_answered;
-        let told = std::mem::replace(&mut self.told_checks, answered);
-        self.metrics.round_trip.filter(|_| told != answered)
+        self.checks.poll_round_trip()
+    }
+
+    /// When a connectivity check was answered on the path in use, to the second or so, if
+    /// that was not told yet.
+    pub fn poll_alive(&mut self) -> Option<Instant> {
+        self.checks.poll_alive()
     }
 
     /// What the peer must know, with the local candidates added so far.

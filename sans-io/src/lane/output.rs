@@ -112,8 +112,6 @@ pub struct LaneMetrics {
     pub first_sequence: Option<u32>,
     /// The path in use.
     pub path: Option<Path>,
-    /// Round-trip time of the latest connectivity check that was answered.
+    /// Round-trip time of the latest connectivity check on that path.
     pub round_trip: Option<Duration>,
-    /// How many connectivity checks were answered.
-    pub checks_answered: u64,
 }

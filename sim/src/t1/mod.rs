@@ -11,6 +11,7 @@ mod draw;
 mod gateways;
 mod host;
 mod lanes;
+mod losses;
 mod oracle;
 mod picture;
 mod plan;
@@ -499,7 +500,7 @@ impl<'p> Run<'p> {
             return Ok(());
         }
         let carried = self.network.up(now, place, &datagram.contents, v6);
-        self.befell(side, (side, &datagram.contents), &carried.fates);
+        self.befell(side, &datagram.contents, &carried.fates);
         for (at, contents) in carried.copies {
             let datagram = Datagram { contents, ..*datagram };
             self.world.schedule(at, Happening::Crosses { from: place, datagram });
@@ -524,7 +525,7 @@ impl<'p> Run<'p> {
         let carried = self.network.down(now, to, &contents, source.is_ipv6());
         let side = Side::BOTH.into_iter().find(|side| side.place() == to);
         if let Some(side) = side {
-            self.befell(side, (side.peer(), &contents), &carried.fates);
+            self.befell(side, &contents, &carried.fates);
         }
         for (at, contents) in carried.copies {
             let datagram = Datagram { source, destination, contents };
@@ -538,12 +539,12 @@ impl<'p> Run<'p> {
         }
     }
 
-    /// What happened on the line of `side` to a datagram of one side's.
-    fn befell(&mut self, side: Side, (of, contents): (Side, &[u8]), fates: &[Fate]) {
+    /// What happened to a datagram on the line of `side`.
+    fn befell(&mut self, side: Side, contents: &[u8], fates: &[Fate]) {
         self.watch.on_fates(self.world.now(), side, fates);
         let harmless = [Fate::Queued, Fate::Duplicated, Fate::Reordered];
         if fates.iter().any(|fate| !harmless.contains(fate)) {
-            self.oracle.on_lost(self.world.now(), of, contents);
+            self.oracle.on_lost(self.world.now(), contents);
         }
     }
 }

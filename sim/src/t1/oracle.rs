@@ -13,6 +13,7 @@ use passel_proto::path::SafePath;
 use passel_sans_io::endpoint::EndpointEvent;
 
 use super::disk::{Disk, Place};
+use super::losses::Losses;
 use super::plan::{Plan, TransferPlan};
 use crate::oracle::{Broken, broken};
 use crate::plan::Side;
@@ -84,18 +85,8 @@ pub(super) fn check_unreadable(side: Side, bytes: &[u8]) -> Result<(), Broken> {
 /// ever longer, and what is sent meanwhile waits behind them.
 const RECOVERY_US: u64 = 5_000_000;
 
-/// How often the stack sends a flight of DTLS before it gives up, and, in the time that
-/// a handshake has, what goes over it. The DTLS client waits for a record of its own that
-/// says its last flight came, whatever else comes: a defect of its own, which takes as
-/// many losses.
-const SENDINGS: u32 = 5;
-
-/// Whether a datagram carries something but a connectivity check.
-fn carries_data(contents: &[u8]) -> bool {
-    const REQUEST: [u8; 2] = [0x00, 0x01];
-    const RESPONSE: [u8; 2] = [0x01, 0x01];
-    contents.get(..2).is_some_and(|kind| kind != REQUEST && kind != RESPONSE)
-}
+/// By when a side that hears nothing gives up. What was heard is known to the second.
+const GIVES_UP_US: u64 = 32_000_000;
 
 /// Nobody who carries the signaling learns an address of either side: as chapter 2
 /// of the spec encodes it, or as text.
@@ -155,8 +146,7 @@ pub(super) struct Oracle {
     /// Something was lost on the way since then, or shortly before, and may not have
     /// been sent again.
     lost_in_closing: bool,
-    /// Datagrams with data lost so far, of those that each side sent.
-    lost: [u32; 2],
+    losses: Losses,
     /// When each side heard something last.
     heard: [u64; 2],
     /// When something happened to a side last.
@@ -204,9 +194,9 @@ impl Oracle {
         self.lost_in_closing = self.lost_at.is_some_and(|at| at + RECOVERY_US > now);
     }
 
-    /// Something of one side's is lost on the way.
-    pub(super) fn on_lost(&mut self, now: u64, of: Side, contents: &[u8]) {
-        self.lost[of.place()] += u32::from(carries_data(contents));
+    /// Something is lost on the way.
+    pub(super) fn on_lost(&mut self, now: u64, contents: &[u8]) {
+        self.losses.on_lost(now, contents);
         self.lost_at = Some(now);
         self.lost_in_closing |= self.closing;
     }
@@ -279,14 +269,14 @@ impl Oracle {
             return is_named || is_stuck;
         }
         let are_established = self.established == [true; 2];
-        let gives_up = match error.code {
+        let may_give_up = match error.code {
             HandshakeTimeout => !are_established,
             TransportFailed if error.text.contains("DTLS error: timeout") => {
                 !are_established || self.heard.iter().all(|at| at + RECOVERY_US > self.now)
             }
             _ => false,
         };
-        let all_lost = gives_up && self.lost.iter().any(|lost| *lost >= SENDINGS);
+        let all_lost = may_give_up && self.losses.explain(self.now);
         let upset = all_lost || matches!(self.outlook, Outlook::Upset | Outlook::Lost);
         upset && [HandshakeTimeout, IdleTimeout, TransportFailed].contains(&error.code)
     }
@@ -297,6 +287,12 @@ impl Oracle {
         let gone = |error: &Error| {
             matches!(error.code, ErrorCode::IdleTimeout | ErrorCode::TransportFailed)
         };
+        let heard_at = self.heard[side.place()];
+        if error.is_some_and(|error| error.code == ErrorCode::IdleTimeout)
+            && self.now > heard_at + GIVES_UP_US
+        {
+            return broken("a peer that is gone is given up", format!("{side:?}: {heard_at}"));
+        }
         match error {
             Some(error) if self.is_loss(error) => Ok(false),
             Some(error)

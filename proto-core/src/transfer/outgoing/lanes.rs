@@ -13,7 +13,7 @@ use crate::limits::{CONNECTION_CREDIT, TRANSFER_CREDIT};
 use crate::transfer::Outbox;
 
 /// Most chunks of one lane that are noted (`LN-NOTES`).
-const MOST_NOTED: usize = 16_384;
+const MOST_NOTED: usize = 4096;
 
 /// A chunk that was handed to a lane as a whole.
 #[derive(Clone, Copy, Debug)]

@@ -633,7 +633,7 @@ mod tests {
             outgoing.note_handed(2, FILE, noted, false);
             noted += 1;
         }
-        assert_eq!(noted, 16_384);
+        assert_eq!(noted, 4096);
         assert_eq!([0, 2, 4].map(|lane| outgoing.next_for(lane)), [Some(0), None, Some(0)]);
         outgoing.on_ack(&ack(1, 1), &mut out).unwrap();
         assert_eq!(outgoing.next_for(2), None, "the oldest is not acknowledged");
