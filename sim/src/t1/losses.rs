@@ -1,6 +1,8 @@
 //! What was lost on the way, as far as it explains that a peer gives up: DTLS and SCTP
 //! send everything again, a few times and ever later.
 
+use crate::net::Fate;
+
 /// How often something is sent in the time that a handshake has, or before DTLS gives up.
 /// The stack's DTLS client waits for a record of its own that says its last flight came,
 /// whatever else comes: a defect of its own, which takes as many losses of either.
@@ -20,25 +22,37 @@ fn is_dtls(contents: &[u8]) -> bool {
     }
 }
 
+/// Whether a line may do this to one datagram and not to the next.
+fn is_chance(fate: Fate) -> bool {
+    matches!(fate, Fate::Lost | Fate::LostInBurst | Fate::QueueFull | Fate::Outage)
+}
+
 /// Sendings that were lost, in either direction: an answer that is lost is as bad.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Losses {
     sendings: u32,
     at: u64,
+    /// Whether the network carries anything at all.
+    is_carried: bool,
 }
 
 impl Losses {
-    /// A datagram is lost.
-    pub(super) fn on_lost(&mut self, now: u64, contents: &[u8]) {
-        let is_first = self.sendings == 0;
-        if is_dtls(contents) && (is_first || now >= self.at + APART_US) {
+    /// What happened to a datagram on its way.
+    pub(super) fn on_fates(&mut self, now: u64, contents: &[u8], fates: &[Fate]) {
+        let is_lost = fates.iter().copied().any(is_chance) && is_dtls(contents);
+        if is_lost && (self.sendings == 0 || now >= self.at + APART_US) {
             (self.sendings, self.at) = (self.sendings + 1, now);
         }
     }
 
+    /// A datagram arrives.
+    pub(super) fn on_arrival(&mut self, contents: &[u8]) {
+        self.is_carried |= is_dtls(contents);
+    }
+
     /// Whether something was lost as often as it is sent, and not long ago.
     pub(super) fn explain(&self, now: u64) -> bool {
-        self.sendings >= SENDINGS && self.at + LAST_WAIT_US > now
+        self.is_carried && self.sendings >= SENDINGS && self.at + LAST_WAIT_US > now
     }
 }
 
@@ -66,16 +80,32 @@ mod tests {
     }
 
     #[test]
+    fn only_chance_on_a_path_that_carries_something_explains() {
+        let explained = |fate: Fate, arrived: &[u8]| {
+            let mut losses = Losses::default();
+            losses.on_arrival(arrived);
+            for at in 0..SENDINGS {
+                losses.on_fates(u64::from(at) * APART_US, RECORD, &[Fate::Queued, fate]);
+            }
+            losses.explain(0)
+        };
+        assert!(explained(Fate::Lost, RECORD) && explained(Fate::Outage, RECORD));
+        assert!(!explained(Fate::TooLong, RECORD) && !explained(Fate::Reordered, RECORD));
+        assert!(!explained(Fate::Lost, &[0, 1]));
+    }
+
+    #[test]
     fn only_as_many_sendings_as_there_are_explain_that_one_gives_up() {
         let mut losses = Losses::default();
+        losses.on_arrival(RECORD);
         for at in [0, 100, 700_000, 2_500_000, 5_800_000] {
-            losses.on_lost(at, RECORD);
+            losses.on_fates(at, RECORD, &[Fate::Lost]);
             assert!(!losses.explain(at));
         }
         let last = 15_000_000;
-        losses.on_lost(last, &[0, 1]);
+        losses.on_fates(last, &[0, 1], &[Fate::Lost]);
         assert!(!losses.explain(last));
-        losses.on_lost(last, RECORD);
+        losses.on_fates(last, RECORD, &[Fate::Lost]);
         assert!(losses.explain(last + LAST_WAIT_US - 1));
         assert!(!losses.explain(last + LAST_WAIT_US));
     }

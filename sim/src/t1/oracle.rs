@@ -146,7 +146,7 @@ pub(super) struct Oracle {
     /// Something was lost on the way since then, or shortly before, and may not have
     /// been sent again.
     lost_in_closing: bool,
-    losses: Losses,
+    pub(super) losses: Losses,
     /// When each side heard something last.
     heard: [u64; 2],
     /// When something happened to a side last.
@@ -195,8 +195,7 @@ impl Oracle {
     }
 
     /// Something is lost on the way.
-    pub(super) fn on_lost(&mut self, now: u64, contents: &[u8]) {
-        self.losses.on_lost(now, contents);
+    pub(super) fn on_lost(&mut self, now: u64) {
         self.lost_at = Some(now);
         self.lost_in_closing |= self.closing;
     }
