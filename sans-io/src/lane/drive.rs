@@ -155,10 +155,9 @@ impl Lane {
             }
             Event::PeerStats(stats) => {
                 if let Some(pair) = stats.selected_candidate_pair {
-                    let path = Path { local: pair.local.addr, remote: pair.remote.addr };
                     let measured = pair.current_round_trip_time;
                     self.metrics.round_trip = measured.or(self.metrics.round_trip);
-                    self.checks.on_stats(self.now, path, (pair.responses_received, measured));
+                    self.checks.on_stats(pair.responses_received, measured);
                 }
                 None
             }

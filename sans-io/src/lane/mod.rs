@@ -278,8 +278,7 @@ impl Lane {
         self.checks.poll_round_trip()
     }
 
-    /// When a connectivity check was answered on the path in use, to the second or so, if
-    /// that was not told yet.
+    /// When a connectivity check was answered on the path in use, if that was not told yet.
     pub fn poll_alive(&mut self) -> Option<Instant> {
         self.checks.poll_alive()
     }
@@ -418,6 +417,7 @@ impl Lane {
     fn take_in(&mut self, input: Input<'_>, contents: &[u8]) -> Result<bool, RtcError> {
         self.metrics.datagrams_in += 1;
         self.metrics.bytes_in += contents.len() as u64;
+        self.checks.on_datagram(self.now, contents);
         let awaits_dtls = self.role == Role::Responder && self.phase == Phase::Live;
         if awaits_dtls && is_dtls(contents) {
             self.start_dtls()?;
