@@ -298,8 +298,7 @@ impl<'p> Run<'p> {
             }
             Happening::Arrives { to, datagram } => {
                 self.watch.on_arrival(self.world.now(), to, &datagram);
-                self.oracle.on_arrival(self.world.now(), to);
-                self.oracle.losses.on_arrival(&datagram.contents);
+                self.oracle.on_arrival(self.world.now(), to, &datagram.contents);
                 self.hosts[to.place()].endpoint.handle_datagram(now, datagram.as_ref());
                 self.drain(to)
             }
@@ -543,10 +542,6 @@ impl<'p> Run<'p> {
     /// What happened to a datagram on the line of `side`.
     fn befell(&mut self, side: Side, contents: &[u8], fates: &[Fate]) {
         self.watch.on_fates(self.world.now(), side, fates);
-        self.oracle.losses.on_fates(self.world.now(), contents, fates);
-        let harmless = [Fate::Queued, Fate::Duplicated, Fate::Reordered];
-        if fates.iter().any(|fate| !harmless.contains(fate)) {
-            self.oracle.on_lost(self.world.now());
-        }
+        self.oracle.on_fates(self.world.now(), contents, fates);
     }
 }

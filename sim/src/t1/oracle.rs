@@ -15,6 +15,7 @@ use passel_sans_io::endpoint::EndpointEvent;
 use super::disk::{Disk, Place};
 use super::losses::Losses;
 use super::plan::{Plan, TransferPlan};
+use crate::net::Fate;
 use crate::oracle::{Broken, broken};
 use crate::plan::Side;
 use crate::rng::Draw;
@@ -85,7 +86,7 @@ pub(super) fn check_unreadable(side: Side, bytes: &[u8]) -> Result<(), Broken> {
 /// ever longer, and what is sent meanwhile waits behind them.
 const RECOVERY_US: u64 = 5_000_000;
 
-/// By when a side that hears nothing gives up. What was heard is known to the second.
+/// By when a side that hears nothing gives up: the idle timer, and a little more.
 const GIVES_UP_US: u64 = 32_000_000;
 
 /// Nobody who carries the signaling learns an address of either side: as chapter 2
@@ -146,7 +147,7 @@ pub(super) struct Oracle {
     /// Something was lost on the way since then, or shortly before, and may not have
     /// been sent again.
     lost_in_closing: bool,
-    pub(super) losses: Losses,
+    losses: Losses,
     /// When each side heard something last.
     heard: [u64; 2],
     /// When something happened to a side last.
@@ -194,14 +195,19 @@ impl Oracle {
         self.lost_in_closing = self.lost_at.is_some_and(|at| at + RECOVERY_US > now);
     }
 
-    /// Something is lost on the way.
-    pub(super) fn on_lost(&mut self, now: u64) {
-        self.lost_at = Some(now);
-        self.lost_in_closing |= self.closing;
+    /// What happened to a datagram on its way.
+    pub(super) fn on_fates(&mut self, now: u64, contents: &[u8], fates: &[Fate]) {
+        self.losses.on_fates(now, contents, fates);
+        let harmless = [Fate::Queued, Fate::Duplicated, Fate::Reordered];
+        if fates.iter().any(|fate| !harmless.contains(fate)) {
+            self.lost_at = Some(now);
+            self.lost_in_closing |= self.closing;
+        }
     }
 
     /// A datagram reaches a side.
-    pub(super) fn on_arrival(&mut self, now: u64, to: Side) {
+    pub(super) fn on_arrival(&mut self, now: u64, to: Side, contents: &[u8]) {
+        self.losses.on_arrival(contents);
         self.heard[to.place()] = now;
     }
 
