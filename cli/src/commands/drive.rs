@@ -97,7 +97,6 @@ pub(super) struct Drive<M: Machine> {
     is_kept: bool,
     /// Bytes that went over this connection.
     moved: u64,
-    established: bool,
     /// When the other side is given up that has not come.
     waits_until: Option<Instant>,
 }
@@ -129,7 +128,6 @@ impl<M: Machine> Drive<M> {
             is_lost: false,
             is_kept: false,
             moved: 0,
-            established: false,
             waits_until: None,
         }
     }
@@ -214,6 +212,8 @@ impl<M: Machine> Drive<M> {
     fn take(&mut self, event: EndpointEvent) -> Option<Turn> {
         match event {
             EndpointEvent::Connecting => {
+                // It has come. How long connecting may take is the endpoint's to know.
+                self.waits_until = None;
                 self.report.event(&Event::Connecting);
                 self.report.say("The other side is there. Looking for a path to it …");
                 None
@@ -232,7 +232,6 @@ impl<M: Machine> Drive<M> {
     fn take_connected(&mut self, event: Connected) -> Option<Turn> {
         match event {
             Connected::Established { auth, suite } => {
-                self.established = true;
                 self.say_connected(auth, suite);
                 // Without a secret nothing begins before the comparison.
                 (auth != AUTH_SAS).then_some(Turn::Established)
@@ -349,8 +348,7 @@ impl<M: Machine> Drive<M> {
 
     /// Ends an attempt to which the other side has not come.
     fn give_up_waiting(&mut self) {
-        if !self.established && self.waits_until.is_some_and(|until| clock::now() >= until) {
-            self.waits_until = None;
+        if self.waits_until.take_if(|until| clock::now() >= *until).is_some() {
             let text = "the other side did not come back in time";
             self.close(Some(Error::new(Blame::Circumstance, ErrorCode::HandshakeTimeout, text)));
         }

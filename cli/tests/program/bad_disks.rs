@@ -3,12 +3,16 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use rustix::process::Signal;
 
 use super::again::{again_recv, content, expect_same, kept_send};
 use super::pair::{Room, recv_command, send, with_link};
 use super::process::Process;
+
+/// Longer than a receiver that has everything waits for a sender that does not come.
+const LONGER_THAN_A_SHORT_MEETING: Duration = Duration::from_secs(6);
 
 /// The library, built for this test. The compiler is one that every machine has
 /// on which this program can be linked.
@@ -78,7 +82,8 @@ fn a_disk_that_fills_anywhere_loses_nothing() {
 }
 
 /// The receiver has everything and says so, but its sender goes down before it hears it.
-/// With the same code the receiver tells it again, and nothing is stored twice.
+/// With the same code the receiver tells it again, and nothing is stored twice; it takes
+/// little time for that, but all of it where the sender is there and slow.
 #[test]
 fn a_receipt_that_was_not_heard_is_given_again() {
     let room = Room::new();
@@ -94,8 +99,15 @@ fn a_receipt_that_was_not_heard_is_given_again() {
     receiver.event("completed");
     sender.kill();
     receiver.end().expect(0);
-    let sender = Process::start("sender", kept_send(&room, &path, &[]));
-    let received = Process::start("receiver", recv_command(&link, &room.out())).end().expect(0);
+    let mut sender = Process::start("sender", kept_send(&room, &path, &[]));
+    // A receiver that needs nothing tries once, so the sender's server must listen by then.
+    sender.event("waiting");
+    let mut receiver = Process::start("receiver", recv_command(&link, &room.out()));
+    receiver.event("connecting");
+    sender.signal(Signal::STOP);
+    std::thread::sleep(LONGER_THAN_A_SHORT_MEETING);
+    sender.signal(Signal::CONT);
+    let received = receiver.end().expect(0);
     let sent = sender.end().expect(0);
     for ended in [&received, &sent] {
         let last = ended.last();
