@@ -220,6 +220,28 @@ fn the_first_flight_is_not_lost_when_it_is_ahead_of_the_answer_to_the_responders
     }
 }
 
+// TB-DTLS-EARLY
+#[test]
+fn the_first_flight_is_not_lost_when_it_is_sent_again_before_a_check_is_answered() {
+    for dtls in [DtlsVersion::Auto, DtlsVersion::Dtls13] {
+        let mut configs = [config(Role::Initiator), config(Role::Responder)];
+        for config in &mut configs {
+            config.dtls = dtls;
+        }
+        let mut pair = Pair::new(&configs[0], &configs[1]);
+        pair.describe();
+        // Answers to checks (RFC 8489, 5) of the responder.
+        pair.is_lost =
+            |datagram| datagram.source.port() == 1000 && datagram.contents.starts_with(&[1, 1]);
+        pair.run(2 * SECOND);
+        assert!(!pair.ends[1].saw(|event| *event == LaneEvent::IceState(IceState::Connected)));
+        pair.is_lost = |_| false;
+        // DTLS sends it thrice in four seconds, and then some four later. Checks are
+        // sent at about four.
+        assert!(pair.run_until(3 * SECOND, Pair::all_open), "{:?}", pair.ends[1].events);
+    }
+}
+
 // TB-DTLS-EARLY, TB-DEMUX
 #[test]
 fn early_dtls_is_bounded_and_of_no_harm() {

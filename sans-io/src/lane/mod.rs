@@ -9,6 +9,7 @@ mod channels;
 mod checks;
 mod config;
 mod drive;
+mod early;
 mod init;
 mod output;
 
@@ -24,10 +25,11 @@ use str0m::config::Fingerprint;
 use str0m::net::{DatagramRecv, Protocol, Receive};
 use str0m::{IceCreds, Input, Rtc, RtcConfig, RtcError};
 
-use crate::datagram::{Datagram, DatagramRef};
+use crate::datagram::DatagramRef;
 use crate::description::{Candidate, CandidateKind, Description, is_usable_address};
 use channels::Channels;
 use checks::Checks;
+use early::EarlyDtls;
 
 pub use config::{
     DEFAULT_WINDOW, ICE_SEED, IceCredentials, LaneConfig, MAX_DATAGRAM, MAX_WINDOW, MIN_WINDOW,
@@ -65,15 +67,6 @@ enum Phase {
     Closing,
     /// Closed or failed: inert.
     Dead,
-}
-
-/// DTLS that came from an address that no check had proved yet (`TB-DTLS-EARLY`).
-enum EarlyDtls {
-    Nothing,
-    /// The initiator's first flight, if it is genuine.
-    One(Datagram),
-    /// Which of them is genuine cannot be told; the initiator repeats it.
-    Several,
 }
 
 /// One WebRTC association with its data channels.
@@ -191,7 +184,7 @@ impl Lane {
             dtls_started: false,
             opened_early: VecDeque::new(),
             early: Vec::new(),
-            early_dtls: EarlyDtls::Nothing,
+            early_dtls: EarlyDtls::default(),
             remote_candidates: 0,
             remote_relays: Vec::new(),
             ice: IceState::New,
@@ -431,43 +424,31 @@ impl Lane {
         }
     }
 
-    /// A datagram from an address that no check has proved. The initiator's first
-    /// flight may be ahead of the answer to this side's check (`TB-DTLS-EARLY`).
+    /// A datagram from an address that no check has proved. It may be the initiator's
+    /// first flight, ahead of the answer to this side's check (`TB-DTLS-EARLY`).
     fn refuse(&mut self, datagram: DatagramRef<'_>) {
         let may_be_early = self.role == Role::Responder
             && self.phase == Phase::Live
-            && self.ice != IceState::Connected
+            && !self.dtls_started
             && is_dtls(datagram.contents)
             && datagram.contents.len() <= MAX_DATAGRAM;
-        if !may_be_early {
-            self.metrics.datagrams_refused += 1;
-            return;
-        }
-        let refused;
-        (self.early_dtls, refused) =
-            match std::mem::replace(&mut self.early_dtls, EarlyDtls::Several) {
-                EarlyDtls::Nothing => (EarlyDtls::One(datagram.to_owned()), 0),
-                EarlyDtls::One(first) if first.as_ref() == datagram => (EarlyDtls::One(first), 1),
-                EarlyDtls::One(_) => (EarlyDtls::Several, 2),
-                EarlyDtls::Several => (EarlyDtls::Several, 1),
-            };
-        self.metrics.datagrams_refused += refused;
+        self.metrics.datagrams_refused +=
+            if may_be_early { self.early_dtls.keep(datagram) } else { 1 };
     }
 
-    /// Takes in the datagram that was early, once a check is answered. Whether there
-    /// was one.
+    /// Takes in the datagram that was early, once an answer to a check has proved its
+    /// address. Whether there was one.
     fn take_early(&mut self) -> Result<bool, RtcError> {
-        if self.ice != IceState::Connected {
+        if self.ice != IceState::Connected || self.dtls_started {
             return Ok(false);
         }
-        let early = std::mem::replace(&mut self.early_dtls, EarlyDtls::Nothing);
-        let EarlyDtls::One(datagram) = early else { return Ok(false) };
-        let input = receive(self.now, datagram.as_ref()).filter(|input| self.rtc.accepts(input));
-        match input {
-            Some(input) => {
-                self.take_in(input, &datagram.contents)?;
-            }
-            None => self.metrics.datagrams_refused += 1,
+        let (now, rtc) = (self.now, &self.rtc);
+        let is_proved = |datagram: DatagramRef<'_>| {
+            receive(now, datagram).is_some_and(|input| rtc.accepts(&input))
+        };
+        let Some(datagram) = self.early_dtls.take(is_proved) else { return Ok(false) };
+        if let Some(input) = receive(now, datagram.as_ref()) {
+            self.take_in(input, &datagram.contents)?;
         }
         Ok(true)
     }
@@ -607,6 +588,7 @@ impl Lane {
         if std::mem::replace(&mut self.dtls_started, true) {
             return Ok(());
         }
+        self.metrics.datagrams_refused += self.early_dtls.give_up();
         // TB-ROLES
         self.rtc.direct_api().start_dtls(self.role == Role::Initiator)
     }

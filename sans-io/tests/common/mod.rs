@@ -64,6 +64,8 @@ pub struct Pair {
     pub delay: Duration,
     /// Datagrams lost, in a thousand.
     pub loss: u64,
+    /// Which others are lost.
+    pub is_lost: fn(&Datagram) -> bool,
     pub noise: Noise,
 }
 
@@ -81,7 +83,7 @@ impl Pair {
             End::new(responder, "192.0.2.2:2000", now),
         ];
         let delay = Duration::from_millis(5);
-        Self { ends, now, delay, loss: 0, noise: Noise(0x9e37_79b9_7f4a_7c15) }
+        Self { ends, now, delay, loss: 0, is_lost: |_| false, noise: Noise(0x9e37_79b9_7f4a_7c15) }
     }
 
     pub fn describe(&mut self) {
@@ -114,7 +116,7 @@ impl Pair {
         loop {
             match self.ends[i].lane.poll() {
                 LaneOutput::Transmit(datagram) => {
-                    let lost = self.noise.below(1_000) < self.loss;
+                    let lost = self.noise.below(1_000) < self.loss || (self.is_lost)(&datagram);
                     let peer = &mut self.ends[1 - i];
                     if !lost && datagram.destination == peer.address {
                         peer.inbox.push_back((self.now + self.delay, datagram));
