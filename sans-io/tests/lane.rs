@@ -242,6 +242,21 @@ fn the_first_flight_is_not_lost_when_it_is_sent_again_before_a_check_is_answered
     }
 }
 
+// TB-DTLS-PATIENT
+#[test]
+fn copies_of_a_flight_do_not_make_dtls_fall_silent() {
+    let mut pair = default_pair();
+    pair.describe();
+    pair.copies = 6;
+    // DTLS of the responder.
+    pair.is_lost =
+        |datagram| datagram.source.port() == 2000 && (20..64).contains(&datagram.contents[0]);
+    pair.run(4 * SECOND);
+    assert_eq!(connected_with(&pair, 0), None);
+    pair.is_lost = |_| false;
+    assert!(pair.run_until(10 * SECOND, Pair::all_open), "{:?}", pair.ends[0].events);
+}
+
 // TB-DTLS-EARLY, TB-DEMUX
 #[test]
 fn early_dtls_is_bounded_and_of_no_harm() {

@@ -9,6 +9,7 @@ mod channels;
 mod checks;
 mod config;
 mod drive;
+mod dtls;
 mod early;
 mod init;
 mod output;
@@ -35,6 +36,7 @@ pub use config::{
     DEFAULT_WINDOW, ICE_SEED, IceCredentials, LaneConfig, MAX_DATAGRAM, MAX_WINDOW, MIN_WINDOW,
     ORDERED_WINDOW,
 };
+pub use dtls::PatientDtls;
 pub use output::{Dtls, IceState, LaneEvent, LaneMetrics, LaneOutput, Path};
 pub use str0m::config::{CryptoProvider, DtlsCert, DtlsVersion};
 
@@ -141,9 +143,7 @@ impl Lane {
         if let Some(certificate) = config.certificate {
             builder = builder.set_dtls_cert(certificate);
         }
-        if let Some(crypto) = config.crypto {
-            builder = builder.set_crypto_provider(crypto);
-        }
+        builder = builder.set_crypto_provider(config.crypto.unwrap_or_else(dtls::provider));
         let mut rtc = builder.build(now);
 
         // TB-ROLES

@@ -66,6 +66,8 @@ pub struct Pair {
     pub loss: u64,
     /// Which others are lost.
     pub is_lost: fn(&Datagram) -> bool,
+    /// How often each datagram that is not lost arrives.
+    pub copies: usize,
     pub noise: Noise,
 }
 
@@ -83,7 +85,15 @@ impl Pair {
             End::new(responder, "192.0.2.2:2000", now),
         ];
         let delay = Duration::from_millis(5);
-        Self { ends, now, delay, loss: 0, is_lost: |_| false, noise: Noise(0x9e37_79b9_7f4a_7c15) }
+        Self {
+            ends,
+            now,
+            delay,
+            loss: 0,
+            is_lost: |_| false,
+            copies: 1,
+            noise: Noise(0x9e37_79b9_7f4a_7c15),
+        }
     }
 
     pub fn describe(&mut self) {
@@ -119,7 +129,8 @@ impl Pair {
                     let lost = self.noise.below(1_000) < self.loss || (self.is_lost)(&datagram);
                     let peer = &mut self.ends[1 - i];
                     if !lost && datagram.destination == peer.address {
-                        peer.inbox.push_back((self.now + self.delay, datagram));
+                        let arrival = (self.now + self.delay, datagram);
+                        peer.inbox.extend(std::iter::repeat_n(arrival, self.copies));
                     }
                 }
                 LaneOutput::Event(LaneEvent::Message { channel, data }) => {

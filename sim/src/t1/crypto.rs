@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use passel_sans_io::lane::{CryptoProvider, DtlsCert, DtlsVersion};
+use passel_sans_io::lane::{CryptoProvider, DtlsCert, DtlsVersion, PatientDtls};
 use str0m::crypto::CryptoError;
 use str0m::crypto::dtls::{DtlsImplError, DtlsInstance, DtlsOutput, DtlsProvider, ProtocolVersion};
 
@@ -52,20 +52,14 @@ impl DtlsProvider for SeededDtls {
         let Some(seed) = passel_sim_entropy::bits() else {
             return Err(CryptoError::Other("this thread has no seed".to_owned()));
         };
-        // As the default does it: ICE has shown that the peer is reachable.
-        let mut config = dimpl::Config::builder()
-            .use_server_cookie(false)
-            .with_crypto_provider(dimpl::crypto::rust_crypto::default_provider())
-            .dangerously_set_rng_seed(seed);
-        if let Some(mtu) = mtu {
-            config = config.mtu(mtu);
-        }
-        let config = config.build().map_err(|error| CryptoError::Other(error.to_string()))?;
         // Older versions put the wall clock into their randoms.
         if version == DtlsVersion::Dtls12 {
             return Err(CryptoError::Other("only DTLS 1.3 is repeatable".to_owned()));
         }
-        let dtls = dimpl::Dtls::new_13(Arc::new(config), certificate.clone(), now);
+        let config = dimpl::Config::builder()
+            .with_crypto_provider(dimpl::crypto::rust_crypto::default_provider())
+            .dangerously_set_rng_seed(seed);
+        let dtls = PatientDtls::new(config, certificate, now, DtlsVersion::Dtls13, mtu)?;
         let side = Side::BOTH
             .into_iter()
             .find(|side| self::certificate(*side).certificate == certificate.certificate);
@@ -76,7 +70,7 @@ impl DtlsProvider for SeededDtls {
 
 /// Hands everything on, past whoever listens.
 struct Instance {
-    dtls: dimpl::Dtls,
+    dtls: PatientDtls,
     tap: Option<Tap>,
     sequence: Sequence,
 }
