@@ -64,7 +64,7 @@ pub trait Tier:
     /// that list by their places follow them.
     fn follow(&mut self, _list: &str, _gone: Range<usize>) {}
 
-    /// Whether all that the plan names is there.
+    /// Whether all that the plan names is there, and nothing that no plan is drawn with.
     fn is_sound(&self) -> bool {
         true
     }

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use super::watch::Watch;
 use super::{Condition, Outcome, Plan, Planted, on_own_thread};
+use crate::net::LinePlan;
 use crate::tier::Tier;
 use crate::trace::Recording;
 
@@ -72,8 +73,16 @@ impl Tier for Plan {
     fn is_sound(&self) -> bool {
         let hosts = self.hosts.iter().filter_map(|host| host.behind);
         let gateways = self.gateways.iter().filter_map(|gateway| gateway.behind);
+        let relays = self.relays.iter().map(|relay| &relay.host);
+        let mut lines = self.hosts.iter().chain(&self.servers).chain(relays);
         hosts.chain(gateways).all(|place| place < self.gateways.len())
+            && lines.all(|host| [&host.up, &host.down].into_iter().all(carries))
     }
+}
+
+/// Whether a line has room for a datagram.
+fn carries(line: &LinePlan) -> bool {
+    line.rate == 0 || line.queue >= line.mtu as u64
 }
 
 #[cfg(test)]
@@ -91,5 +100,16 @@ mod tests {
         plan.follow("gateways", 0..1);
         assert_eq!((plan.hosts[1].behind, plan.gateways[0].behind), (Some(0), Some(1)));
         assert!(!plan.is_sound(), "one host has no gateway any more");
+    }
+
+    #[test]
+    fn a_line_with_a_rate_has_room_for_a_datagram() {
+        let mut plan = Plan::from_seed(1);
+        assert!(plan.is_sound());
+        plan.hosts[1].down.rate = 1_000;
+        plan.hosts[1].down.queue = 0;
+        assert!(!plan.is_sound());
+        plan.hosts[1].down.rate = 0;
+        assert!(plan.is_sound());
     }
 }
