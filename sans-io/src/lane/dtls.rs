@@ -41,7 +41,19 @@ impl DtlsProvider for Patient {
 }
 
 /// One side of DTLS as lanes use it: for who hands lanes a [`CryptoProvider`] of their
-/// own, as a simulation does that has to draw keys from a seed.
+/// own, as a simulation does that has to draw keys from a seed (`TB-DTLS-PATIENT`).
+///
+/// ```
+/// use passel_sans_io::lane::{DtlsCert, DtlsVersion, PatientDtls};
+/// use str0m::crypto::dtls::DtlsInstance;
+///
+/// # fn with(certificate: &DtlsCert, now: std::time::Instant) -> Option<()> {
+/// let config = dimpl::Config::builder();
+/// let mut dtls =
+///     PatientDtls::new(config, certificate, now, DtlsVersion::Dtls13, Some(1_200)).ok()?;
+/// dtls.set_active(true);
+/// # Some(()) }
+/// ```
 pub struct PatientDtls(dimpl::Dtls);
 
 impl PatientDtls {
