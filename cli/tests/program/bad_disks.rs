@@ -37,7 +37,7 @@ fn a_receiver_with_slow_storage_holds_its_sender_back() {
     let room = Room::new();
     // Far more than can arrive here before a hole comes, which needs no write.
     let path = room.file("big", content(64 << 20, 5));
-    std::fs::File::options().write(true).open(&path).unwrap().set_len(1 << 30).unwrap();
+    std::fs::File::options().write(true).open(&path).unwrap().set_len(512 << 20).unwrap();
     let library = library(&room);
     let (sender, link) = send(&[&path]);
     let command = recv_command(&link, &room.out());

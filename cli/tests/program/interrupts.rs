@@ -6,18 +6,15 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 use serde_json::Value;
 
-use super::pair::{Room, recv, send};
+use super::pair::{Room, long_send, recv, send, with_link};
 use super::process::{Ended, Process};
 
-/// Long enough that an interrupt comes in the middle.
-const SIZE: u64 = 2 << 30;
 /// Longest that a person at a terminal should wait after Ctrl-C.
 const PROMPT: Duration = Duration::from_secs(5);
 
 /// A transfer in its middle.
 pub(crate) fn in_the_middle(room: &Room) -> (Process, Process) {
-    let path = room.hole("big", SIZE);
-    let (sender, link) = send(&[&path]);
+    let (sender, link) = with_link(Process::start("sender", long_send(room, &[])));
     let mut receiver = recv(&link, &room.out());
     receiver.event_where("progress", |event: &Value| event["bytes"].as_u64() > Some(0));
     (sender, receiver)

@@ -6,7 +6,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 use serde_json::Value;
 
-use super::pair::{Room, recv_command, with_link};
+use super::pair::{Room, long_send, recv_command, with_link};
 use super::process::Process;
 
 /// The protocol gives up after 30 s of silence.
@@ -14,10 +14,7 @@ const SILENCE: Duration = Duration::from_secs(45);
 
 /// A transfer in its middle, neither side of which tries again.
 fn in_the_middle(room: &Room) -> (Process, Process) {
-    let path = room.hole("big", 4 << 30);
-    let mut command = super::process::passel();
-    command.args(["send", "--json", "--attempts", "0"]);
-    command.args(["--listen", "127.0.0.1:0", "--bind", "127.0.0.1", "--"]).arg(&path);
+    let command = long_send(room, &["--attempts", "0"]);
     let (sender, link) = with_link(Process::start("sender", command));
     let mut recv = recv_command(&link, &room.out());
     recv.args(["--attempts", "0"]);

@@ -62,6 +62,16 @@ pub(crate) fn send_command(paths: &[&Path]) -> Command {
     command
 }
 
+/// A command that offers what takes about ten seconds on any machine, so that
+/// something can befall it in its middle, and no more disk than half a gibibyte.
+pub(crate) fn long_send(room: &Room, arguments: &[&str]) -> Command {
+    let path = room.hole("big", 512 << 20);
+    let mut command = passel();
+    command.args(["send", "--json", "--listen", "127.0.0.1:0", "--bind", "127.0.0.1"]);
+    command.args(["--limit", "50MB/s"]).args(arguments).arg("--").arg(&path);
+    command
+}
+
 /// Starts a sender and waits for its link.
 pub(crate) fn send(paths: &[&Path]) -> (Process, String) {
     with_link(Process::start("sender", send_command(paths)))
