@@ -93,7 +93,7 @@ impl From<JoinRequest> for JoinFields {
 pub struct JoinResponse {
     /// The routing id, also if a nameplate was given.
     pub session: SessionId,
-    /// The joiner's token.
+    /// The joiner's token, to be used soon (`RV-JOIN-CLAIM`).
     pub token: Token,
     /// Seconds until the session expires.
     pub expires_in: u32,

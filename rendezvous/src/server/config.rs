@@ -29,7 +29,8 @@ pub struct Config {
     pub ended_memory: Duration,
     /// Time for a socket to say hello; 1 to 60 seconds (`RV-HELLO-TIME`).
     pub hello_timeout: Duration,
-    /// Time to use a token of a meeting; 1 to 60 seconds (`RV-MEETING-CLAIM`).
+    /// Time to use a token of a join or a meeting; 1 to 60 seconds (`RV-JOIN-CLAIM`,
+    /// `RV-MEETING-CLAIM`).
     pub claim_timeout: Duration,
     /// Live sessions at once, and ended sessions remembered.
     pub max_sessions: usize,
@@ -152,7 +153,10 @@ mod tests {
             ("life after a join, at least", format!("{} min", defaults.joined_life.as_secs() / 60)),
             ("memory of an ended session", format!("{} min", defaults.ended_memory.as_secs() / 60)),
             ("time for the hello", format!("{} s", defaults.hello_timeout.as_secs())),
-            ("time to use a token of a meeting", format!("{} s", defaults.claim_timeout.as_secs())),
+            (
+                "time to use a token of a join or a meeting",
+                format!("{} s", defaults.claim_timeout.as_secs()),
+            ),
             ("live sessions", defaults.max_sessions.to_string()),
             ("sockets", defaults.max_sockets.to_string()),
             ("sockets of one client", defaults.max_sockets_per_client.to_string()),

@@ -31,7 +31,6 @@ impl Server {
                     session.state = State::Joined;
                 }
                 let (token, deadline) = self.seat_joiner(now, id);
-                self.expect_claim(now, id, Side::Joiner);
                 let expires_in = seconds(deadline, now);
                 return Ok(MeetResponse { session: id, token, role: MeetRole::Joiner, expires_in });
             }
@@ -54,8 +53,9 @@ impl Server {
         Ok(MeetResponse { session: id, token, role: MeetRole::Creator, expires_in })
     }
 
-    /// RV-MEETING-CLAIM: the peer may have crashed since it asked.
-    fn expect_claim(&mut self, now: Instant, id: SessionId, side: Side) {
+    /// RV-JOIN-CLAIM, RV-MEETING-CLAIM: the peer may have crashed since it asked, or
+    /// not have heard the answer.
+    pub(super) fn expect_claim(&mut self, now: Instant, id: SessionId, side: Side) {
         let until = now + self.config.claim_timeout;
         if let Some(session) = self.sessions.get_mut(&id) {
             session.peer_mut(side).claim = Some(until);

@@ -56,7 +56,7 @@ pub struct Output {
 pub enum TimerKind {
     /// A socket has not said hello.
     Hello,
-    /// A token of a meeting was not used.
+    /// A token of a join or a meeting was not used.
     Claim,
     /// A session expires.
     Life,
@@ -310,6 +310,7 @@ impl Server {
         self.timers.remove(&(before, Timer::Life(id)));
         self.timers.insert((deadline, Timer::Life(id)));
         self.tokens.insert(token, (id, Side::Joiner));
+        self.expect_claim(now, id, Side::Joiner);
         (token, deadline)
     }
 

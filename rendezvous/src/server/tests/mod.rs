@@ -144,6 +144,31 @@ fn a_session_can_be_joined_once_whatever_happens_then() {
 }
 
 #[test]
+fn a_joiner_who_does_not_come_in_time_counts_as_one_who_left() {
+    // RV-JOIN-CLAIM, RV-LEFT, RV-ONE-JOIN: as when it did not hear the answer.
+    let mut world = World::new();
+    let created = world.create();
+    let creator = world.attach(created.token);
+    world.pass(secs(60));
+    let joined = world.join(created.session);
+    world.outputs();
+    assert_eq!(world.server.poll_timeout(), Some((start() + secs(75), TimerKind::Claim)));
+    world.pass(secs(14));
+    assert_eq!(world.outputs(), []);
+    world.pass(secs(1));
+    assert_eq!(world.outputs(), [(creator, peer(PeerState::Left))]);
+    let late = world.attach(joined.token);
+    assert_eq!(world.outputs()[0], (late, error(ErrorCode::TokenRefused)));
+    assert_eq!(world.join_as(5, created.session), Err(ErrorCode::AlreadyJoined));
+
+    // Who comes in time has the session's whole life.
+    let (id, ..) = world.pair();
+    world.pass(secs(15));
+    assert_eq!(world.outputs(), []);
+    assert_eq!(world.server.session_state(id), Some(State::Joined));
+}
+
+#[test]
 fn an_unknown_id_or_nameplate_is_not_found() {
     // RV-NOT-FOUND
     let mut world = World::new();
