@@ -16,6 +16,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use passel_sans_io::datagram::Datagram;
+use passel_sim::clock::Clock;
 use passel_sim::net::{HostPlan, LinePlan, Loss, Outage};
 use passel_sim::t1::stage::{Machine, Played, Stage, play};
 
@@ -115,6 +116,8 @@ pub(crate) fn play_once(seed: u64, loss: Loss) -> (Played, Vec<u32>) {
         behind: None,
         up: line(),
         down: line(),
+        // Which nobody is to mind.
+        clock: Clock::gaining(i32::from(socket.port() % 3) * 100),
     };
     let hosts = sockets.iter().map(host).collect();
     let outages = vec![Outage { host: 1, at_us: 1_000_000, for_us: 2_000_000 }];

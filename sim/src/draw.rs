@@ -1,6 +1,7 @@
 //! Draws a plan from a seed: every knob of the world, what is sent, and what
 //! goes wrong. What a plan is stands in `plan`.
 
+use crate::clock::Clock;
 use crate::plan::{
     Answer, Change, DiskError, Fault, Knobs, Plan, Request, Side, TransferPlan, Window,
 };
@@ -34,6 +35,8 @@ impl Plan {
         plan.aes = processors(seed);
         let mut draw = Draw::new(seed, "hashing");
         plan.hashing = Side::BOTH.into_iter().filter(|_| draw.chance(500)).collect();
+        let mut draw = Draw::new(seed, "clocks");
+        plan.clocks = [Clock::drawn(&mut draw), Clock::drawn(&mut draw)];
         plan
     }
 
@@ -67,6 +70,7 @@ impl Plan {
             again: 0,
             aes: Vec::new(),
             hashing: Vec::new(),
+            clocks: [Clock::default(); 2],
             planted: None,
         }
     }

@@ -27,6 +27,7 @@
 //! T2, in [`t2`], is the programs themselves, on hosts that are killed and cut off.
 
 pub mod channel;
+pub mod clock;
 pub mod disk;
 mod draw;
 pub mod hash;

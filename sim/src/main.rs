@@ -48,6 +48,9 @@ enum Command {
         /// Run this plan in place of the seed's.
         #[arg(long)]
         plan: Option<PathBuf>,
+        /// Write the plan to this file, for `replay` and `shrink`.
+        #[arg(long, value_name = "FILE")]
+        save: Option<PathBuf>,
         #[command(flatten)]
         files: Files,
         /// Print the line of JSON alone, without the plan.
@@ -125,6 +128,9 @@ enum Command {
         /// Most runs that it may take.
         #[arg(long, default_value_t = 2000)]
         tries: usize,
+        /// Write the small plan to this file.
+        #[arg(long, value_name = "FILE")]
+        save: Option<PathBuf>,
     },
 }
 
@@ -163,6 +169,9 @@ struct Many {
     /// Plant a bug by its name, to see it found.
     #[arg(long)]
     planted: Option<String>,
+    /// Write the plan of each seed that fails to this directory.
+    #[arg(long, value_name = "DIRECTORY")]
+    save: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {
@@ -181,11 +190,20 @@ type Failure = Box<dyn std::error::Error>;
 /// Returns whether everything held.
 fn execute(command: Command) -> Result<bool, Failure> {
     match command {
-        Command::Run { tier, seed, plan, files, json } => match tier {
-            Which::T0 => chosen::<Plan>(seed, plan, &files, json),
-            Which::T1 => chosen::<t1::Plan>(seed, plan, &files, json),
-            Which::T2 => chosen::<t2::Plan>(seed, plan, &files, json),
-        },
+        Command::Run { tier, seed, plan, save, files, json } => {
+            let text = plan.map(fs::read_to_string).transpose()?;
+            let plan = match (text, tier) {
+                (Some(text), _) => AnyPlan::parse(&text)?,
+                (None, Which::T0) => AnyPlan::T0(Box::new(Plan::from_seed(seed))),
+                (None, Which::T1) => AnyPlan::T1(Box::new(t1::Plan::from_seed(seed))),
+                (None, Which::T2) => AnyPlan::T2(Box::new(t2::Plan::from_seed(seed))),
+            };
+            match plan {
+                AnyPlan::T0(plan) => shown(&*plan, save, &files, json),
+                AnyPlan::T1(plan) => shown(&*plan, save, &files, json),
+                AnyPlan::T2(plan) => shown(&*plan, save, &files, json),
+            }
+        }
         Command::Replay { file, files } => match AnyPlan::parse(&fs::read_to_string(file)?)? {
             AnyPlan::T0(plan) => one(&*plan, &files),
             AnyPlan::T1(plan) => one(&*plan, &files),
@@ -196,11 +214,13 @@ fn execute(command: Command) -> Result<bool, Failure> {
             Which::T1 => many.run::<t1::Plan>(),
             Which::T2 => many.run::<t2::Plan>(),
         },
-        Command::Shrink { file, tries } => match AnyPlan::parse(&fs::read_to_string(file)?)? {
-            AnyPlan::T0(plan) => smaller(&*plan, tries),
-            AnyPlan::T1(plan) => smaller(&*plan, tries),
-            AnyPlan::T2(plan) => smaller(&*plan, tries),
-        },
+        Command::Shrink { file, tries, save } => {
+            match AnyPlan::parse(&fs::read_to_string(file)?)? {
+                AnyPlan::T0(plan) => smaller(&*plan, tries, save),
+                AnyPlan::T1(plan) => smaller(&*plan, tries, save),
+                AnyPlan::T2(plan) => smaller(&*plan, tries, save),
+            }
+        }
         Command::Hashes { tier, seeds, first } => {
             for seed in first..first.saturating_add(seeds) {
                 let line = match tier {
@@ -244,21 +264,21 @@ fn execute(command: Command) -> Result<bool, Failure> {
     }
 }
 
-/// Runs a plan from a file, or a seed's.
-fn chosen<T: Tier>(
-    seed: u64,
-    plan: Option<PathBuf>,
+/// Prints a plan, saves it where that is asked for, and runs it.
+fn shown<T: Tier>(
+    plan: &T,
+    save: Option<PathBuf>,
     files: &Files,
     json: bool,
 ) -> Result<bool, Failure> {
-    let plan: T = match plan {
-        Some(file) => serde_json::from_str(&fs::read_to_string(file)?)?,
-        None => T::from_seed(seed),
-    };
+    let text = serde_json::to_string_pretty(plan)?;
     if !json {
-        writeln!(std::io::stdout(), "{}", serde_json::to_string_pretty(&plan)?)?;
+        writeln!(std::io::stdout(), "{text}")?;
     }
-    one(&plan, files)
+    if let Some(file) = save {
+        fs::write(file, text + "\n")?;
+    }
+    one(plan, files)
 }
 
 /// Runs a plan and writes what is asked for. A run that is looked at is run once
@@ -287,10 +307,9 @@ fn one<T: Tier>(plan: &T, files: &Files) -> Result<bool, Failure> {
 }
 
 /// Makes a plan small, prints it and runs it.
-fn smaller<T: Tier>(plan: &T, tries: usize) -> Result<bool, Failure> {
+fn smaller<T: Tier>(plan: &T, tries: usize, save: Option<PathBuf>) -> Result<bool, Failure> {
     let small = shrink(plan, tries).ok_or("this plan does not fail")?;
-    writeln!(std::io::stdout(), "{}", serde_json::to_string_pretty(&small)?)?;
-    one(&small, &Files::default())
+    shown(&small, save, &Files::default(), false)
 }
 
 fn hashes<T: Tier>(seed: u64) -> String {
@@ -321,6 +340,13 @@ impl Many {
         };
         let (outcome, took) =
             timed(|| swarm_of(self.first, goes_on, self.threads, !self.smallest, plan));
+        if let Some(directory) = &self.save {
+            fs::create_dir_all(directory)?;
+            for failure in &outcome.failures {
+                let file = directory.join(format!("{}-{}.json", T::NAME, failure.seed));
+                fs::write(file, serde_json::to_string_pretty(&plan(failure.seed))? + "\n")?;
+            }
+        }
         print(&outcome.report(took.as_secs_f64()))?;
         Ok(outcome.passed())
     }

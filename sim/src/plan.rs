@@ -4,6 +4,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::clock::Clock;
+
 /// One of the two hosts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -35,6 +37,7 @@ impl Side {
 
 /// What the channels and disks are like when nothing goes wrong.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Knobs {
     /// One-way delay.
     pub delay_us: u64,
@@ -60,6 +63,7 @@ pub struct Knobs {
 
 /// What is offered, and how it is answered.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct TransferPlan {
     /// Who offers.
     pub from: Side,
@@ -92,7 +96,7 @@ pub enum Answer {
 
 /// Something that goes wrong, or that a person does.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Fault {
     /// Nothing comes through for a time; what is reliable comes after it.
     Partition {
@@ -383,6 +387,7 @@ impl Planted {
 
 /// A whole run as data. Equal plans give equal runs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Plan {
     /// Seeds keys, contents of files and every draw of the run.
     pub seed: u64,
@@ -405,9 +410,17 @@ pub struct Plan {
     /// of the core (`Config::storage_checks_leaves`).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hashing: Vec<Side>,
+    /// The clocks of both sides.
+    #[serde(default, skip_serializing_if = "are_true")]
+    pub clocks: [Clock; 2],
     /// A bug of the world itself; none but when the invariants are tested.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub planted: Option<Planted>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants it so")]
+fn are_true(clocks: &[Clock; 2]) -> bool {
+    clocks.iter().all(Clock::is_true)
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants it so")]

@@ -123,8 +123,12 @@ conditions! {
     ResumedFromNotes = "resumed_from_notes";
     /// Keys were updated in a session.
     KeysUpdated = "keys_updated";
+    /// Something was lost between a wish for new keys and its answer.
+    UpdateWithLoss = "update_with_loss";
     /// Both sides asked for new keys at the same time.
     UpdatesCrossed = "updates_crossed";
+    /// A transfer was completed by two clocks that do not run alike.
+    ClocksApart = "clocks_apart";
     /// An old record came again, and was dropped.
     ReplayDropped = "replay_dropped";
 }

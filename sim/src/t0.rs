@@ -10,6 +10,7 @@ mod tier;
 mod watch;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Instant;
 
 use passel_proto::connection::{Connection, Event, TimerKind};
 use passel_proto::crypto::Entropy;
@@ -147,8 +148,7 @@ impl<'p> Run<'p> {
         let mut entropy = again::entropy(plan);
         let secret = again::first_secret(plan);
         let auth = || again::auth(&secret, 0);
-        let [inviter, joiner] =
-            again::connect(plan, [auth(), auth()], &mut entropy, world.instant())?;
+        let [inviter, joiner] = again::connect(plan, [auth(), auth()], &mut entropy, &world)?;
         let host = |side, connection| Host {
             side,
             connection: Some(connection),
@@ -212,7 +212,7 @@ impl<'p> Run<'p> {
             self.connect_again()?;
             self.connection_to_its_end()?;
         }
-        self.watch.on_end(&self.oracle);
+        self.watch.on_end(&self.oracle, self.plan.clocks);
         Ok(())
     }
 
@@ -250,6 +250,11 @@ impl<'p> Run<'p> {
         Ok(())
     }
 
+    /// The time by a side's own clock.
+    fn instant(&self, side: Side) -> Instant {
+        self.world.instant_by(self.plan.clocks[side.place()])
+    }
+
     /// Plans something for the connection under way.
     fn schedule(&mut self, at: u64, happening: Happening) {
         self.world.schedule(at, (self.connection, happening));
@@ -274,7 +279,7 @@ impl<'p> Run<'p> {
             return Ok(());
         }
         self.closing = true;
-        let now = self.world.instant();
+        let now = self.instant(Side::Inviter);
         if let Some(connection) = &mut self.hosts[0].connection {
             connection.close(now, None);
         }
@@ -306,7 +311,7 @@ impl<'p> Run<'p> {
         mut message: Vec<u8>,
         (sent_step, number): (u64, usize),
     ) -> Result<(), Broken> {
-        let now = self.world.instant();
+        let now = self.instant(to);
         let Some(connection) = self.hosts[to.place()].connection.as_mut().filter(|_| !self.cut)
         else {
             self.watch.on_lost(number, "nobody there");
@@ -373,7 +378,7 @@ impl<'p> Run<'p> {
 
     /// RL-WINDOW: what was opened once is not opened again.
     fn replay(&mut self, to: Side, channel: Channel, mut message: Vec<u8>) -> Result<(), Broken> {
-        let (at, now) = (self.world.now(), self.world.instant());
+        let (at, now) = (self.world.now(), self.instant(to));
         let Some(connection) = self.hosts[to.place()].connection.as_mut().filter(|_| !self.cut)
         else {
             return Ok(());
@@ -391,7 +396,7 @@ impl<'p> Run<'p> {
     }
 
     fn carry_out(&mut self, side: Side, request: StorageRequest) -> Result<(), Broken> {
-        let now = self.world.instant();
+        let now = self.instant(side);
         let host = &mut self.hosts[side.place()];
         host.requests -= 1;
         if host.connection.is_none() {
@@ -422,7 +427,7 @@ impl<'p> Run<'p> {
     }
 
     fn wake(&mut self, side: Side, generation: u64) -> Result<(), Broken> {
-        let mut now = self.world.instant();
+        let mut now = self.instant(side);
         if self.plan.planted == Some(Planted::ClockBehind) {
             now -= std::time::Duration::from_millis(1);
         }
@@ -445,8 +450,8 @@ impl<'p> Run<'p> {
     fn check_spin(
         &mut self,
         side: Side,
-        before: Option<(std::time::Instant, TimerKind)>,
-        after: Option<(std::time::Instant, TimerKind)>,
+        before: Option<(Instant, TimerKind)>,
+        after: Option<(Instant, TimerKind)>,
     ) -> Result<(), Broken> {
         let now = self.world.now();
         self.steps_at_now = match self.steps_at_now {
@@ -487,7 +492,9 @@ impl<'p> Run<'p> {
                 self.oracle.on_progress(side, facts, progress)?;
             }
         }
-        let due = connection.poll_timeout().map(|(at, _)| self.world.micros(at));
+        let clock = self.plan.clocks[side.place()];
+        let due = connection.poll_timeout();
+        let due = due.map(|(at, _)| self.world.micros_by(clock, at));
         if due != host.timer {
             host.timer = due;
             host.generation += 1;
@@ -542,7 +549,7 @@ impl<'p> Run<'p> {
 
     /// Hands one message over to the link. Returns whether there was one.
     fn transmit(&mut self, side: Side) -> Result<bool, Broken> {
-        let now = self.world.instant();
+        let now = self.instant(side);
         let link = &mut self.links[side.place()];
         let host = &mut self.hosts[side.place()];
         let Some(connection) = &mut host.connection else { return Ok(false) };

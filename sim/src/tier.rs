@@ -114,19 +114,25 @@ pub enum AnyPlan {
 }
 
 impl AnyPlan {
-    /// Reads a plan from JSON. Its tier is what it says; T0's plans say none.
+    /// Reads a plan from JSON. Its tier is what it says; T0's plans say none. What a
+    /// run printed begins with its plan, so that it can be read as well.
     ///
     /// # Errors
     ///
-    /// The text is no plan of that tier.
+    /// The text does not begin with a plan of that tier.
     pub fn parse(text: &str) -> Result<Self, PlanError> {
-        let value: serde_json::Value = serde_json::from_str(text)?;
+        let value: serde_json::Value = first(text)?;
         Ok(match value["tier"].as_str() {
-            Some(t1::Plan::NAME) => Self::T1(Box::new(t1::Plan::parse(text)?)),
-            Some(t2::Plan::NAME) => Self::T2(Box::new(t2::Plan::parse(text)?)),
-            _ => Self::T0(Box::new(Plan::parse(text)?)),
+            Some(t1::Plan::NAME) => Self::T1(Box::new(first(text)?)),
+            Some(t2::Plan::NAME) => Self::T2(Box::new(first(text)?)),
+            _ => Self::T0(Box::new(first(text)?)),
         })
     }
+}
+
+/// The first value of a text.
+fn first<T: DeserializeOwned>(text: &str) -> Result<T, serde_json::Error> {
+    T::deserialize(&mut serde_json::Deserializer::from_str(text))
 }
 
 #[cfg(test)]
@@ -211,5 +217,24 @@ mod tests {
         assert_eq!(AnyPlan::parse(&json(&one)).unwrap(), AnyPlan::T1(Box::new(one)));
         assert_eq!(AnyPlan::parse(&json(&two)).unwrap(), AnyPlan::T2(Box::new(two)));
         assert!(AnyPlan::parse("{\"tier\":\"t1\"}").is_err());
+    }
+
+    #[test]
+    fn what_a_run_printed_is_read_and_a_misspelt_plan_is_not() {
+        let (t0, t1) = (Plan::from_seed(3), t1::Plan::from_seed(3));
+        let printed = json(&t1) + "\n{\"tier\":\"t1\",\"verdict\":\"pass\"}\n";
+        assert_eq!(AnyPlan::parse(&printed).unwrap(), AnyPlan::T1(Box::new(t1.clone())));
+        for plan in [json(&t0), json(&t1), json(&t2::Plan::from_seed(3))] {
+            let misspelt = plan.replacen('{', "{\"atus\":1,", 1);
+            assert!(AnyPlan::parse(&misspelt).is_err(), "{misspelt}");
+        }
+        // In its parts too.
+        for (plan, name) in [(json(&t0), "delay_us"), (json(&t1), "delay_us"), (json(&t1), "at_us")]
+        {
+            let misspelt =
+                plan.replacen(&format!("\"{name}\":"), &format!("\"{name}\":0,\"x\":"), 1);
+            assert_ne!(misspelt, plan);
+            assert!(AnyPlan::parse(&misspelt).is_err(), "{misspelt}");
+        }
     }
 }

@@ -4,6 +4,8 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use crate::clock::Clock;
+
 /// A queue of happenings on (virtual time, sequence). Times are microseconds
 /// since the world began.
 #[derive(Debug)]
@@ -39,16 +41,26 @@ impl<T> World<T> {
         self.sequence
     }
 
-    /// The virtual time as the state machines want it.
+    /// The virtual time as the state machines want it, by a clock that is true.
     pub fn instant(&self) -> Instant {
-        self.epoch + Duration::from_micros(self.now)
+        self.instant_by(Clock::default())
     }
 
-    /// Microseconds from the world's beginning to `instant`, rounded up, so that
-    /// a timer is never early.
+    /// The same by the clock of a host.
+    pub fn instant_by(&self, clock: Clock) -> Instant {
+        self.epoch + Duration::from_nanos(clock.shows(self.now))
+    }
+
+    /// Microseconds from the world's beginning to `instant`, by a clock that is true.
     pub fn micros(&self, instant: Instant) -> u64 {
+        self.micros_by(Clock::default(), instant)
+    }
+
+    /// Microseconds of virtual time from the world's beginning until this clock
+    /// shows `instant`, rounded up, so that a timer is never early.
+    pub fn micros_by(&self, clock: Clock, instant: Instant) -> u64 {
         let nanos = instant.saturating_duration_since(self.epoch).as_nanos();
-        u64::try_from(nanos.div_ceil(1000)).unwrap_or(u64::MAX)
+        clock.until(u64::try_from(nanos).unwrap_or(u64::MAX))
     }
 
     /// Plans `what` for `at`, or for now if that is past.

@@ -8,6 +8,7 @@
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 
+use passel_sim::clock::Clock;
 use passel_sim::net::nat::{Dependence, NatPlan, PortChoice};
 use passel_sim::net::reach::{Servers, is_direct, outlasts};
 use passel_sim::net::routes::Routes;
@@ -34,6 +35,7 @@ impl Place {
             behind,
             up: LinePlan::ideal(0),
             down: LinePlan::ideal(0),
+            clock: Clock::default(),
         })
     }
 

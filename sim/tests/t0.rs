@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 
+use passel_sim::clock::Clock;
 use passel_sim::swarm::{SwarmOutcome, swarm, swarm_of};
 use passel_sim::{
     Fault, Plan, Planted, RunReport, Side, Sometimes, Tier, Window, report, run, shrink, teeth,
@@ -20,6 +21,19 @@ fn a_swarm_holds_every_invariant_and_meets_nearly_every_condition() {
     assert_eq!((outcome.seeds, outcome.twice), (600, 12));
     let missed = outcome.missed();
     assert!(missed.len() <= 2, "never met: {missed:?}");
+}
+
+#[test]
+fn clocks_that_part_are_nobodys_business() {
+    let mut plan = Plan::smallest(4);
+    plan.transfers[0].entries = vec![Some(200_000)];
+    plan.clocks = [Clock::gaining(-300_000), Clock::gaining(300_000)];
+    let outcome = run(&plan, false);
+    assert!(outcome.passed(), "{:?}", outcome.violation);
+    assert!(outcome.met.contains(&Sometimes::ClocksApart));
+    // Who keeps a quiet connection alive does so by its own clock.
+    plan.transfers[0].at_us = 100_000_000;
+    assert!(run(&plan, false).passed());
 }
 
 #[test]

@@ -8,6 +8,7 @@ use std::process::Command;
 
 use passel_sim::Side;
 use passel_sim::Tier;
+use passel_sim::clock::Clock;
 use passel_sim::net::{Fate, Loss, Outage};
 use passel_sim::swarm::{SwarmOutcome, swarm};
 use passel_sim::t1::{Condition, DeadLane, Plan, run};
@@ -47,6 +48,22 @@ fn the_seed_decides_the_wire_also_where_networks_are_equal() {
     let of = |seed| run(&Plan::smallest(seed), false);
     assert_eq!(of(4), of(4));
     assert_ne!(of(4).wire_hash, of(5).wire_hash);
+}
+
+#[test]
+fn clocks_that_part_change_when_things_happen_and_nothing_else() {
+    let mut plan = Plan::smallest(4);
+    plan.transfers[0].files = vec![200_000];
+    let true_clocks = run(&plan, false);
+    assert!(!true_clocks.met.contains(&Condition::ClocksApart));
+    for (inviter, joiner) in [(20_000, -20_000), (-300_000, 300_000)] {
+        plan.hosts[0].clock = Clock::gaining(inviter);
+        plan.hosts[1].clock = Clock::gaining(joiner);
+        let outcome = run(&plan, false);
+        assert!(outcome.passed(), "{:?}", outcome.violation);
+        assert!(outcome.met.contains(&Condition::ClocksApart), "{:?}", outcome.met);
+        assert_ne!(outcome.wire_hash, true_clocks.wire_hash);
+    }
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! Somebody inside the rendezvous or a relay, and hosts that move: what is got over,
-//! and what ends the connection.
+//! Somebody inside the rendezvous or a relay, or on the lines, and hosts that move: what
+//! is got over, and what ends the connection.
 
 #![allow(clippy::unwrap_used)] // a test that fails says so
 
@@ -67,6 +67,45 @@ fn what_a_relay_alters_costs_at_most_the_connection_and_never_a_byte() {
     }
     // Most of it is as good as lost; the rest hits the handshake of DTLS.
     assert!(ended < 60, "{ended}");
+}
+
+/// Both sides are in the open.
+fn direct(seed: u64) -> Plan {
+    let mut plan = Plan::smallest(seed);
+    plan.transfers[0].files = vec![50_000];
+    plan
+}
+
+/// Datagrams of both sides after which both handshakes are done, and more than all of
+/// them.
+const HANDSHAKE: u64 = 30;
+
+#[test]
+fn what_somebody_on_the_lines_repeats_or_holds_back_is_got_over_at_any_place() {
+    use Meddling::{Delay, Reorder, Replay};
+    for how in [Replay, Reorder, Delay] {
+        for nth in 0..60 {
+            let met = meddled(direct(nth), Seat::Lines, nth, how).met;
+            assert!(met.contains(&Condition::MeddledOnLines), "{nth} {how:?}");
+            assert!(!met.contains(&Condition::EndedByMeddling), "{nth} {how:?}: {met:?}");
+        }
+    }
+}
+
+#[test]
+fn what_somebody_on_the_lines_forges_costs_at_most_the_handshake_and_never_a_byte() {
+    use Meddling::{Flip, Inject, Truncate};
+    let mut ended = 0;
+    for how in [Flip, Truncate, Inject] {
+        for nth in 0..60 {
+            let met = meddled(direct(nth), Seat::Lines, nth, how).met;
+            assert!(met.contains(&Condition::MeddledOnLines), "{nth} {how:?}");
+            let has_ended = met.contains(&Condition::EndedByMeddling);
+            assert!(!has_ended || nth < HANDSHAKE, "{nth} {how:?}: {met:?}");
+            ended += u64::from(has_ended);
+        }
+    }
+    assert!(ended < HANDSHAKE, "{ended}");
 }
 
 /// A transfer that takes some seconds, in whose midst a host moves.

@@ -3,9 +3,12 @@
 
 #![allow(clippy::unwrap_used)] // a test that fails says so
 
+mod homes;
+
 use std::process::Command;
 
-use passel_sim::net::{Loss, Outage};
+use passel_sim::net::nat::Dependence;
+use passel_sim::net::{HostPlan, Loss, Outage, Upset};
 use passel_sim::trace::{Facts, Recording, Sort, html, pcap};
 use passel_sim::{Fault, Plan, Planted, Side, record, run, t1};
 
@@ -232,6 +235,55 @@ fn a_capture_of_the_wire_is_read_back_with_right_checksums() {
     let (outcome, recording) = record(&plan);
     assert!(outcome.passed());
     is_read_back(&recording);
+}
+
+#[test]
+fn every_fault_of_t1_is_a_mark() {
+    let marks = |plan: &t1::Plan| {
+        let (outcome, recording) = record(plan);
+        assert!(outcome.passed(), "{:?}", outcome.violation);
+        let faults = recording.marks.into_iter().filter(|mark| mark.sort == Sort::Fault);
+        faults.map(|mark| (mark.host, mark.text)).collect::<Vec<_>>()
+    };
+    let slow = || {
+        let mut plan = t1::Plan::smallest(3);
+        plan.transfers[0].files = vec![300_000];
+        (plan.hosts[0].up.rate, plan.hosts[0].up.queue) = (50_000, 64_000);
+        plan
+    };
+    let at_us = 3_000_000;
+
+    let mut plan = slow();
+    plan.gateways = vec![homes::home(
+        "203.0.113.1",
+        Dependence::EndpointIndependent,
+        Dependence::EndpointIndependent,
+    )];
+    plan.hosts[1] = HostPlan { behind: Some(0), ..homes::in_the_open("192.168.1.2") };
+    plan.upsets.push(t1::UpsetPlan { gateway: 0, at_us, upset: Upset::Rebind });
+    let text = "gateway 0 forgets all, and gives other ports".to_owned();
+    assert_eq!(marks(&plan), [(None, text)]);
+
+    let mut plan = slow();
+    let addresses = vec![homes::ip("198.51.100.77")];
+    plan.roams.push(t1::RoamPlan { side: Side::Joiner, at_us, addresses, noticed: true });
+    assert_eq!(marks(&plan), [(Some(1), "gets other addresses".to_owned())]);
+
+    let mut plan = slow();
+    let seats = [t1::Seat::Rendezvous, t1::Seat::Lines];
+    for (seat, nth) in seats.into_iter().zip([0, 40]) {
+        plan.meddlings.push(t1::MeddlePlan { seat, nth, how: t1::Meddling::Delay });
+    }
+    let of = |host, place: &str| (Some(host), format!("somebody {place}: Delay"));
+    let told = marks(&plan);
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert_eq!(told[0].1, of(0, "in the rendezvous").1);
+    assert_eq!(told[1].1, of(0, "on the line").1);
+
+    let mut plan = t1::Plan::smallest(3);
+    (plan.lanes, plan.transfers[0].files) = (8, vec![3_000_000]);
+    plan.dead_lanes.push(t1::DeadLane { lane: 2, at_us: 700_000 });
+    assert_eq!(marks(&plan), [(None, "lane 2 is dead".to_owned())]);
 }
 
 #[test]

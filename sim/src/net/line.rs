@@ -9,7 +9,7 @@ use crate::rng::Draw;
 
 /// How a line loses datagrams.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Loss {
     /// Never.
     None,
@@ -37,6 +37,7 @@ const LONGEST_BURST_US: u64 = 1_000_000;
 
 /// One direction of a line as data.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct LinePlan {
     /// Delay.
     pub delay_us: u64,

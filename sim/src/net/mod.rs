@@ -20,9 +20,11 @@ pub use self::nat::{Blocked, Header};
 pub use self::routes::{GatewayPlan, Upset};
 
 use self::routes::Routes;
+use crate::clock::Clock;
 
 /// A host: its addresses and its line, seen from the host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct HostPlan {
     /// Its addresses, of either family.
     pub addresses: Vec<IpAddr>,
@@ -33,10 +35,14 @@ pub struct HostPlan {
     pub up: LinePlan,
     /// From the others.
     pub down: LinePlan,
+    /// Its clock.
+    #[serde(default, skip_serializing_if = "Clock::is_true")]
+    pub clock: Clock,
 }
 
 /// A time in which a host's line carries nothing, in either direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Outage {
     /// Place of the host.
     pub host: usize,
@@ -143,6 +149,7 @@ mod tests {
             behind: None,
             up: LinePlan::ideal(1000),
             down: LinePlan::ideal(1000),
+            clock: Clock::default(),
         };
         let outage = Outage { host: 1, at_us: 10, for_us: 5 };
         let hosts = [host("192.0.2.1"), host("2001:db8::1")];

@@ -10,6 +10,7 @@ use super::nat::{Blocked, Header, Nat, NatPlan, Passed};
 
 /// A gateway: what stands between a network and the one outside it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct GatewayPlan {
     /// Place of the gateway that it is behind itself, as in a carrier's network.
     #[serde(default)]

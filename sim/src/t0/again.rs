@@ -17,6 +17,7 @@ use crate::oracle::{Broken, Oracle, broken};
 use crate::plan::{Fault, Plan, Planted, Request, Side, Window};
 use crate::rng::Draw;
 use crate::sometimes::Sometimes;
+use crate::world::World;
 
 /// Time between two connections.
 const PAUSE_US: u64 = 500_000;
@@ -25,16 +26,18 @@ const PAUSE_US: u64 = 500_000;
 const HEALED: u32 = 6;
 
 /// Both ends of a connection. Those of a plan of several know each other from before.
-pub(super) fn connect(
+pub(super) fn connect<T>(
     plan: &Plan,
     auth: [Auth; 2],
     entropy: &mut Entropy,
-    now: std::time::Instant,
+    world: &World<T>,
 ) -> Result<[Connection; 2], Broken> {
     let [of_inviter, of_joiner] = auth;
-    let inviter =
-        Connection::responder(config(plan, Side::Inviter, of_inviter), entropy.array(), now);
-    let joiner = Connection::initiator(config(plan, Side::Joiner, of_joiner), entropy.array(), now);
+    let now = plan.clocks.map(|clock| world.instant_by(clock));
+    let inviter = config(plan, Side::Inviter, of_inviter);
+    let inviter = Connection::responder(inviter, entropy.array(), now[0]);
+    let joiner = config(plan, Side::Joiner, of_joiner);
+    let joiner = Connection::initiator(joiner, entropy.array(), now[1]);
     match (inviter, joiner) {
         (Ok(inviter), Ok(joiner)) => Ok([inviter, joiner]),
         (Err(error), _) | (_, Err(error)) => broken("the plan can be run", error.to_string()),
@@ -126,8 +129,7 @@ impl Run<'_> {
         }
         let auth =
             [of_responder(&self.hosts[0].kept), auth(&self.hosts[1].kept, self.joiner_named)];
-        let now = self.world.instant();
-        let connections = connect(plan, auth, &mut self.entropy, now)?;
+        let connections = connect(plan, auth, &mut self.entropy, &self.world)?;
         for (host, connection) in self.hosts.iter_mut().zip(connections) {
             host.disk.park();
             if host.disk.make_room() {
@@ -182,6 +184,8 @@ impl Run<'_> {
             let Fault::Change { transfer, entry, how, connection } = fault else { continue };
             if *connection == self.connection {
                 self.change_source(*transfer, *entry, *how);
+                let from = self.plan.transfers.get(*transfer).map(|transfer| transfer.from);
+                self.watch.on_change(self.world.now(), from, *entry);
             }
         }
     }
@@ -344,7 +348,7 @@ impl Run<'_> {
     /// A side stores the secret of the session (`HS-RESUME-KEEP`), and says so.
     pub(super) fn store_secret(&mut self, side: Side) -> Result<(), Broken> {
         let dies = self.dies_at(side, Request::Secret);
-        let now = self.world.instant();
+        let now = self.instant(side);
         let keeps_older = self.plan.planted != Some(Planted::SecretForgotten);
         let host = &mut self.hosts[side.place()];
         let Some(connection) = host.connection.as_mut().filter(|one| one.is_established()) else {

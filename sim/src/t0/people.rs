@@ -25,7 +25,7 @@ impl Run<'_> {
     pub(super) fn offer(&mut self, planned: usize) -> Result<(), Broken> {
         let transfer = &self.plan.transfers[planned];
         let (side, chunk_log2) = (transfer.from, self.plan.knobs.chunk_log2);
-        let now = self.world.instant();
+        let now = self.instant(side);
         self.due.insert(planned);
         let host = &mut self.hosts[side.place()];
         let Some(connection) = &mut host.connection else { return Ok(()) };
@@ -98,7 +98,7 @@ impl Run<'_> {
     }
 
     pub(super) fn answer(&mut self, side: Side, id: TransferId) -> Result<(), Broken> {
-        let now = self.world.instant();
+        let now = self.instant(side);
         let Some(facts) = self.oracle.transfers.get_mut(&id) else { return Ok(()) };
         let planned = facts.planned;
         let answer = &self.plan.transfers[planned].answer;
@@ -145,7 +145,7 @@ impl Run<'_> {
         planned: usize,
         wanted: Option<Vec<EntryRange>>,
     ) -> Result<(), Broken> {
-        let now = self.world.instant();
+        let now = self.instant(side);
         let story = &mut self.stories[planned];
         let Some(connection) = &mut self.hosts[side.place()].connection else { return Ok(()) };
         let token = connection.token(id);
@@ -213,7 +213,6 @@ impl Run<'_> {
         if self.healed {
             return Ok(());
         }
-        let now = self.world.instant();
         self.watch.on_fault(self.world.now(), &plan.faults[place], &self.oracle);
         match plan.faults[place] {
             Fault::Cut { .. } | Fault::CutAgain { .. } => {
@@ -223,6 +222,7 @@ impl Run<'_> {
             }
             Fault::Crash { side, notice_us, killed, .. } => self.crash(side, notice_us, killed),
             Fault::Update { side, .. } => {
+                let now = self.instant(side);
                 let Some(connection) = self.connection(side) else { return Ok(()) };
                 if !connection.is_established() {
                     return Ok(());
@@ -233,6 +233,7 @@ impl Run<'_> {
                 self.drain(side)
             }
             Fault::Cancel { side, transfer, .. } => {
+                let now = self.instant(side);
                 let Some(id) = self.oracle.planned(transfer) else { return Ok(()) };
                 let Some(connection) = self.connection(side) else { return Ok(()) };
                 if !connection.is_established() || connection.progress(id).is_none() {
@@ -247,6 +248,7 @@ impl Run<'_> {
             }
             Fault::Pause { side, transfer, for_us, .. } => self.pause(side, transfer, for_us),
             Fault::Close { side, .. } => {
+                let now = self.instant(side);
                 if let Some(connection) = self.connection(side) {
                     connection.close(now, None);
                 }
@@ -263,7 +265,7 @@ impl Run<'_> {
     }
 
     fn pause(&mut self, side: Side, planned: usize, for_us: u64) -> Result<(), Broken> {
-        let now = self.world.instant();
+        let now = self.instant(side);
         let Some(id) = self.oracle.planned(planned) else { return Ok(()) };
         let Some(connection) = self.connection(side) else { return Ok(()) };
         if connection.pause(now, id).is_err() {
@@ -280,7 +282,7 @@ impl Run<'_> {
     }
 
     pub(super) fn resume(&mut self, side: Side, id: TransferId) -> Result<(), Broken> {
-        let (now, step) = (self.world.instant(), self.step);
+        let (now, step) = (self.instant(side), self.step);
         let Some(connection) = self.connection(side) else { return Ok(()) };
         if !connection.is_established() || connection.progress(id).is_none() {
             return Ok(());

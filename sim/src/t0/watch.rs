@@ -11,6 +11,7 @@ use passel_proto::storage::StorageReply;
 
 use super::people::ends;
 use super::picture;
+use crate::clock::Clock;
 use crate::disk::{Disk, Effect};
 use crate::log::Log;
 use crate::oracle::{Ending, Oracle};
@@ -26,8 +27,10 @@ pub(super) struct Watch {
     /// The newest record of each side's file channel.
     newest: BTreeMap<Side, u64>,
     partitioned: bool,
-    /// Who has asked for new keys and has no answer yet.
+    /// Whose wish for new keys has come to the other side, and has no answer yet.
     asked: [bool; 2],
+    /// Who asks for new keys and has no answer yet.
+    updating: [bool; 2],
 }
 
 impl Watch {
@@ -38,6 +41,7 @@ impl Watch {
             newest: BTreeMap::new(),
             partitioned: false,
             asked: [false; 2],
+            updating: [false; 2],
         }
     }
 
@@ -68,7 +72,7 @@ impl Watch {
     /// Another connection begins.
     pub(super) fn on_connect(&mut self, now: u64, nth: u32, healed: bool) {
         self.newest.clear();
-        self.asked = [false; 2];
+        (self.asked, self.updating) = ([false; 2], [false; 2]);
         if let Some(recording) = &mut self.recording {
             picture::on_connect(recording, now, nth, healed);
         }
@@ -101,6 +105,9 @@ impl Watch {
 
     /// A message does not reach its reader.
     pub(super) fn on_lost(&mut self, number: usize, why: &'static str) {
+        if self.updating.contains(&true) {
+            self.meet(Sometimes::UpdateWithLoss);
+        }
         if let Some(message) = self.recording.as_mut().and_then(|all| all.messages.get_mut(number))
         {
             message.lost = true;
@@ -156,7 +163,9 @@ impl Watch {
                     self.meet(Sometimes::UpdatesCrossed);
                 }
             }
-            Frame::KeyUpdateAnswer(_) => self.asked = [false; 2],
+            Frame::KeyUpdateAnswer(_) => {
+                (self.asked, self.updating) = ([false; 2], [false; 2]);
+            }
             _ => {}
         }
     }
@@ -198,6 +207,7 @@ impl Watch {
             Fault::Cut { .. } | Fault::CutAgain { .. } if active(Side::Inviter) => {
                 self.meet(Sometimes::CutInTransfer);
             }
+            Fault::Update { side, .. } => self.updating[side.place()] = true,
             Fault::Close { side, .. } if active(*side) => self.meet(Sometimes::ClosedInTransfer),
             Fault::Crash { side, .. } => {
                 for facts in oracle.active(*side) {
@@ -221,6 +231,14 @@ impl Watch {
                 }
             }
             _ => {}
+        }
+    }
+
+    /// What a side offers is another thing from now on.
+    pub(super) fn on_change(&mut self, now: u64, from: Option<Side>, entry: usize) {
+        if let Some(recording) = &mut self.recording {
+            let text = format!("entry {entry} is another thing now");
+            recording.mark(now, from.map(Side::place), Sort::Fault, text);
         }
     }
 
@@ -310,7 +328,7 @@ impl Watch {
     }
 
     /// The run has passed.
-    pub(super) fn on_end(&mut self, oracle: &Oracle) {
+    pub(super) fn on_end(&mut self, oracle: &Oracle, clocks: [Clock; 2]) {
         for facts in oracle.transfers.values() {
             if let Some(Ending::Completed(completion)) = facts.ending(facts.from) {
                 self.meet(if completion.failed == 0 {
@@ -320,6 +338,9 @@ impl Watch {
                 });
                 if facts.wanted_totals().0 < facts.manifest.files() {
                     self.meet(Sometimes::AcceptedInPart);
+                }
+                if clocks[0] != clocks[1] {
+                    self.meet(Sometimes::ClocksApart);
                 }
                 if self.partitioned {
                     self.meet(Sometimes::PartitionOutlived);

@@ -1,14 +1,15 @@
-//! Somebody inside the rendezvous or the relay, who does to what goes through there
-//! whatever can be done without a key. What must hold: no wrong data and nothing
-//! readable, ever; what UDP does anyway is got over; and where the signaling was
-//! forged, both sides end with an error that says whose fault it may be.
+//! Somebody inside the rendezvous or the relay, or on the lines of the hosts, who does
+//! to what goes through there whatever can be done without a key. What must hold: no
+//! wrong data and nothing readable, ever; what UDP does anyway is got over; and where
+//! the signaling was forged, both sides end with an error that says whose fault it may
+//! be.
 
 use passel_sans_io::datagram::Datagram;
 use serde::{Deserialize, Serialize};
 
 use super::plan::Plan;
-use super::sometimes::Condition;
 use super::{Happening, Run};
+use crate::net::Fate;
 use crate::plan::Side;
 use crate::rng::Draw;
 
@@ -22,6 +23,9 @@ pub enum Seat {
     Rendezvous,
     /// Is the TURN server, or between it and the peers.
     Relay,
+    /// Is where the lines of both hosts begin: what they send to each other and to
+    /// servers goes through there.
+    Lines,
 }
 
 /// What is done.
@@ -55,6 +59,7 @@ impl Meddling {
 
 /// One thing that is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct MeddlePlan {
     /// By whom.
     pub seat: Seat,
@@ -66,6 +71,22 @@ pub struct MeddlePlan {
 
 /// Puts somebody into a plan, or leaves it as it is.
 pub(super) fn draw(plan: &mut Plan) {
+    inside(plan);
+    let mut draw = Draw::new(plan.seed, "adversary on the lines of t1");
+    if draw.chance(150) {
+        for _ in 0..draw.between(1, 5) {
+            let nth = draw.below(300);
+            plan.meddlings.push(MeddlePlan {
+                seat: Seat::Lines,
+                nth,
+                how: draw.pick(Meddling::ALL),
+            });
+        }
+    }
+}
+
+/// Somebody in the rendezvous or a relay.
+fn inside(plan: &mut Plan) {
     let mut draw = Draw::new(plan.seed, "adversary of t1");
     if !draw.chance(150) {
         return;
@@ -86,6 +107,7 @@ pub(super) fn draw(plan: &mut Plan) {
 pub(super) struct Adversary {
     blobs: u64,
     relayed: u64,
+    sent: u64,
     /// Until when nothing of a side is delivered.
     held: [u64; 2],
 }
@@ -142,7 +164,7 @@ impl Run<'_> {
             if how != Meddling::Delay && self.oracle.established.contains(&false) {
                 self.oracle.on_meddled();
             }
-            self.watch.meet(Condition::MeddledInRendezvous);
+            self.watch.on_meddled(self.world.now(), Some(side), Seat::Rendezvous, how);
         }
         at = at.max(self.adversary.held[to.place()]);
         for blob in blobs {
@@ -163,7 +185,7 @@ impl Run<'_> {
         if changes && self.oracle.established.contains(&false) {
             self.oracle.on_meddled();
         }
-        self.watch.meet(Condition::MeddledInRelay);
+        self.watch.on_meddled(self.world.now(), None, Seat::Relay, how);
         let (before, contents) = self.meddle(how, nth, &datagram.contents);
         if let Some(contents) = before {
             self.send_from_server(place, &Datagram { contents, ..*datagram });
@@ -175,5 +197,40 @@ impl Run<'_> {
         };
         let datagram = Datagram { contents, ..*datagram };
         self.world.schedule(self.world.now() + late, Happening::Leaves { at: place, datagram });
+    }
+
+    /// Puts a datagram of a side on its line, by way of whoever sits there.
+    pub(super) fn carry_on_line(&mut self, side: Side, datagram: &Datagram) {
+        let nth = self.adversary.sent;
+        self.adversary.sent += 1;
+        let Some(how) = self.meddling(Seat::Lines, nth) else {
+            return self.put_on_line(side, datagram);
+        };
+        let now = self.world.now();
+        // Before that, what is forged may end the handshake of DTLS.
+        let forges = matches!(how, Meddling::Truncate | Meddling::Flip | Meddling::Inject);
+        if forges && self.oracle.established.contains(&false) {
+            self.oracle.on_meddled();
+        }
+        self.watch.on_meddled(now, Some(side), Seat::Lines, how);
+        let (before, contents) = self.meddle(how, nth, &datagram.contents);
+        if let Some(contents) = before {
+            self.put_on_line(side, &Datagram { contents, ..*datagram });
+        }
+        let late = match how {
+            Meddling::Reorder => SECOND / 10,
+            Meddling::Delay => SECOND,
+            Meddling::Truncate | Meddling::Flip => {
+                self.befell(side, &datagram.contents, &[Fate::Corrupted]);
+                0
+            }
+            Meddling::Replay | Meddling::Inject => 0,
+        };
+        let datagram = Datagram { contents, ..*datagram };
+        if late == 0 {
+            return self.put_on_line(side, &datagram);
+        }
+        self.befell(side, &datagram.contents, &[Fate::Reordered]);
+        self.world.schedule(now + late, Happening::Enters { side, datagram });
     }
 }

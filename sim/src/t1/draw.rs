@@ -7,6 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::plan::{Plan, Tier, TransferPlan};
 use super::{adversary, gateways, lanes, relays, roam, wrap};
+use crate::clock::Clock;
 use crate::draw::processors;
 use crate::net::{HostPlan, LinePlan, Loss, Outage};
 use crate::plan::Side;
@@ -25,6 +26,7 @@ impl Plan {
             behind: None,
             up: line(&mut draw),
             down: line(&mut draw),
+            clock: Clock::default(),
         };
         let mut hosts = [host(0), host(1)];
         if draw.chance(200) {
@@ -50,6 +52,10 @@ impl Plan {
         roam::draw(&mut plan);
         adversary::draw(&mut plan);
         wrap::draw(&mut plan);
+        let mut draw = Draw::new(seed, "clocks of t1");
+        for host in &mut plan.hosts {
+            host.clock = Clock::drawn(&mut draw);
+        }
         plan
     }
 
@@ -60,6 +66,7 @@ impl Plan {
             behind: None,
             up: LinePlan::ideal(10 * MS),
             down: LinePlan::ideal(10 * MS),
+            clock: Clock::default(),
         };
         Self {
             tier: Tier::T1,

@@ -5,6 +5,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::plan::{Plan, UpsetPlan};
+use crate::clock::Clock;
 use crate::net::nat::{Dependence, NatPlan, PortChoice};
 use crate::net::{GatewayPlan, HostPlan, LinePlan, Upset};
 use crate::rng::Draw;
@@ -79,6 +80,7 @@ pub(super) fn draw(plan: &mut Plan) {
         behind: None,
         up: line.clone(),
         down: line,
+        clock: Clock::default(),
     }];
 }
 

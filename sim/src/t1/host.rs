@@ -15,9 +15,11 @@ use passel_sans_io::lane::{DtlsVersion, IceCredentials, LaneConfig};
 use super::crypto;
 use super::disk::Disk;
 use super::plan::Plan;
+use crate::clock::Clock;
 use crate::net::{stun, turn};
 use crate::oracle::{Broken, broken};
 use crate::plan::Side;
+use crate::world::World;
 
 /// Where the rendezvous would keep the blobs; both sides must name the same.
 const ROUTE: &[u8] = b"route of the simulation";
@@ -34,6 +36,7 @@ pub(super) fn lane_of(side: Side, socket: SocketAddr) -> u16 {
 pub(super) struct Host {
     pub(super) endpoint: Box<Endpoint>,
     pub(super) disk: Disk,
+    pub(super) clock: Clock,
     /// One for each address.
     sockets: Vec<SocketAddr>,
     /// Further lanes that are over.
@@ -90,14 +93,17 @@ impl Host {
 }
 
 /// Both hosts of a plan, which know the same link.
-pub(super) fn both(plan: &Plan, now: Instant) -> Result<[Host; 2], Broken> {
+pub(super) fn both<T>(plan: &Plan, world: &World<T>) -> Result<[Host; 2], Broken> {
     let mut seed = [0; 32];
     seed[..8].copy_from_slice(&plan.seed.to_le_bytes());
     let mut entropy = Entropy::from_seed(seed);
     let secret = Secret32::new(entropy.array());
-    let mut made = |side| match host(plan, side, &secret, &mut entropy, now) {
-        Ok(host) => Ok(host),
-        Err(error) => broken("the plan can be run", format!("{side:?}: {error}")),
+    let mut made = |side: Side| {
+        let now = world.instant_by(plan.hosts[side.place()].clock);
+        match host(plan, side, &secret, &mut entropy, now) {
+            Ok(host) => Ok(host),
+            Err(error) => broken("the plan can be run", format!("{side:?}: {error}")),
+        }
     };
     Ok([made(Side::Inviter)?, made(Side::Joiner)?])
 }
@@ -143,6 +149,7 @@ fn host(
     Ok(Host {
         endpoint: Box::new(endpoint),
         disk: Disk::new(plan.planted),
+        clock: plan.hosts[side.place()].clock,
         sockets,
         over: Vec::new(),
         left: Vec::new(),

@@ -37,7 +37,7 @@ pub(super) fn draw(plan: &mut Plan) {
 impl Run<'_> {
     /// News of a further lane.
     pub(super) fn on_lane(&mut self, side: Side, event: &EndpointEvent) {
-        let now = self.world.instant();
+        let now = self.instant(side);
         match event {
             EndpointEvent::LaneWanted { lane } => self.hosts[side.place()].bind_lane(now, *lane),
             EndpointEvent::LaneOver { lane } => {
@@ -64,7 +64,11 @@ impl Run<'_> {
         }
         let now = self.world.now();
         let is_it = |dead: &DeadLane| dead.lane == lane && lane > 0 && dead.at_us <= now;
-        !self.plan.dead_lanes.iter().any(is_it)
+        let is_dead = self.plan.dead_lanes.iter().any(is_it);
+        if is_dead {
+            self.watch.on_dead_lane(now, lane);
+        }
+        !is_dead
     }
 
     /// Whether a side has no address of its own in the open.

@@ -28,6 +28,7 @@ mod watch;
 mod wrap;
 
 use std::rc::Rc;
+use std::time::Instant;
 
 use passel_proto::connection::Event;
 use passel_proto::ids::{FileIndex, TransferId};
@@ -72,6 +73,8 @@ enum Happening {
     Serves { at: usize, datagram: Datagram },
     /// A datagram leaves the server at this place late.
     Leaves { at: usize, datagram: Datagram },
+    /// A datagram that was held up enters the line of its host.
+    Enters { side: Side, datagram: Datagram },
     /// A host of the plan gets other addresses.
     Roams { planned: usize },
     /// Something of the plan happens to a gateway.
@@ -152,7 +155,7 @@ fn on_this_thread(plan: &Plan, watch: Watch) -> (Outcome, Recording) {
 impl<'p> Run<'p> {
     fn new(plan: &'p Plan, mut watch: Watch) -> Result<Self, Broken> {
         let world = World::new();
-        let hosts = host::both(plan, world.instant())?;
+        let hosts = host::both(plan, &world)?;
         let both = |host: &crate::net::HostPlan| {
             [true, false].iter().all(|v4| host.addresses.iter().any(|one| one.is_ipv4() == *v4))
         };
@@ -173,7 +176,10 @@ impl<'p> Run<'p> {
             relays: servers::relays(plan),
             adversary: Adversary::default(),
             hosts,
-            oracle: Oracle::new(prospect.direct || prospect.relayed),
+            oracle: Oracle::new(
+                prospect.direct || prospect.relayed,
+                plan.hosts.each_ref().map(|host| host.clock),
+            ),
             prospect,
             watch,
             step: 0,
@@ -196,7 +202,7 @@ impl<'p> Run<'p> {
             self.world.schedule(roam.at_us, Happening::Roams { planned });
         }
         for side in Side::BOTH {
-            let now = self.world.instant();
+            let now = self.instant(side);
             self.hosts[side.place()].endpoint.start(now);
             self.drain(side)?;
         }
@@ -220,7 +226,7 @@ impl<'p> Run<'p> {
         }
         self.note_released();
         for side in Side::BOTH {
-            let now = self.world.instant();
+            let now = self.instant(side);
             self.hosts[side.place()].endpoint.handle_timeout(now);
             self.drain(side)?;
             if !self.oracle.is_lost() {
@@ -228,6 +234,11 @@ impl<'p> Run<'p> {
             }
         }
         Ok(())
+    }
+
+    /// The time by a side's own clock.
+    fn instant(&self, side: Side) -> Instant {
+        self.world.instant_by(self.hosts[side.place()].clock)
     }
 
     /// Has the connection closed once all that was planned is completed.
@@ -242,6 +253,9 @@ impl<'p> Run<'p> {
         }
         self.check_settled_paths()?;
         self.oracle.close(self.world.now());
+        if self.hosts[0].clock != self.hosts[1].clock {
+            self.watch.meet(Condition::ClocksApart);
+        }
         if self.watch.upset_in_transfer {
             self.watch.meet(Condition::UpsetGotOver);
         }
@@ -251,7 +265,8 @@ impl<'p> Run<'p> {
         if self.oracle.meddled {
             self.watch.meet(Condition::MeddlingGotOver);
         }
-        let (now, closer) = (self.world.instant(), self.plan.closer);
+        let closer = self.plan.closer;
+        let now = self.instant(closer);
         self.hosts[closer.place()].endpoint.close(now, None);
         self.drain(closer)
     }
@@ -275,7 +290,6 @@ impl<'p> Run<'p> {
     }
 
     fn happen(&mut self, happening: Happening) -> Result<(), Broken> {
-        let now = self.world.instant();
         match happening {
             Happening::Crosses { from, datagram } => {
                 self.crosses(from, datagram);
@@ -289,20 +303,26 @@ impl<'p> Run<'p> {
                 self.send_from_server(at, &datagram);
                 Ok(())
             }
+            Happening::Enters { side, datagram } => {
+                self.put_on_line(side, &datagram);
+                Ok(())
+            }
             Happening::Roams { planned } => self.roam(planned),
             Happening::Upset(UpsetPlan { gateway, upset, .. }) => {
                 self.network.upset(gateway, upset);
                 self.oracle.on_upset();
-                self.watch.upset_in_transfer |= self.watch.in_transfer;
+                self.watch.on_upset(self.world.now(), gateway, upset);
                 Ok(())
             }
             Happening::Arrives { to, datagram } => {
                 self.watch.on_arrival(self.world.now(), to, &datagram);
                 self.oracle.on_arrival(self.world.now(), to, &datagram.contents);
+                let now = self.instant(to);
                 self.hosts[to.place()].endpoint.handle_datagram(now, datagram.as_ref());
                 self.drain(to)
             }
             Happening::Signal { to, blob } => {
+                let now = self.instant(to);
                 self.hosts[to.place()].endpoint.handle_signal(now, &blob);
                 self.drain(to)
             }
@@ -323,7 +343,7 @@ impl<'p> Run<'p> {
     }
 
     fn wake(&mut self, side: Side, generation: u64) -> Result<(), Broken> {
-        let (at, now) = (self.world.now(), self.world.instant());
+        let (at, now) = (self.world.now(), self.instant(side));
         let host = &mut self.hosts[side.place()];
         if host.generation != generation {
             return Ok(());
@@ -344,7 +364,7 @@ impl<'p> Run<'p> {
     /// Drains an endpoint in the order that its contract names, and plans its
     /// next wake-up.
     fn drain(&mut self, side: Side) -> Result<(), Broken> {
-        let now = self.world.instant();
+        let now = self.instant(side);
         let was_done = self.hosts[side.place()].done;
         let mut busy = true;
         let mut said = false;
@@ -400,7 +420,8 @@ impl<'p> Run<'p> {
         let host = &mut self.hosts[side.place()];
         host.close_lanes();
         host.done |= host.endpoint.is_done();
-        let mut due = host.endpoint.poll_timeout().map(|(at, _)| self.world.micros(at));
+        let due = host.endpoint.poll_timeout();
+        let mut due = due.map(|(at, _)| self.world.micros_by(host.clock, at));
         if self.plan.planted == Some(Planted::TimerSpins) {
             due = due.map(|_| self.world.now());
         }
@@ -457,7 +478,7 @@ impl<'p> Run<'p> {
         let Ok(facts) = Facts::new(self.plan.seed, planned, transfer) else {
             return broken("the plan can be run", "its manifest is refused");
         };
-        let now = self.world.instant();
+        let now = self.instant(side);
         let host = &mut self.hosts[side.place()];
         let id = match host.endpoint.offer(now, facts.manifest.clone(), IN_NOTE) {
             Ok(id) => id,
@@ -472,7 +493,7 @@ impl<'p> Run<'p> {
 
     /// The receiver takes everything, at once.
     fn accept(&mut self, side: Side, id: TransferId) -> Result<(), Broken> {
-        let now = self.world.instant();
+        let now = self.instant(side);
         let endpoint = &mut self.hosts[side.place()].endpoint;
         let manifest = endpoint.manifest(id).map(AsRef::as_ref);
         self.oracle.on_offered(side, id, manifest, endpoint.note(id))?;
@@ -499,13 +520,20 @@ impl<'p> Run<'p> {
             self.watch.on_stopped();
             return Ok(());
         }
-        let carried = self.network.up(now, place, &datagram.contents, v6);
+        self.carry_on_line(side, datagram);
+        Ok(())
+    }
+
+    /// Puts on its line what has got past whoever sits there.
+    fn put_on_line(&mut self, side: Side, datagram: &Datagram) {
+        let (now, from) = (self.world.now(), side.place());
+        let v6 = datagram.source.is_ipv6();
+        let carried = self.network.up(now, from, &datagram.contents, v6);
         self.befell(side, &datagram.contents, &carried.fates);
         for (at, contents) in carried.copies {
             let datagram = Datagram { contents, ..*datagram };
-            self.world.schedule(at, Happening::Crosses { from: place, datagram });
+            self.world.schedule(at, Happening::Crosses { from, datagram });
         }
-        Ok(())
     }
 
     /// Puts a datagram on the line of the host that it gets to, if any.

@@ -15,6 +15,7 @@ use passel_sans_io::endpoint::EndpointEvent;
 use super::disk::{Disk, Place};
 use super::losses::Losses;
 use super::plan::{Plan, TransferPlan};
+use crate::clock::Clock;
 use crate::net::Fate;
 use crate::oracle::{Broken, broken};
 use crate::plan::Side;
@@ -86,20 +87,23 @@ pub(super) fn check_unreadable(side: Side, bytes: &[u8]) -> Result<(), Broken> {
 /// ever longer, and what is sent meanwhile waits behind them.
 const RECOVERY_US: u64 = 5_000_000;
 
-/// By when a side that hears nothing gives up: the idle timer, and a little more.
-const GIVES_UP_US: u64 = 32_000_000;
+/// By when a side that hears nothing gives up, by its own clock: the idle timer, and a
+/// little more.
+const GIVES_UP_US: u64 = 32_500_000;
 
-/// Nobody who carries the signaling learns an address of either side: as chapter 2
-/// of the spec encodes it, or as text.
+/// Nobody who carries the signaling learns an address at which a side is reached, be
+/// it its own, its gateway's or at a relay: as chapter 2 of the spec encodes it, or as
+/// text.
 pub(super) fn check_no_address(side: Side, blob: &[u8], plan: &Plan) -> Result<(), Broken> {
-    for host in &plan.hosts {
-        for address in &host.addresses {
-            if tells(blob, *address) {
-                return broken("no address is told in the clear", format!("{side:?}: {address}"));
-            }
-        }
+    let relays = plan.relays.iter().map(|relay| &relay.host);
+    let hosts = plan.hosts.iter().chain(relays).flat_map(|host| &host.addresses);
+    let roamed = plan.roams.iter().flat_map(|roam| &roam.addresses);
+    let rules = plan.gateways.iter().flat_map(|gateway| [&gateway.v4, &gateway.v6]);
+    let outside = rules.flatten().filter_map(|rules| rules.outside.as_ref());
+    match hosts.chain(roamed).chain(outside).find(|address| tells(blob, **address)) {
+        Some(address) => broken("no address is told in the clear", format!("{side:?}: {address}")),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 fn tells(blob: &[u8], address: IpAddr) -> bool {
@@ -156,13 +160,14 @@ pub(super) struct Oracle {
     lost_at: Option<u64>,
     /// There is a path, by chance.
     by_chance: bool,
+    clocks: [Clock; 2],
 }
 
 impl Oracle {
     /// Of a run in which there can be a path, or cannot.
-    pub(super) fn new(possible: bool) -> Self {
+    pub(super) fn new(possible: bool, clocks: [Clock; 2]) -> Self {
         let outlook = if possible { Outlook::Path } else { Outlook::NoPath };
-        Self { outlook, ..Self::default() }
+        Self { outlook, clocks, ..Self::default() }
     }
 
     /// A gateway has forgotten everything.
@@ -293,9 +298,8 @@ impl Oracle {
             matches!(error.code, ErrorCode::IdleTimeout | ErrorCode::TransportFailed)
         };
         let heard_at = self.heard[side.place()];
-        if error.is_some_and(|error| error.code == ErrorCode::IdleTimeout)
-            && self.now > heard_at + GIVES_UP_US
-        {
+        let silent = self.clocks[side.place()].shows(self.now.saturating_sub(heard_at)) / 1000;
+        if error.is_some_and(|error| error.code == ErrorCode::IdleTimeout) && silent > GIVES_UP_US {
             return broken("a peer that is gone is given up", format!("{side:?}: {heard_at}"));
         }
         match error {

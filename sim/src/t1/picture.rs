@@ -34,6 +34,9 @@ impl Picture {
         for host in 0..2 {
             recording.state(0, host, "connection", "connecting");
         }
+        if let Some(bug) = plan.planted {
+            recording.mark(0, None, Sort::Fault, format!("planted bug: {bug:?}"));
+        }
         for outage in &plan.outages {
             recording.spans.push(Span {
                 from_us: outage.at_us,
@@ -87,6 +90,11 @@ impl Picture {
             }
             lane => self.recording.mark(now, Some(host), Sort::Event, format!("{lane:?}")),
         }
+    }
+
+    /// Something goes wrong, as the plan wanted it.
+    pub(super) fn on_fault(&mut self, now: u64, side: Option<Side>, text: String) {
+        self.recording.mark(now, side.map(Side::place), Sort::Fault, text);
     }
 
     pub(super) fn on_named(&mut self, now: u64, side: Side, size: usize) {

@@ -22,6 +22,7 @@ pub enum Tier {
 
 /// Files that go from one side to the other.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct TransferPlan {
     /// Who offers.
     pub from: Side,
@@ -33,6 +34,7 @@ pub struct TransferPlan {
 
 /// Something that happens to a gateway.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct UpsetPlan {
     /// Place of the gateway.
     pub gateway: usize,
@@ -44,6 +46,7 @@ pub struct UpsetPlan {
 
 /// A host that gets other addresses, in the network where it is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct RoamPlan {
     /// Whose host.
     pub side: Side,
@@ -57,6 +60,7 @@ pub struct RoamPlan {
 
 /// A TURN server, and who uses it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct RelayPlan {
     /// Where it stands, in the open.
     pub host: HostPlan,
@@ -66,6 +70,7 @@ pub struct RelayPlan {
 
 /// A lane that dies: from then on the network carries none of its datagrams.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct DeadLane {
     /// Its number; 0 stays alive.
     pub lane: u16,
@@ -84,6 +89,7 @@ fn is_one(lanes: &u16) -> bool {
 
 /// A whole run as data. Equal plans give equal runs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Plan {
     /// The tier.
     pub tier: Tier,

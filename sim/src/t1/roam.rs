@@ -10,7 +10,6 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::Run;
 use super::plan::{Plan, RoamPlan};
-use super::sometimes::Condition;
 use crate::oracle::Broken;
 use crate::plan::Side;
 use crate::rng::Draw;
@@ -47,19 +46,16 @@ fn elsewhere(address: IpAddr) -> IpAddr {
 impl Run<'_> {
     pub(super) fn roam(&mut self, planned: usize) -> Result<(), Broken> {
         let Some(roam) = self.plan.roams.get(planned) else { return Ok(()) };
+        let now = self.instant(roam.side);
         let host = &mut self.hosts[roam.side.place()];
         self.network.roam(roam.side.place(), &roam.addresses);
         let (gone, sockets) = host.roam(&roam.addresses);
         self.oracle.on_upset();
-        if self.watch.in_transfer {
-            self.watch.meet(Condition::RoamedInTransfer);
-            self.watch.roamed_in_transfer = true;
-        }
+        self.watch.on_roam(self.world.now(), roam);
         if roam.noticed && !host.done {
             for socket in sockets {
                 host.endpoint.add_local_candidate(socket);
             }
-            let now = self.world.instant();
             for socket in gone {
                 host.endpoint.remove_local_candidate(now, socket);
             }

@@ -29,6 +29,8 @@ pub enum Condition {
     MeddledInRendezvous,
     /// Somebody did something to what a relay sends.
     MeddledInRelay,
+    /// Somebody did something to what a host puts on its line.
+    MeddledOnLines,
     /// There was no connection, or none any more, since somebody forged something.
     EndedByMeddling,
     /// Somebody forged something, and all was completed.
@@ -43,8 +45,12 @@ pub enum Condition {
     RelayReleased,
     /// There can be no path, and both sides said so.
     NoPath,
-    /// A gateway forgot everything between the handshake and a transfer's end,
-    /// and the transfer was completed.
+    /// A gateway forgot everything and gave other ports between the handshake and a
+    /// transfer's end.
+    RebindInTransfer,
+    /// A gateway forgot everything between the handshake and a transfer's end.
+    RebootInTransfer,
+    /// One of these happened, and the transfer was completed.
     UpsetGotOver,
     /// The connection was lost since a gateway forgot everything.
     LostByUpset,
@@ -54,6 +60,8 @@ pub enum Condition {
     PathV6,
     /// Both sides have both families.
     BothFamilies,
+    /// A run was completed by two clocks that do not run alike.
+    ClocksApart,
     /// Both sides sent files.
     BothDirections,
     /// A file of no bytes got its name.
@@ -100,6 +108,7 @@ impl Condition {
         Condition::LostByRoam,
         Condition::MeddledInRendezvous,
         Condition::MeddledInRelay,
+        Condition::MeddledOnLines,
         Condition::EndedByMeddling,
         Condition::MeddlingGotOver,
         Condition::RelayFallback,
@@ -107,11 +116,14 @@ impl Condition {
         Condition::RelaySpared,
         Condition::RelayReleased,
         Condition::NoPath,
+        Condition::RebindInTransfer,
+        Condition::RebootInTransfer,
         Condition::UpsetGotOver,
         Condition::LostByUpset,
         Condition::PathV4,
         Condition::PathV6,
         Condition::BothFamilies,
+        Condition::ClocksApart,
         Condition::BothDirections,
         Condition::EmptyFile,
         Condition::LossInTransfer,
@@ -156,6 +168,7 @@ impl Condition {
             Condition::LostByRoam => "lost_by_roam",
             Condition::MeddledInRendezvous => "meddled_in_rendezvous",
             Condition::MeddledInRelay => "meddled_in_relay",
+            Condition::MeddledOnLines => "meddled_on_lines",
             Condition::EndedByMeddling => "ended_by_meddling",
             Condition::MeddlingGotOver => "meddling_got_over",
             Condition::RelayFallback => "relay_fallback",
@@ -163,11 +176,14 @@ impl Condition {
             Condition::RelaySpared => "relay_spared",
             Condition::RelayReleased => "relay_released",
             Condition::NoPath => "no_path",
+            Condition::RebindInTransfer => "rebind_in_transfer",
+            Condition::RebootInTransfer => "reboot_in_transfer",
             Condition::UpsetGotOver => "upset_got_over",
             Condition::LostByUpset => "lost_by_upset",
             Condition::PathV4 => "path_v4",
             Condition::PathV6 => "path_v6",
             Condition::BothFamilies => "both_families",
+            Condition::ClocksApart => "clocks_apart",
             Condition::BothDirections => "both_directions",
             Condition::EmptyFile => "empty_file",
             Condition::LossInTransfer => "loss_in_transfer",

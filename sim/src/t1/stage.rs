@@ -108,7 +108,8 @@ pub fn play<M: Machine>(stage: &Stage, machines: &mut [M]) -> Played {
 impl<M: Machine> Run<'_, M> {
     fn complete(&mut self, bound_us: u64) -> Result<(), Broken> {
         for place in 0..self.machines.len() {
-            self.machines[place].handle_timeout(self.world.instant());
+            let now = self.instant(place);
+            self.machines[place].handle_timeout(now);
             self.drain(place)?;
         }
         while !self.machines.iter().all(Machine::is_done) {
@@ -118,16 +119,17 @@ impl<M: Machine> Run<'_, M> {
             if self.world.now() > bound_us {
                 return broken("everything ends", format!("not within {} s", bound_us / 1_000_000));
             }
-            let now = self.world.instant();
             match happening {
                 Happening::Crosses { from, datagram } => self.cross(from, datagram),
                 Happening::Arrives { to, datagram } => {
+                    let now = self.instant(to);
                     self.machines[to].handle_datagram(now, &datagram);
                     self.drain(to)?;
                 }
                 Happening::Timer { place, generation } if self.timers[place].1 == generation => {
                     self.timers[place].0 = None;
                     self.count_wake(place)?;
+                    let now = self.instant(place);
                     self.machines[place].handle_timeout(now);
                     self.drain(place)?;
                 }
@@ -135,6 +137,11 @@ impl<M: Machine> Run<'_, M> {
             }
         }
         Ok(())
+    }
+
+    /// The time by the clock of a machine's host.
+    fn instant(&self, place: usize) -> Instant {
+        self.world.instant_by(self.hosts[place].clock)
     }
 
     fn count_wake(&mut self, place: usize) -> Result<(), Broken> {
@@ -161,7 +168,9 @@ impl<M: Machine> Run<'_, M> {
         while let Some(datagram) = self.machines[place].poll_datagram() {
             self.send(place, &datagram)?;
         }
-        let due = self.machines[place].poll_timeout().map(|at| self.world.micros(at));
+        let clock = self.hosts[place].clock;
+        let due = self.machines[place].poll_timeout();
+        let due = due.map(|at| self.world.micros_by(clock, at));
         let (timer, generation) = &mut self.timers[place];
         if due != *timer {
             (*timer, *generation) = (due, *generation + 1);

@@ -13,7 +13,7 @@ const NOWHERE: usize = usize::MAX;
 
 impl Tier for Plan {
     const NAME: &'static str = "t1";
-    const SEEDS_TO_MEET_ALL: u64 = 1000;
+    const SEEDS_TO_MEET_ALL: u64 = 5000;
     type Condition = Condition;
     const CONDITIONS: &'static [Condition] = Condition::ALL;
     type Bug = Planted;

@@ -1,6 +1,7 @@
 //! Watches a run without a say in it: hashes, the trace, and which conditions
 //! were met.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
 use passel_sans_io::datagram::Datagram;
@@ -9,10 +10,10 @@ use passel_sans_io::endpoint::EndpointEvent;
 use super::disk::Place;
 use super::picture::Picture;
 use super::sometimes::Condition;
-use super::{Outcome, Plan};
+use super::{Meddling, Outcome, Plan, RoamPlan, Seat};
 use crate::hash::RunHash;
 use crate::log::Log;
-use crate::net::{Blocked, Fate};
+use crate::net::{Blocked, Fate, Upset};
 use crate::outcome::Violation;
 use crate::plan::Side;
 use crate::trace::Recording;
@@ -27,6 +28,8 @@ pub(super) struct Watch {
     pub(super) upset_in_transfer: bool,
     /// A host got other addresses in that time.
     pub(super) roamed_in_transfer: bool,
+    /// Lanes of which it was seen that they are dead.
+    dead_lanes: BTreeSet<u16>,
 }
 
 impl Watch {
@@ -37,6 +40,7 @@ impl Watch {
             in_transfer: false,
             upset_in_transfer: false,
             roamed_in_transfer: false,
+            dead_lanes: BTreeSet::new(),
         }
     }
 
@@ -105,6 +109,56 @@ impl Watch {
         });
         if let Some(picture) = &mut self.picture {
             picture.on_datagram(now, side, datagram);
+        }
+    }
+
+    /// Something happens to a gateway.
+    pub(super) fn on_upset(&mut self, now: u64, gateway: usize, upset: Upset) {
+        if self.in_transfer {
+            self.upset_in_transfer = true;
+            self.meet(match upset {
+                Upset::Rebind => Condition::RebindInTransfer,
+                Upset::Reboot => Condition::RebootInTransfer,
+            });
+        }
+        let text = match upset {
+            Upset::Rebind => format!("gateway {gateway} forgets all, and gives other ports"),
+            Upset::Reboot => format!("gateway {gateway} forgets all"),
+        };
+        self.on_fault(now, None, text);
+    }
+
+    /// A host gets other addresses.
+    pub(super) fn on_roam(&mut self, now: u64, roam: &RoamPlan) {
+        if self.in_transfer {
+            self.meet(Condition::RoamedInTransfer);
+            self.roamed_in_transfer = true;
+        }
+        let noticed = if roam.noticed { "" } else { ", and does not notice" };
+        self.on_fault(now, Some(roam.side), format!("gets other addresses{noticed}"));
+    }
+
+    /// Somebody did something to what a side sent, or a relay.
+    pub(super) fn on_meddled(&mut self, now: u64, of: Option<Side>, seat: Seat, how: Meddling) {
+        let (condition, place) = match seat {
+            Seat::Rendezvous => (Condition::MeddledInRendezvous, "in the rendezvous"),
+            Seat::Relay => (Condition::MeddledInRelay, "in the relay"),
+            Seat::Lines => (Condition::MeddledOnLines, "on the line"),
+        };
+        self.meet(condition);
+        self.on_fault(now, of, format!("somebody {place}: {how:?}"));
+    }
+
+    /// The network did not carry a datagram of a lane that is dead.
+    pub(super) fn on_dead_lane(&mut self, now: u64, lane: u16) {
+        if self.dead_lanes.insert(lane) {
+            self.on_fault(now, None, format!("lane {lane} is dead"));
+        }
+    }
+
+    fn on_fault(&mut self, now: u64, side: Option<Side>, text: String) {
+        if let Some(picture) = &mut self.picture {
+            picture.on_fault(now, side, text);
         }
     }
 

@@ -55,6 +55,7 @@ impl Dependence {
 
 /// A translator as data.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct NatPlan {
     /// Its address outside; without one it translates nothing and is a firewall.
     pub outside: Option<IpAddr>,
