@@ -14,6 +14,7 @@ use passel_proto::limits::MAX_RECORD;
 use passel_proto::manifest::{Entry, EntryKind, ManifestBuilder};
 use passel_proto::path::SafePath;
 use passel_proto::storage::{StorageReply, StorageRequest};
+use passel_proto::suite::Suite;
 
 /// Bytes of a chunk in the default configuration.
 pub const CHUNK: usize = 64 * 1024;
@@ -61,8 +62,20 @@ impl Pair {
     ///
     /// None in practice: the configuration is the default.
     pub fn new(now: Instant) -> Result<Self, Error> {
+        Self::with_suites(&Suite::preference(false), now)
+    }
+
+    /// The same, both sides of which prefer these cipher suites in this order.
+    ///
+    /// # Errors
+    ///
+    /// There is no suite among them.
+    pub fn with_suites(suites: &[Suite], now: Instant) -> Result<Self, Error> {
         let binding = TransportBinding { initiator: vec![1; 32], responder: vec![2; 32] };
-        let config = || Config::new(Auth::Psk(Secret32::new([7; 32])), binding.clone());
+        let config = || {
+            let config = Config::new(Auth::Psk(Secret32::new([7; 32])), binding.clone());
+            Config { suites: suites.to_vec(), ..config }
+        };
         Ok(Self {
             sender: Connection::responder(config(), [1; 32], now)?,
             receiver: Connection::initiator(config(), [2; 32], now)?,
@@ -83,13 +96,22 @@ impl Pair {
     ///
     /// As for [`new`](Self::new), and whatever the handshake fails with.
     pub fn established(now: Instant) -> Result<Self, Failure> {
-        let mut pair = Self::new(now)?;
+        Self::new(now)?.shaken()
+    }
+
+    /// This pair once its handshake is done.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the handshake fails with.
+    pub fn shaken(mut self) -> Result<Self, Failure> {
+        let pair = &mut self;
         while !(pair.sender.is_established() && pair.receiver.is_established()) {
             if !pair.step()? {
                 return Err(Failure::Stuck);
             }
         }
-        Ok(pair)
+        Ok(self)
     }
 
     /// Offers one file of `size` bytes and has it accepted.

@@ -77,6 +77,11 @@ fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
     values.get(values.len().checked_sub(1)? / 2).copied()
 }
 
+/// A figure beside the first program's, in brackets, if that was measured.
+fn beside(figure: f64, first: Option<f64>) -> String {
+    first.map_or_else(String::new, |first| format!(" ({:.2})", figure / first))
+}
+
 /// The table, with what it was taken by and on. In brackets: how many times the
 /// first program's figure.
 pub(super) fn markdown(rows: &[Row], before: &str) -> String {
@@ -84,29 +89,31 @@ pub(super) fn markdown(rows: &[Row], before: &str) -> String {
                    peak memory, largest process |\n\
                    | --- | --- | --- | --- | --- | --- |\n"
         .to_owned();
-    let first = rows.iter().find_map(Row::figures);
+    let first = rows.first().and_then(Row::figures);
     for row in rows {
-        let (Some(figures), Some(first)) = (row.figures(), first) else {
+        let Some(figures) = row.figures() else {
             let reason = row.runs.as_ref().err().map_or("nothing was measured", |text| text);
             let _ = writeln!(out, "| {} | not measured: {reason} | | | | |", row.name);
             continue;
         };
-        let inner = match (figures.inner, first.inner) {
-            (Some(rate), Some(first)) => format!("{rate:.0} MB/s ({:.2})", rate / first),
-            (Some(rate), None) => format!("{rate:.0} MB/s"),
-            (None, _) => "not told".to_owned(),
+        let of_first = |figure: fn(&Figures) -> f64| first.as_ref().map(figure);
+        let inner = match figures.inner {
+            Some(rate) => {
+                format!("{rate:.0} MB/s{}", beside(rate, first.and_then(|first| first.inner)))
+            }
+            None => "not told".to_owned(),
         };
         let _ = writeln!(
             out,
-            "| {} | {} MiB | {:.0} MB/s ({:.2}) | {inner} | {:.2} s ({:.2}) | {:.1} MiB ({:.2}) |",
+            "| {} | {} MiB | {:.0} MB/s{} | {inner} | {:.2} s{} | {:.1} MiB{} |",
             row.name,
             row.size >> 20,
             figures.rate,
-            figures.rate / first.rate,
+            beside(figures.rate, of_first(|first| first.rate)),
             figures.processor,
-            figures.processor / first.processor,
+            beside(figures.processor, of_first(|first| first.processor)),
             figures.peak,
-            figures.peak / first.peak,
+            beside(figures.peak, of_first(|first| first.peak)),
         );
     }
     let runs = rows.iter().filter_map(|row| row.runs.as_ref().ok()).map(Vec::len).max();
@@ -141,9 +148,9 @@ pub(super) fn markdown(rows: &[Row], before: &str) -> String {
 
 /// The same for programs, in one line.
 pub(super) fn json(rows: &[Row], before: &str) -> String {
-    let first = rows.iter().find_map(Row::figures);
-    let of_row = |row: &Row| match (&row.runs, row.figures(), first) {
-        (Ok(runs), Some(figures), Some(first)) => json!({
+    let first = rows.first().and_then(Row::figures);
+    let of_row = |row: &Row| match (&row.runs, row.figures()) {
+        (Ok(runs), Some(figures)) => json!({
             "name": row.name,
             "remark": row.remark,
             "bytes": row.size,
@@ -151,11 +158,11 @@ pub(super) fn json(rows: &[Row], before: &str) -> String {
             "transfer_megabytes_per_second": figures.inner,
             "processor_seconds_per_gib": figures.processor,
             "peak_mib": figures.peak,
-            "first_is_times_as_fast": first.times(&figures),
+            "first_is_times_as_fast": first.map(|first| first.times(&figures)),
             "first_is_wanted_times_as_fast": row.wanted,
             "runs": runs.iter().map(of_run).collect::<Vec<_>>(),
         }),
-        (runs, _, _) => json!({
+        (runs, _) => json!({
             "name": row.name,
             "remark": row.remark,
             "not_measured": runs.as_ref().err(),
@@ -225,6 +232,20 @@ mod tests {
         ] {
             assert!(table.contains(line), "{table}");
         }
+    }
+
+    #[test]
+    fn without_the_first_nobody_takes_its_place() {
+        let mut rows = rows();
+        rows[0].runs = Err("it is not built".to_owned());
+        let table = markdown(&rows, "0.50");
+        assert!(
+            table.contains("| half | 50 MiB | 50 MB/s | 100 MB/s | 10.24 s | 20.0 MiB |"),
+            "{table}"
+        );
+        assert!(!table.contains("times as fast"), "{table}");
+        let value: Value = serde_json::from_str(&json(&rows, "0.50")).unwrap();
+        assert_eq!(value["peers"][1]["first_is_times_as_fast"], Value::Null);
     }
 
     #[test]

@@ -421,3 +421,34 @@ impl Established {
 
 /// No side may say more.
 const _: () = assert!(MAX_LANES_COUNT >= 2 && MAX_LANES_COUNT < u16::MAX as usize);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Blame;
+
+    fn agreed(most: u16, body: &[u8]) -> Result<u16, Error> {
+        let said = Extension { id: EXTENSION_LANES, body: body.to_vec() };
+        Lanes::new(Role::Initiator, most, &[said]).map(|lanes| lanes.most())
+    }
+
+    #[test]
+    fn both_have_as_many_lanes_as_the_one_that_takes_fewer() {
+        // LN-OFFER
+        assert_eq!(agreed(8, &32_u16.to_le_bytes()).unwrap(), 8);
+        assert_eq!(agreed(32, &8_u16.to_le_bytes()).unwrap(), 8);
+        assert_eq!(agreed(32, &u16::MAX.to_le_bytes()).unwrap(), 32, "more than anybody takes");
+        assert_eq!(agreed(1, &8_u16.to_le_bytes()).unwrap(), 1);
+        let silent = Lanes::new(Role::Initiator, 32, &[]).unwrap();
+        assert_eq!(silent.most(), 1, "a peer that knows nothing of lanes");
+    }
+
+    #[test]
+    fn what_is_no_number_of_lanes_is_the_peers_fault() {
+        // LN-OFFER
+        for body in [&[][..], &[8], &[8, 0, 0], &[0, 0]] {
+            let error = agreed(8, body).unwrap_err();
+            assert_eq!((error.code, error.blame), (ErrorCode::Malformed, Blame::Peer), "{body:?}");
+        }
+    }
+}
