@@ -105,9 +105,8 @@ impl Pair {
     ///
     /// Whatever the handshake fails with.
     pub fn shaken(mut self) -> Result<Self, Failure> {
-        let pair = &mut self;
-        while !(pair.sender.is_established() && pair.receiver.is_established()) {
-            if !pair.step()? {
+        while !(self.sender.is_established() && self.receiver.is_established()) {
+            if !self.step()? {
                 return Err(Failure::Stuck);
             }
         }

@@ -111,15 +111,12 @@ pub(crate) fn play_once(seed: u64, loss: Loss) -> (Played, Vec<u32>) {
         ..LinePlan::ideal(20_000)
     };
     let sockets = [1, 2].map(|last| SocketAddr::from(([198, 51, 100, last], 7000)));
-    let host = |socket: &SocketAddr| HostPlan {
-        addresses: vec![socket.ip()],
-        behind: None,
-        up: line(),
-        down: line(),
-        // Which nobody is to mind.
-        clock: Clock::gaining(i32::from(socket.port() % 3) * 100),
+    // One clock gains on the other, which nobody is to mind.
+    let host = |(socket, ppm): (&SocketAddr, i32)| HostPlan {
+        clock: Clock::gaining(ppm),
+        ..HostPlan::in_the_open(vec![socket.ip()], line())
     };
-    let hosts = sockets.iter().map(host).collect();
+    let hosts = sockets.iter().zip([0, 100]).map(host).collect();
     let outages = vec![Outage { host: 1, at_us: 1_000_000, for_us: 2_000_000 }];
     let stage = Stage { seed, hosts, gateways: Vec::new(), outages, bound_us: 120_000_000 };
     let [sender, keeper] = sockets;

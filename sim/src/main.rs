@@ -4,7 +4,7 @@
 
 use std::fs;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -271,12 +271,11 @@ fn shown<T: Tier>(
     files: &Files,
     json: bool,
 ) -> Result<bool, Failure> {
-    let text = serde_json::to_string_pretty(plan)?;
     if !json {
-        writeln!(std::io::stdout(), "{text}")?;
+        writeln!(std::io::stdout(), "{}", serde_json::to_string_pretty(plan)?)?;
     }
     if let Some(file) = save {
-        fs::write(file, text + "\n")?;
+        write_plan(&file, plan)?;
     }
     one(plan, files)
 }
@@ -304,6 +303,10 @@ fn one<T: Tier>(plan: &T, files: &Files) -> Result<bool, Failure> {
     }
     print(&report)?;
     Ok(outcome.passed())
+}
+
+fn write_plan(file: &Path, plan: &impl Tier) -> Result<(), Failure> {
+    Ok(fs::write(file, serde_json::to_string_pretty(plan)? + "\n")?)
 }
 
 /// Makes a plan small, prints it and runs it.
@@ -344,7 +347,7 @@ impl Many {
             fs::create_dir_all(directory)?;
             for failure in &outcome.failures {
                 let file = directory.join(format!("{}-{}.json", T::NAME, failure.seed));
-                fs::write(file, serde_json::to_string_pretty(&plan(failure.seed))? + "\n")?;
+                write_plan(&file, &plan(failure.seed))?;
             }
         }
         print(&outcome.report(took.as_secs_f64()))?;

@@ -8,7 +8,6 @@
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 
-use passel_sim::clock::Clock;
 use passel_sim::net::nat::{Dependence, NatPlan, PortChoice};
 use passel_sim::net::reach::{Servers, is_direct, outlasts};
 use passel_sim::net::routes::Routes;
@@ -31,11 +30,8 @@ fn socket(ip: IpAddr, side: usize) -> SocketAddr {
 impl Place {
     fn host_plans(&self) -> [HostPlan; 2] {
         self.hosts.map(|(ip, behind)| HostPlan {
-            addresses: vec![ip],
             behind,
-            up: LinePlan::ideal(0),
-            down: LinePlan::ideal(0),
-            clock: Clock::default(),
+            ..HostPlan::in_the_open(vec![ip], LinePlan::ideal(0))
         })
     }
 

@@ -274,11 +274,8 @@ fn every_fault_of_t1_is_a_mark() {
     for (seat, nth) in seats.into_iter().zip([0, 40]) {
         plan.meddlings.push(t1::MeddlePlan { seat, nth, how: t1::Meddling::Delay });
     }
-    let of = |host, place: &str| (Some(host), format!("somebody {place}: Delay"));
-    let told = marks(&plan);
-    assert_eq!(told.len(), 2, "{told:?}");
-    assert_eq!(told[0].1, of(0, "in the rendezvous").1);
-    assert_eq!(told[1].1, of(0, "on the line").1);
+    let told: Vec<_> = marks(&plan).into_iter().map(|(_, text)| text).collect();
+    assert_eq!(told, ["somebody in the rendezvous: Delay", "somebody on the line: Delay"]);
 
     let mut plan = t1::Plan::smallest(3);
     (plan.lanes, plan.transfers[0].files) = (8, vec![3_000_000]);

@@ -56,9 +56,14 @@ impl Room {
 
 /// A command that offers `paths` on the loopback interface.
 pub(crate) fn send_command(paths: &[&Path]) -> Command {
+    send_command_with(&[], paths)
+}
+
+/// The same with further arguments.
+fn send_command_with(arguments: &[&str], paths: &[&Path]) -> Command {
     let mut command = passel();
-    command.args(["send", "--json", "--listen", "127.0.0.1:0", "--bind", "127.0.0.1", "--"]);
-    command.args(paths);
+    command.args(["send", "--json", "--listen", "127.0.0.1:0", "--bind", "127.0.0.1"]);
+    command.args(arguments).arg("--").args(paths);
     command
 }
 
@@ -66,10 +71,7 @@ pub(crate) fn send_command(paths: &[&Path]) -> Command {
 /// something can befall it in its middle, and no more disk than half a gibibyte.
 pub(crate) fn long_send(room: &Room, arguments: &[&str]) -> Command {
     let path = room.hole("big", 512 << 20);
-    let mut command = passel();
-    command.args(["send", "--json", "--listen", "127.0.0.1:0", "--bind", "127.0.0.1"]);
-    command.args(["--limit", "50MB/s"]).args(arguments).arg("--").arg(&path);
-    command
+    send_command_with(&[&["--limit", "50MB/s"], arguments].concat(), &[&path])
 }
 
 /// Starts a sender and waits for its link.

@@ -40,6 +40,13 @@ pub struct HostPlan {
     pub clock: Clock,
 }
 
+impl HostPlan {
+    /// A host in the open, whose line is alike in both directions.
+    pub fn in_the_open(addresses: Vec<IpAddr>, line: LinePlan) -> Self {
+        Self { addresses, behind: None, up: line.clone(), down: line, clock: Clock::default() }
+    }
+}
+
 /// A time in which a host's line carries nothing, in either direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -144,12 +151,8 @@ mod tests {
 
     #[test]
     fn an_outage_is_of_one_host_and_ends() {
-        let host = |address: &str| HostPlan {
-            addresses: vec![address.parse().unwrap()],
-            behind: None,
-            up: LinePlan::ideal(1000),
-            down: LinePlan::ideal(1000),
-            clock: Clock::default(),
+        let host = |address: &str| {
+            HostPlan::in_the_open(vec![address.parse().unwrap()], LinePlan::ideal(1000))
         };
         let outage = Outage { host: 1, at_us: 10, for_us: 5 };
         let hosts = [host("192.0.2.1"), host("2001:db8::1")];

@@ -55,6 +55,15 @@ impl Meddling {
         Meddling::Reorder,
         Meddling::Delay,
     ];
+
+    /// How late a datagram comes to which this is done, in microseconds, if it does.
+    fn holds_up(self) -> Option<u64> {
+        match self {
+            Meddling::Reorder => Some(SECOND / 10),
+            Meddling::Delay => Some(SECOND),
+            Meddling::Replay | Meddling::Truncate | Meddling::Flip | Meddling::Inject => None,
+        }
+    }
 }
 
 /// One thing that is done.
@@ -190,12 +199,8 @@ impl Run<'_> {
         if let Some(contents) = before {
             self.send_from_server(place, &Datagram { contents, ..*datagram });
         }
-        let late = match how {
-            Meddling::Reorder => SECOND / 10,
-            Meddling::Delay => SECOND,
-            _ => return self.send_from_server(place, &Datagram { contents, ..*datagram }),
-        };
         let datagram = Datagram { contents, ..*datagram };
+        let Some(late) = how.holds_up() else { return self.send_from_server(place, &datagram) };
         self.world.schedule(self.world.now() + late, Happening::Leaves { at: place, datagram });
     }
 
@@ -217,19 +222,11 @@ impl Run<'_> {
         if let Some(contents) = before {
             self.put_on_line(side, &Datagram { contents, ..*datagram });
         }
-        let late = match how {
-            Meddling::Reorder => SECOND / 10,
-            Meddling::Delay => SECOND,
-            Meddling::Truncate | Meddling::Flip => {
-                self.befell(side, &datagram.contents, &[Fate::Corrupted]);
-                0
-            }
-            Meddling::Replay | Meddling::Inject => 0,
-        };
-        let datagram = Datagram { contents, ..*datagram };
-        if late == 0 {
-            return self.put_on_line(side, &datagram);
+        if matches!(how, Meddling::Truncate | Meddling::Flip) {
+            self.befell(side, &datagram.contents, &[Fate::Corrupted]);
         }
+        let datagram = Datagram { contents, ..*datagram };
+        let Some(late) = how.holds_up() else { return self.put_on_line(side, &datagram) };
         self.befell(side, &datagram.contents, &[Fate::Reordered]);
         self.world.schedule(now + late, Happening::Enters { side, datagram });
     }

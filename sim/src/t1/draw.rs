@@ -61,12 +61,8 @@ impl Plan {
 
     /// The smallest plan that is of any use: one small file over good lines.
     pub fn smallest(seed: u64) -> Self {
-        let host = |place| HostPlan {
-            addresses: addresses(place, (true, false)),
-            behind: None,
-            up: LinePlan::ideal(10 * MS),
-            down: LinePlan::ideal(10 * MS),
-            clock: Clock::default(),
+        let host = |place| {
+            HostPlan::in_the_open(addresses(place, (true, false)), LinePlan::ideal(10 * MS))
         };
         Self {
             tier: Tier::T1,

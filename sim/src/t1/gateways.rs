@@ -5,7 +5,6 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::plan::{Plan, UpsetPlan};
-use crate::clock::Clock;
 use crate::net::nat::{Dependence, NatPlan, PortChoice};
 use crate::net::{GatewayPlan, HostPlan, LinePlan, Upset};
 use crate::rng::Draw;
@@ -75,13 +74,8 @@ pub(super) fn draw(plan: &mut Plan) {
         plan.upsets.push(UpsetPlan { gateway, at_us, upset });
     }
     let line = LinePlan::ideal(draw.pick(&[1000, 30_000]));
-    plan.servers = vec![HostPlan {
-        addresses: vec![open(1).into(), Ipv6Addr::new(0x2001, 0xdb8, 9, 0, 0, 0, 0, 1).into()],
-        behind: None,
-        up: line.clone(),
-        down: line,
-        clock: Clock::default(),
-    }];
+    let addresses = vec![open(1).into(), Ipv6Addr::new(0x2001, 0xdb8, 9, 0, 0, 0, 0, 1).into()];
+    plan.servers = vec![HostPlan::in_the_open(addresses, line)];
 }
 
 fn gateway(draw: &mut Draw, outside: Ipv4Addr) -> GatewayPlan {

@@ -88,8 +88,8 @@ pub(super) fn check_unreadable(side: Side, bytes: &[u8]) -> Result<(), Broken> {
 const RECOVERY_US: u64 = 5_000_000;
 
 /// By when a side that hears nothing gives up, by its own clock: the idle timer, and a
-/// little more.
-const GIVES_UP_US: u64 = 32_500_000;
+/// little more; and what rounding between that clock and the world's adds.
+const GIVES_UP_US: u64 = 32_000_000 + 1;
 
 /// Nobody who carries the signaling learns an address at which a side is reached, be
 /// it its own, its gateway's or at a relay: as chapter 2 of the spec encodes it, or as

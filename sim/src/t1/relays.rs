@@ -9,7 +9,6 @@ use passel_sans_io::lane::Path;
 use super::plan::{Plan, RelayPlan};
 use super::sometimes::Condition;
 use super::{Happening, Run};
-use crate::clock::Clock;
 use crate::net::{HostPlan, LinePlan, Loss};
 use crate::oracle::{Broken, broken};
 use crate::plan::Side;
@@ -32,13 +31,7 @@ pub(super) fn draw(plan: &mut Plan) {
         let v4 = Ipv4Addr::new(198, 51, 100, 20 + last).into();
         let v6 = Ipv6Addr::new(0x2001, 0xdb8, 9, 0, 0, 0, 0, 0x20 + u16::from(last)).into();
         let addresses = vec![v4, v6];
-        let host = HostPlan {
-            addresses,
-            behind: None,
-            up: line.clone(),
-            down: line,
-            clock: Clock::default(),
-        };
+        let host = HostPlan::in_the_open(addresses, line);
         let users = match draw.below(4) {
             0 => vec![Side::Inviter],
             1 => vec![Side::Joiner],

@@ -5,7 +5,6 @@
 
 use std::net::IpAddr;
 
-use passel_sim::clock::Clock;
 use passel_sim::net::nat::{Dependence, NatPlan, PortChoice};
 use passel_sim::net::{GatewayPlan, HostPlan, LinePlan};
 use passel_sim::t1::{Outcome, Plan, run};
@@ -22,14 +21,7 @@ pub fn home(outside: &str, mapping: Dependence, filtering: Dependence) -> Gatewa
 }
 
 pub fn in_the_open(address: &str) -> HostPlan {
-    let line = LinePlan::ideal(1000);
-    HostPlan {
-        addresses: vec![ip(address)],
-        behind: None,
-        up: line.clone(),
-        down: line,
-        clock: Clock::default(),
-    }
+    HostPlan::in_the_open(vec![ip(address)], LinePlan::ideal(1000))
 }
 
 /// Two homes.
