@@ -13,7 +13,7 @@ use passel_proto::storage::{StorageError, StorageErrorKind, StorageReply, Storag
 use passel_proto::tree::leaf_hash;
 
 pub use self::journal::{Digest, Kept, Record};
-use crate::plan::{DiskError, Fault, Plan, Planted, Side};
+use crate::plan::{DiskError, Fault, Planted, Side};
 use crate::rng::Draw;
 
 /// An entry of a transfer.
@@ -74,6 +74,21 @@ pub enum Effect {
     },
 }
 
+/// A disk as data.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DiskPlan {
+    /// Whose it is.
+    pub side: Side,
+    /// What goes wrong; what is not a disk's, or another side's, is left out of account.
+    pub faults: Vec<Fault>,
+    /// A bug of its own; none but when the invariants are tested.
+    pub planted: Option<Planted>,
+    /// How long a request takes.
+    pub request_us: u64,
+    /// Whether leaves are its business.
+    pub hashes: bool,
+}
+
 /// A host's disk.
 #[derive(Debug)]
 pub struct Disk {
@@ -105,12 +120,13 @@ pub struct Disk {
 }
 
 impl Disk {
-    /// The empty disk of a side.
-    pub fn new(plan: &Plan, side: Side) -> Self {
+    /// An empty one.
+    pub fn new(plan: DiskPlan) -> Self {
+        let DiskPlan { side, faults, planted, request_us, hashes } = plan;
         Self {
             side,
-            faults: plan.faults.clone(),
-            planted: plan.planted,
+            faults,
+            planted,
             sources: BTreeMap::new(),
             parts: BTreeMap::new(),
             finals: BTreeMap::new(),
@@ -123,8 +139,8 @@ impl Disk {
             commits: 0,
             late: Vec::new(),
             free_at: BTreeMap::new(),
-            request_us: plan.knobs.disk_us,
-            hashes: plan.hashing.contains(&side),
+            request_us,
+            hashes,
         }
     }
 
@@ -443,6 +459,19 @@ impl Disk {
     }
 }
 
+/// The transfer that a request is of.
+pub fn transfer_of(request: &StorageRequest) -> TransferId {
+    match request {
+        StorageRequest::Read { transfer, .. }
+        | StorageRequest::Write { transfer, .. }
+        | StorageRequest::Sync { transfer, .. }
+        | StorageRequest::Commit { transfer, .. }
+        | StorageRequest::Check { transfer, .. }
+        | StorageRequest::Release { transfer, .. }
+        | StorageRequest::Discard { transfer, .. } => *transfer,
+    }
+}
+
 const OTHER: StorageErrorKind = StorageErrorKind::Other;
 
 fn flip(bytes: &mut [u8]) {
@@ -454,6 +483,7 @@ fn flip(bytes: &mut [u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::Plan;
 
     const PLACE: Place = (TransferId(1), FileIndex(0));
 
@@ -466,7 +496,7 @@ mod tests {
 
     #[test]
     fn a_crash_loses_what_was_not_synced_and_nothing_else() {
-        let mut disk = Disk::new(&Plan::smallest(1), Side::Joiner);
+        let mut disk = Disk::new(Plan::smallest(1).disk(Side::Joiner));
         assert!(write(&mut disk, 0, &[1; 64]));
         let synced =
             disk.carry_out(StorageRequest::Sync { transfer: PLACE.0, journal: Vec::new() }).1;
@@ -482,10 +512,10 @@ mod tests {
     fn a_full_disk_takes_what_fits_and_no_more() {
         let mut plan = Plan::smallest(1);
         plan.faults.push(Fault::DiskFull { side: Side::Joiner, after_bytes: 100 });
-        let mut disk = Disk::new(&plan, Side::Joiner);
+        let mut disk = Disk::new(plan.disk(Side::Joiner));
         assert!(write(&mut disk, 0, &[1; 100]));
         assert!(!write(&mut disk, 100, &[1]));
-        let mut other = Disk::new(&plan, Side::Inviter);
+        let mut other = Disk::new(plan.disk(Side::Inviter));
         assert!(write(&mut other, 0, &[1; 101]), "it is the other side's disk that is full");
     }
 
@@ -493,7 +523,7 @@ mod tests {
     fn the_request_that_the_plan_names_fails() {
         let mut plan = Plan::smallest(1);
         plan.faults.push(Fault::DiskError { side: Side::Joiner, error: DiskError::Write, nth: 1 });
-        let mut disk = Disk::new(&plan, Side::Joiner);
+        let mut disk = Disk::new(plan.disk(Side::Joiner));
         let results: Vec<bool> = (0..3).map(|n| write(&mut disk, n * 8, &[1; 8])).collect();
         assert_eq!(results, [true, false, true]);
     }

@@ -39,6 +39,7 @@ pub mod oracle;
 mod outcome;
 pub mod path;
 pub mod plan;
+mod readable;
 pub mod report;
 pub mod rng;
 pub mod shrink;

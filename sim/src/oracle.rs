@@ -19,6 +19,7 @@ pub use self::facts::{Ending, Facts};
 
 use crate::disk::{Disk, Effect, Place};
 use crate::plan::{Plan, Side};
+use crate::readable;
 use crate::wire;
 
 /// An invariant that did not hold.
@@ -93,6 +94,7 @@ impl Oracle {
         record: &[u8],
         room: usize,
     ) -> Result<(), Broken> {
+        readable::check(side, record)?;
         let Some((epoch, counter)) = wire::header(record) else {
             return Ok(());
         };

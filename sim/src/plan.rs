@@ -5,6 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Clock;
+use crate::disk::DiskPlan;
 
 /// One of the two hosts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -313,6 +314,8 @@ pub enum Planted {
     DiscardIgnored,
     /// A read brings other bytes than those that are in the source.
     ReadFlipped,
+    /// A message tells what is in a file.
+    MessageReadable,
     /// A channel alters a bit of a message.
     MessageFlipped,
     /// A reliable channel loses a message.
@@ -364,6 +367,7 @@ impl Planted {
         Planted::VisibleEarly,
         Planted::DiscardIgnored,
         Planted::ReadFlipped,
+        Planted::MessageReadable,
         Planted::MessageFlipped,
         Planted::MessageLost,
         Planted::MessageTwice,
@@ -424,12 +428,12 @@ fn are_true(clocks: &[Clock; 2]) -> bool {
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants it so")]
-fn is_false(flag: &bool) -> bool {
+pub(crate) fn is_false(flag: &bool) -> bool {
     !flag
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants it so")]
-fn is_zero(number: &u32) -> bool {
+pub(crate) fn is_zero(number: &u32) -> bool {
     *number == 0
 }
 
@@ -455,6 +459,17 @@ impl Plan {
     /// None is known; the encoder's are handed on.
     pub fn to_json(&self) -> Result<String, PlanError> {
         Ok(serde_json::to_string_pretty(self)?)
+    }
+
+    /// The disk of a side.
+    pub fn disk(&self, side: Side) -> DiskPlan {
+        DiskPlan {
+            side,
+            faults: self.faults.clone(),
+            planted: self.planted,
+            request_us: self.knobs.disk_us,
+            hashes: self.hashing.contains(&side),
+        }
     }
 
     /// Bytes of all files together.

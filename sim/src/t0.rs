@@ -20,12 +20,13 @@ use passel_proto::storage::{StorageReply, StorageRequest};
 
 use self::watch::Watch;
 use crate::channel::Link;
-use crate::disk::Disk;
+use crate::disk::{Disk, transfer_of};
 use crate::messages::Messages;
 use crate::model::Story;
 use crate::oracle::{Broken, Oracle, broken};
 use crate::outcome::{Outcome, Violation};
 use crate::plan::{Fault, Plan, Planted, Request, Side};
+use crate::readable::IN_CONTENT;
 use crate::rng::Draw;
 use crate::sometimes::{Met, Sometimes};
 use crate::trace::Recording;
@@ -152,7 +153,7 @@ impl<'p> Run<'p> {
         let host = |side, connection| Host {
             side,
             connection: Some(connection),
-            disk: Disk::new(plan, side),
+            disk: Disk::new(plan.disk(side)),
             established: false,
             waiting: VecDeque::new(),
             timer: None,
@@ -535,8 +536,7 @@ impl<'p> Run<'p> {
         self.oracle.on_request(side, &request)?;
         let host = &mut self.hosts[side.place()];
         host.requests += 1;
-        let (_, transfer) = again::kind(&request);
-        let at = host.disk.done_at(self.world.now(), transfer);
+        let at = host.disk.done_at(self.world.now(), transfer_of(&request));
         host.disk.on_asked(&request);
         if let StorageRequest::Discard { transfer, file } = &request
             && let Some(facts) = self.oracle.stored_at(side, *transfer)
@@ -586,6 +586,7 @@ impl<'p> Run<'p> {
         let mut message = message.to_vec();
         if nth >= self.planted_at {
             match self.plan.planted {
+                Some(Planted::MessageReadable) => message.extend(IN_CONTENT),
                 Some(Planted::MessageFlipped) => message.iter_mut().last().map_or((), |b| *b ^= 1),
                 Some(Planted::MessageLost) if channel == Channel::File => copies.clear(),
                 Some(Planted::MessageTwice) if channel.is_ordered() => copies.push(0),

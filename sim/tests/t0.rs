@@ -108,6 +108,7 @@ fn every_planted_bug_is_found_and_by_the_invariant_that_it_breaks() {
             Planted::MessageFlipped | Planted::MessageTwice | Planted::MessageOvertaken => {
                 &[accused]
             }
+            Planted::MessageReadable => &[Some("nothing on the wire is readable")],
             Planted::CounterRepeated => &[Some("a nonce is used once")],
             Planted::ClockBehind => &[Some("a timer does not spin")],
             Planted::JournalFirst | Planted::JournalEarly => &[

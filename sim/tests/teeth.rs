@@ -27,6 +27,10 @@ fn every_planted_bug_of_t1_is_found_and_by_the_invariant_that_it_breaks() {
             }
             Planted::AddressReadable => &[Some("no address is told in the clear")],
             Planted::BlobLost | Planted::NetworkStops => &[accused],
+            Planted::DirectLost => {
+                &[Some("a relay is used only where nothing else is possible"), accused]
+            }
+            Planted::LostForEver => &[accused, Some("everything ends")],
             Planted::OtherAddress => &[Some("datagrams leave from where they may")],
             Planted::DoneEarly => &[Some("what is done is silent")],
             Planted::TimerSpins => &[Some("a timer does not spin")],

@@ -266,7 +266,13 @@ fn every_fault_of_t1_is_a_mark() {
 
     let mut plan = slow();
     let addresses = vec![homes::ip("198.51.100.77")];
-    plan.roams.push(t1::RoamPlan { side: Side::Joiner, at_us, addresses, noticed: true });
+    plan.roams.push(t1::RoamPlan {
+        side: Side::Joiner,
+        at_us,
+        addresses,
+        noticed: true,
+        leaves: false,
+    });
     assert_eq!(marks(&plan), [(Some(1), "gets other addresses".to_owned())]);
 
     let mut plan = slow();

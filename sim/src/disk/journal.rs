@@ -327,7 +327,7 @@ mod tests {
     const SIZE: u64 = 8;
 
     fn begun() -> Disk {
-        let mut disk = Disk::new(&Plan::smallest(1), Side::Joiner);
+        let mut disk = Disk::new(Plan::smallest(1).disk(Side::Joiner));
         assert_eq!(take_up(&mut disk, 1), []);
         disk
     }

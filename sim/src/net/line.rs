@@ -136,6 +136,12 @@ impl Line {
         Self { plan: plan.clone(), draw: Draw::new(seed, purpose), bad: None, free_at: 0 }
     }
 
+    /// From now on it takes its time, and does nothing else.
+    pub(super) fn heal(&mut self) {
+        let LinePlan { delay_us, rate, queue, mtu, .. } = self.plan;
+        self.plan = LinePlan { rate, queue, mtu, ..LinePlan::ideal(delay_us) };
+    }
+
     /// Takes a datagram at `now`, which must not go back.
     pub fn carry(&mut self, now: u64, contents: &[u8], v6: bool) -> Carried {
         let length = contents.len() + if v6 { 48 } else { 28 };

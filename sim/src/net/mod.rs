@@ -108,9 +108,19 @@ impl Network {
         self.routes.cross(now, from, header)
     }
 
-    /// Gives the host at `place` other addresses, in the network where it is.
-    pub fn roam(&mut self, place: usize, addresses: &[IpAddr]) {
-        self.routes.roam(place, addresses);
+    /// Gives the host at `place` other addresses, behind a gateway or in the open.
+    pub fn roam(&mut self, place: usize, addresses: &[IpAddr], behind: Option<usize>) {
+        self.routes.roam(place, addresses, behind);
+    }
+
+    /// Whatever lines do to datagrams beyond taking their time ends, and no line is
+    /// out any more.
+    pub fn heal(&mut self) {
+        self.outages.clear();
+        for host in &mut self.hosts {
+            host.up.heal();
+            host.down.heal();
+        }
     }
 
     /// Lets something happen to the gateway at `place`.

@@ -83,11 +83,11 @@ impl Routes {
         self.hosts.push(Stand { addresses: addresses.to_vec(), behind });
     }
 
-    /// Gives the host at `place` other addresses; what is sent to the old ones gets to
-    /// nobody.
-    pub fn roam(&mut self, place: usize, addresses: &[IpAddr]) {
+    /// Gives the host at `place` other addresses, behind a gateway or in the open; what
+    /// is sent to the old ones gets to nobody.
+    pub fn roam(&mut self, place: usize, addresses: &[IpAddr], behind: Option<usize>) {
         if let Some(host) = self.hosts.get_mut(place) {
-            host.addresses = addresses.to_vec();
+            *host = Stand { addresses: addresses.to_vec(), behind };
         }
     }
 

@@ -12,7 +12,7 @@ use passel_proto::tree::leaf_hash;
 
 use super::{Happening, Run};
 use crate::channel::Link;
-use crate::disk::Effect;
+use crate::disk::{Effect, transfer_of};
 use crate::oracle::{Broken, Oracle, broken};
 use crate::plan::{Fault, Plan, Planted, Request, Side, Window};
 use crate::rng::Draw;
@@ -85,15 +85,15 @@ fn config(plan: &Plan, side: Side, auth: Auth) -> Config {
     config
 }
 
-pub(super) fn kind(request: &StorageRequest) -> (Request, TransferId) {
+pub(super) fn kind(request: &StorageRequest) -> Request {
     match request {
-        StorageRequest::Read { transfer, .. } => (Request::Read, *transfer),
-        StorageRequest::Write { transfer, .. } => (Request::Write, *transfer),
-        StorageRequest::Sync { transfer, .. } => (Request::Sync, *transfer),
-        StorageRequest::Commit { transfer, .. } => (Request::Commit, *transfer),
-        StorageRequest::Check { transfer, .. } => (Request::Check, *transfer),
-        StorageRequest::Release { transfer, .. } => (Request::Release, *transfer),
-        StorageRequest::Discard { transfer, .. } => (Request::Discard, *transfer),
+        StorageRequest::Read { .. } => Request::Read,
+        StorageRequest::Write { .. } => Request::Write,
+        StorageRequest::Sync { .. } => Request::Sync,
+        StorageRequest::Commit { .. } => Request::Commit,
+        StorageRequest::Check { .. } => Request::Check,
+        StorageRequest::Release { .. } => Request::Release,
+        StorageRequest::Discard { .. } => Request::Discard,
     }
 }
 
@@ -213,7 +213,7 @@ impl Run<'_> {
         side: Side,
         request: StorageRequest,
     ) -> Result<Option<StorageRequest>, Broken> {
-        let (of, transfer) = kind(&request);
+        let (of, transfer) = (kind(&request), transfer_of(&request));
         let Some((window, notice_us, killed)) = self.dies_at(side, of) else {
             return Ok(Some(request));
         };

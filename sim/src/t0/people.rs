@@ -16,6 +16,7 @@ use super::{Happening, Run};
 use crate::model::Story;
 use crate::oracle::{Broken, Facts, broken};
 use crate::plan::{Answer, Change, Fault, Plan, Side, TransferPlan};
+use crate::readable::{self, IN_NAME, IN_NOTE};
 use crate::rng::Draw;
 use crate::sometimes::Sometimes;
 
@@ -51,8 +52,8 @@ impl Run<'_> {
             return broken("the plan can be run", "its manifest is refused");
         };
         let offered = match story.token {
-            None => connection.offer(now, manifest.clone(), ""),
-            Some(token) => connection.offer_again(now, manifest.clone(), "", token),
+            None => connection.offer(now, manifest.clone(), IN_NOTE),
+            Some(token) => connection.offer_again(now, manifest.clone(), IN_NOTE, token),
         };
         let id = match offered {
             Ok(id) => id,
@@ -353,6 +354,7 @@ fn sources(seed: u64, planned: usize, transfer: &TransferPlan) -> Sources {
     let source = |(place, size): (usize, &Option<u64>)| {
         let mut bytes = vec![0; usize::try_from((*size)?).unwrap_or(0)];
         Draw::new(seed, &format!("content {planned} {place}")).fill(&mut bytes);
+        readable::stamp(&mut bytes);
         Some(bytes.into())
     };
     transfer.entries.iter().enumerate().map(source).collect()
@@ -364,14 +366,14 @@ fn manifest(sources: &Sources, roots: bool, chunk: usize) -> Result<Manifest, Ma
     for (place, source) in sources.iter().enumerate() {
         let (path, kind) = match source {
             None => {
-                directory = format!("e{place:04}/");
-                (format!("e{place:04}"), EntryKind::Directory)
+                directory = format!("{IN_NAME}-{place:04}/");
+                (format!("{IN_NAME}-{place:04}"), EntryKind::Directory)
             }
             Some(source) => {
                 let size = Some(source.len() as u64);
                 let root = roots.then(|| root(source, chunk));
                 let kind = EntryKind::File { size, executable: false, mime: None, root };
-                (format!("{directory}e{place:04}"), kind)
+                (format!("{directory}{IN_NAME}-{place:04}"), kind)
             }
         };
         let path = SafePath::parse(&path)?;

@@ -6,7 +6,7 @@ use passel_proto::storage::{StorageError, StorageReply};
 
 use crate::disk::Effect;
 use crate::plan::{Fault, Plan, Side};
-use crate::trace::{Message, Recording, Sort, Span};
+use crate::trace::{Message, Recording, Sort, Span, words};
 
 /// The names of the two hosts.
 const HOSTS: [&str; 2] = ["inviter", "joiner"];
@@ -42,25 +42,7 @@ pub(super) fn begun(plan: &Plan) -> Recording {
 }
 
 pub(super) fn on_connect(recording: &mut Recording, now: u64, nth: u32, healed: bool) {
-    let healed = if healed { ", everything has healed" } else { "" };
-    recording.mark(now, None, Sort::Event, format!("connect again ({nth}){healed}"));
-    for host in 0..HOSTS.len() {
-        recording.state(now, host, "connection", "handshake");
-    }
-    // Transfers are other ones in each connection.
-    let open: Vec<(usize, String)> =
-        recording.states.iter().map(|state| (state.host, state.of.clone())).collect();
-    for (host, of) in open.into_iter().filter(|(_, of)| of != "connection") {
-        if recording
-            .states
-            .iter()
-            .rev()
-            .find(|one| one.host == host && one.of == of)
-            .is_some_and(|one| ["offered", "active", "paused"].contains(&one.name.as_str()))
-        {
-            recording.state(now, host, &of, "ended");
-        }
-    }
+    words::connected_again(recording, now, nth, healed, "handshake");
 }
 
 pub(super) fn on_crash(recording: &mut Recording, now: u64, side: Side, killed: bool) {

@@ -8,6 +8,7 @@ use passel_sans_io::datagram::Datagram;
 use serde::{Deserialize, Serialize};
 
 use super::plan::Plan;
+use super::rendezvous::Letter;
 use super::{Happening, Run};
 use crate::net::Fate;
 use crate::plan::Side;
@@ -123,8 +124,8 @@ pub(super) struct Adversary {
 
 impl Run<'_> {
     fn meddling(&self, seat: Seat, nth: u64) -> Option<Meddling> {
-        let plan = self.plan.meddlings.iter().find(|plan| (plan.seat, plan.nth) == (seat, nth))?;
-        Some(plan.how)
+        let mut plans = self.plan.meddlings.iter().filter(|_| !self.healed);
+        Some(plans.find(|plan| (plan.seat, plan.nth) == (seat, nth))?.how)
     }
 
     /// What becomes of bytes: what comes before them, and what comes in their place.
@@ -154,17 +155,18 @@ impl Run<'_> {
         (None, bytes)
     }
 
-    /// Carries a blob, by way of whoever sits in the rendezvous.
-    pub(super) fn carry_blob(&mut self, side: Side, blob: Vec<u8>) {
+    /// A blob of a side has come to the rendezvous, where somebody may sit.
+    pub(super) fn at_rendezvous(&mut self, side: Side, letter: Letter) {
         let nth = self.adversary.blobs;
         self.adversary.blobs += 1;
         let to = side.peer();
         let mut at = self.world.now() + self.plan.signaling_us;
-        let how = self.meddling(Seat::Rendezvous, nth);
-        let mut blobs = vec![blob];
-        if let Some(how) = how {
-            let (before, after) = self.meddle(how, nth, &blobs[0]);
-            blobs = before.into_iter().chain([after]).collect();
+        let mut letters = vec![letter];
+        if let Some(how) = self.meddling(Seat::Rendezvous, nth) {
+            let Letter { blob, number } = &letters[0];
+            let (before, blob) = self.meddle(how, nth, blob);
+            let before = before.map(|blob| Letter { blob, number: None });
+            letters = before.into_iter().chain([Letter { blob, number: *number }]).collect();
             match how {
                 Meddling::Reorder => at += 2 * self.plan.signaling_us + SECOND,
                 Meddling::Delay => self.adversary.held[to.place()] = at + 4 * SECOND,
@@ -176,9 +178,8 @@ impl Run<'_> {
             self.watch.on_meddled(self.world.now(), Some(side), Seat::Rendezvous, how);
         }
         at = at.max(self.adversary.held[to.place()]);
-        for blob in blobs {
-            self.watch.on_signal(self.world.now(), side, &blob, at);
-            self.world.schedule(at, Happening::Signal { to, blob });
+        for letter in letters {
+            self.schedule(at, Happening::HandOver { to, letter });
         }
     }
 
@@ -201,7 +202,7 @@ impl Run<'_> {
         }
         let datagram = Datagram { contents, ..*datagram };
         let Some(late) = how.holds_up() else { return self.send_from_server(place, &datagram) };
-        self.world.schedule(self.world.now() + late, Happening::Leaves { at: place, datagram });
+        self.schedule(self.world.now() + late, Happening::Leaves { at: place, datagram });
     }
 
     /// Puts a datagram of a side on its line, by way of whoever sits there.
@@ -223,11 +224,11 @@ impl Run<'_> {
             self.put_on_line(side, &Datagram { contents, ..*datagram });
         }
         if matches!(how, Meddling::Truncate | Meddling::Flip) {
-            self.befell(side, &datagram.contents, &[Fate::Corrupted]);
+            self.befell(side.place(), &datagram.contents, &[Fate::Corrupted]);
         }
         let datagram = Datagram { contents, ..*datagram };
         let Some(late) = how.holds_up() else { return self.put_on_line(side, &datagram) };
-        self.befell(side, &datagram.contents, &[Fate::Reordered]);
-        self.world.schedule(now + late, Happening::Enters { side, datagram });
+        self.befell(side.place(), &datagram.contents, &[Fate::Reordered]);
+        self.schedule(now + late, Happening::Enters { side, datagram });
     }
 }

@@ -1,127 +1,143 @@
-//! Storage that does everything at once and never fails: what a host sends and
-//! what it receives. Faults of disks are T0's business.
+//! What a host sends and what it receives: the disk that T0 has too, and around it
+//! the bugs that are planted in this tier. It may be slow and lose what was not synced;
+//! that a request fails is T0's business.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::rc::Rc;
 
-use passel_proto::ids::{FileIndex, TransferId};
-use passel_proto::storage::{StorageError, StorageErrorKind, StorageReply, StorageRequest};
+use passel_proto::ids::{FileIndex, Token, TransferId};
+use passel_proto::manifest::Manifest;
+use passel_proto::storage::{Have, StorageReply, StorageRequest};
 
+use super::plan::Plan;
 use super::planted::Planted;
-
-/// An entry of a transfer.
-pub(super) type Place = (TransferId, FileIndex);
+use crate::disk::{self, DiskPlan, Effect, Part};
+pub(super) use crate::disk::{Digest, Place, transfer_of};
+use crate::oracle::{Broken, broken};
+use crate::plan::Side;
+use crate::rng::Draw;
 
 /// A host's storage.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Disk {
-    /// What this host offers.
-    pub(super) sources: BTreeMap<Place, Rc<[u8]>>,
-    /// Files without a final name.
-    parts: BTreeMap<Place, Vec<u8>>,
-    /// Files with their final names.
-    pub(super) finals: BTreeMap<Place, Vec<u8>>,
+    inner: disk::Disk,
     /// Places of sources that were read.
     read: BTreeSet<(Place, u64)>,
     planted: Option<Planted>,
 }
 
-fn refused<T>(kind: StorageErrorKind, text: &str) -> Result<T, StorageError> {
-    Err(StorageError { kind, text: text.to_owned() })
-}
-
 impl Disk {
-    /// An empty one.
-    pub(super) fn new(planted: Option<Planted>) -> Self {
-        Self { planted, ..Self::default() }
+    /// The empty one of a side.
+    pub(super) fn new(plan: &Plan, side: Side) -> Self {
+        let planted = match plan.planted {
+            Some(Planted::WriteFlipped) => Some(crate::plan::Planted::WriteFlipped),
+            Some(Planted::WriteMisplaced) => Some(crate::plan::Planted::WriteMisplaced),
+            _ => None,
+        };
+        let request_us = plan.disks_us[side.place()];
+        let disk = DiskPlan { side, faults: Vec::new(), planted, request_us, hashes: false };
+        Self { inner: disk::Disk::new(disk), read: BTreeSet::new(), planted: plan.planted }
+    }
+
+    /// Puts a file there that is to be sent.
+    pub(super) fn put(&mut self, place: Place, source: Rc<[u8]>) {
+        self.inner.sources.insert(place, source);
+    }
+
+    /// Takes up a transfer: what there is of it from connections before.
+    pub(super) fn begin(
+        &mut self,
+        id: TransferId,
+        token: Token,
+        entries: Vec<Digest>,
+    ) -> Vec<Have> {
+        self.inner.begin(id, token, entries, |_| true)
     }
 
     /// Whether this asks for a place of a source that was read before.
     pub(super) fn is_read_again(&mut self, request: &StorageRequest) -> bool {
         let StorageRequest::Read { transfer, file, offset, .. } = request else { return false };
         let place = (*transfer, *file);
-        self.sources.contains_key(&place) && !self.read.insert((place, *offset))
+        self.inner.sources.contains_key(&place) && !self.read.insert((place, *offset))
+    }
+
+    /// When a request that is made at `now` will be done.
+    pub(super) fn done_at(&mut self, now: u64, transfer: TransferId) -> u64 {
+        self.inner.done_at(now, transfer)
     }
 
     /// Does what is asked. With the reply comes the entry that got its name, if
     /// one did.
-    pub(super) fn carry_out(&mut self, request: StorageRequest) -> (StorageReply, Option<Place>) {
-        let mut named = None;
-        let reply = match request {
-            StorageRequest::Read { transfer, file, offset, len, mut buf, .. } => {
-                let from = usize::try_from(offset).unwrap_or(usize::MAX);
-                let source = self.sources.get(&(transfer, file)).map(|source| &source[..]);
-                let source = source.or_else(|| Some(self.parts.get(&(transfer, file))?));
-                let until = from.saturating_add(len as usize);
-                let result = match source.and_then(|source| source.get(from..until)) {
-                    Some(bytes) => {
-                        buf.extend_from_slice(bytes);
-                        Ok(())
-                    }
-                    None => refused(StorageErrorKind::Changed, "the source is short"),
-                };
-                StorageReply::Read { transfer, file, offset, buf, leaf: None, result }
-            }
-            StorageRequest::Write { transfer, file, offset, data, .. } => {
-                let part = self.parts.entry((transfer, file)).or_default();
-                let mut from = usize::try_from(offset).unwrap_or(0);
-                if self.planted == Some(Planted::WriteMisplaced) && from >= data.len() {
-                    from -= data.len();
+    pub(super) fn carry_out(
+        &mut self,
+        request: StorageRequest,
+    ) -> Result<(Option<StorageReply>, Option<Place>), Broken> {
+        let mut spared = None;
+        if let StorageRequest::Commit { transfer, file, .. } = request {
+            spared = self.spoil_part((transfer, file));
+        }
+        let (reply, effect) = self.inner.carry_out(request);
+        match effect {
+            Effect::Committed { place, again, .. } => {
+                if again {
+                    return broken("a file gets its name once", format!("{place:?}"));
                 }
-                part.resize(part.len().max(from + data.len()), 0);
-                part[from..from + data.len()].copy_from_slice(&data);
-                if self.planted == Some(Planted::WriteFlipped) {
-                    part[from] ^= 1;
+                if let Some(bytes) = spared {
+                    self.inner.parts.insert(place, Part { bytes, ..Part::default() });
                 }
-                StorageReply::Written { transfer, file, offset, buf: data, result: Ok(()) }
+                Ok((reply, Some(place)))
             }
-            StorageRequest::Sync { transfer, .. } => {
-                StorageReply::Synced { transfer, result: Ok(()) }
+            Effect::Checked { place, same: false } => {
+                broken("what was stored is known again", format!("{place:?}"))
             }
-            StorageRequest::Commit { transfer, file, .. } => {
-                let place = (transfer, file);
-                let mut part = self.parts.remove(&place).unwrap_or_default();
-                match self.planted {
-                    Some(Planted::PartKept) => {
-                        self.parts.insert(place, part.clone());
-                    }
-                    Some(Planted::CutShort) => {
-                        part.pop();
-                    }
-                    _ => {}
-                }
-                let result = if self.finals.insert(place, part).is_some() {
-                    refused(StorageErrorKind::NameConflict, "the name is taken")
-                } else {
-                    named = Some(place);
-                    Ok(())
-                };
-                StorageReply::Committed { transfer, file, result }
+            _ => Ok((reply, None)),
+        }
+    }
+
+    /// What a planted bug does to a file that is about to get its name. What stays
+    /// beside it, if anything does.
+    fn spoil_part(&mut self, place: Place) -> Option<Vec<u8>> {
+        let part = self.inner.parts.get_mut(&place);
+        match self.planted {
+            Some(Planted::PartKept) => {
+                Some(part.map(|part| part.bytes.clone()).unwrap_or_default())
             }
-            // This disk keeps no journal.
-            StorageRequest::Check { transfer, file, .. } => {
-                let result = refused(StorageErrorKind::Changed, "nothing was stored before");
-                StorageReply::Checked { transfer, file, result }
+            Some(Planted::CutShort) => {
+                part.and_then(|part| part.bytes.pop());
+                None
             }
-            StorageRequest::Release { transfer, .. } => {
-                if self.planted != Some(Planted::PartKept) {
-                    self.parts.retain(|(of, _), _| *of != transfer);
-                }
-                StorageReply::Released { transfer, result: Ok(()) }
-            }
-            StorageRequest::Discard { transfer, file } => {
-                self.parts.retain(|place, _| match file {
-                    Some(file) => *place != (transfer, file),
-                    None => place.0 != transfer,
-                });
-                StorageReply::Discarded { transfer, result: Ok(()) }
-            }
-        };
-        (reply, named)
+            _ => None,
+        }
+    }
+
+    /// What has its final name in this connection.
+    pub(super) fn named(&self, place: Place) -> Option<&[u8]> {
+        self.inner.finals.get(&place).map(|named| &named.bytes[..])
+    }
+
+    /// The program dies, and with `power` its machine.
+    pub(super) fn die(&mut self, power: bool, draw: &mut Draw) {
+        if power { self.inner.crash(draw) } else { self.inner.kill() }
+    }
+
+    /// The connection is over and nothing more is asked.
+    pub(super) fn park(&mut self) {
+        self.inner.park();
+        self.read.clear();
     }
 
     /// Files that were begun and have neither a name nor been discarded.
     pub(super) fn parts_left(&self) -> usize {
-        self.parts.len()
+        self.inner.parts.len() + self.inner.kept.parts.len()
     }
+
+    /// Files with their final names, once it is parked.
+    pub(super) fn stored(&self) -> impl Iterator<Item = ((Token, Digest), &[u8])> {
+        self.inner.kept.finals.iter().map(|(key, named)| (*key, &named.bytes[..]))
+    }
+}
+
+/// The digests of all entries of a manifest.
+pub(super) fn digests(manifest: &Manifest) -> Vec<Digest> {
+    (0..manifest.len()).filter_map(|entry| manifest.entry_digest(FileIndex(entry))).collect()
 }

@@ -6,7 +6,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::plan::{Plan, Tier, TransferPlan};
-use super::{adversary, gateways, lanes, relays, roam, wrap};
+use super::{adversary, again, gateways, lanes, relays, rendezvous, roam, wrap};
 use crate::clock::Clock;
 use crate::draw::processors;
 use crate::net::{HostPlan, LinePlan, Loss, Outage};
@@ -34,6 +34,12 @@ impl Plan {
             let place = usize::from(draw.chance(500));
             hosts[place].addresses = addresses(place as u64, (true, true));
         }
+        for (host, place) in hosts.iter_mut().zip(0..) {
+            if draw.chance(100) {
+                // It has two networks of its own.
+                host.addresses.extend(addresses(place + 50, families));
+            }
+        }
         let count = draw.pick(&[1, 1, 1, 2]);
         let transfers = (0..count).map(|_| transfer(&mut draw)).collect();
         let outages = draw.pick(&[0, 0, 0, 1, 2]);
@@ -52,6 +58,8 @@ impl Plan {
         roam::draw(&mut plan);
         adversary::draw(&mut plan);
         wrap::draw(&mut plan);
+        again::draw(&mut plan);
+        rendezvous::draw(&mut plan);
         let mut draw = Draw::new(seed, "clocks of t1");
         for host in &mut plan.hosts {
             host.clock = Clock::drawn(&mut draw);
@@ -68,6 +76,7 @@ impl Plan {
             tier: Tier::T1,
             seed,
             signaling_us: 50 * MS,
+            rendezvous: None,
             hosts: [host(0), host(1)],
             entropy: None,
             transfers: vec![TransferPlan { from: Side::Inviter, at_us: 0, files: vec![1000] }],
@@ -84,6 +93,9 @@ impl Plan {
             roams: Vec::new(),
             meddlings: Vec::new(),
             upsets: Vec::new(),
+            disks_us: [0; 2],
+            deaths: Vec::new(),
+            again: 0,
         }
     }
 }
@@ -117,11 +129,16 @@ fn line(draw: &mut Draw) -> LinePlan {
         reorder_permille: draw.pick(&[0, 0, 5, 50]),
         reorder_us: draw.pick(&[MS, 20 * MS, 100 * MS]),
         duplicate_permille: draw.pick(&[0, 0, 5, 50]),
-        // UDP's checksum finds what is altered. Plans can say otherwise, but DTLS
-        // does not get over it in its handshake: see `sim/known/`.
-        corrupt_permille: 0,
+        // UDP's checksum finds most of what is altered, not all. DTLS does not get over
+        // it in its handshake: see `sim/known/`.
+        corrupt_permille: if draw.chance(60) { draw.pick(&[1, 10]) } else { 0 },
         mtu: draw.pick(&[1500, 1500, 1400, 1280]),
     }
+}
+
+/// The line of a server: a good one, or as good or bad as those of hosts.
+pub(super) fn server_line(draw: &mut Draw) -> LinePlan {
+    if draw.chance(250) { line(draw) } else { LinePlan::ideal(draw.pick(&[MS, 30 * MS])) }
 }
 
 fn transfer(draw: &mut Draw) -> TransferPlan {

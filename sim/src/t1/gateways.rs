@@ -4,9 +4,10 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use super::draw;
 use super::plan::{Plan, UpsetPlan};
 use crate::net::nat::{Dependence, NatPlan, PortChoice};
-use crate::net::{GatewayPlan, HostPlan, LinePlan, Upset};
+use crate::net::{GatewayPlan, HostPlan, Upset};
 use crate::rng::Draw;
 
 const SECOND: u64 = 1_000_000;
@@ -22,12 +23,13 @@ pub(super) fn draw(plan: &mut Plan) {
     let v4_alone = plan.hosts.iter().all(has_v4) && draw.chance(800);
     for (host, last) in plan.hosts.iter_mut().zip(1..) {
         host.addresses.retain(|address| address.is_ipv4() || !v4_alone);
-        for address in &mut host.addresses {
+        for (address, nth) in host.addresses.iter_mut().zip(0..) {
             *address = match address {
                 // Alike in many homes, but never alike in one.
-                IpAddr::V4(_) => Ipv4Addr::new(192, 168, 1, last).into(),
+                IpAddr::V4(_) => Ipv4Addr::new(192, 168, 1, last + 10 * nth).into(),
                 IpAddr::V6(_) => {
-                    Ipv6Addr::new(0x2001, 0xdb8, last.into(), 0, 0, 0, 0, last.into()).into()
+                    let own = u16::from(last + 10 * nth);
+                    Ipv6Addr::new(0x2001, 0xdb8, last.into(), 0, 0, 0, 0, own).into()
                 }
             };
         }
@@ -63,8 +65,9 @@ pub(super) fn draw(plan: &mut Plan) {
     for (place, stand) in stands.into_iter().enumerate() {
         let host = &mut plan.hosts[place];
         host.behind = stand;
-        for address in host.addresses.iter_mut().filter(|it| it.is_ipv4() && stand.is_none()) {
-            *address = open(7).into();
+        let in_the_open = host.addresses.iter_mut().filter(|it| it.is_ipv4() && stand.is_none());
+        for (address, nth) in in_the_open.zip(0..) {
+            *address = open(70 + nth).into();
         }
     }
     plan.gateways = gateways;
@@ -73,7 +76,7 @@ pub(super) fn draw(plan: &mut Plan) {
         let (at_us, upset) = (draw.below(8 * SECOND), draw.pick(&[Upset::Rebind, Upset::Reboot]));
         plan.upsets.push(UpsetPlan { gateway, at_us, upset });
     }
-    let line = LinePlan::ideal(draw.pick(&[1000, 30_000]));
+    let line = draw::server_line(&mut draw);
     let addresses = vec![open(1).into(), Ipv6Addr::new(0x2001, 0xdb8, 9, 0, 0, 0, 0, 1).into()];
     plan.servers = vec![HostPlan::in_the_open(addresses, line)];
 }

@@ -3,8 +3,9 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
-use passel_proto::crypto::{Entropy, Secret32};
+use passel_proto::crypto::Entropy;
 use passel_proto::error::Error;
+use passel_proto::handshake::Resumption;
 use passel_proto::ids::Role;
 use passel_proto::signal::SignalSession;
 use passel_proto::suite::Suite;
@@ -17,26 +18,27 @@ use super::disk::Disk;
 use super::plan::Plan;
 use crate::clock::Clock;
 use crate::net::{stun, turn};
-use crate::oracle::{Broken, broken};
 use crate::plan::Side;
-use crate::world::World;
 
-/// Where the rendezvous would keep the blobs; both sides must name the same.
-const ROUTE: &[u8] = b"route of the simulation";
-
-/// The port of each side's first lane. Further lanes have those that follow.
+/// The port of each side's first lane in the first connection. Further lanes have those
+/// that follow, and each connection has others.
 const FIRST_PORTS: [u16; 2] = [40_000, 50_000];
-
-/// The lane of a socket of this side.
-pub(super) fn lane_of(side: Side, socket: SocketAddr) -> u16 {
-    socket.port().saturating_sub(FIRST_PORTS[side.place()])
-}
+/// Ports from one connection to the next; more than there are lanes.
+const PORTS: u16 = 64;
 
 #[derive(Debug)]
 pub(super) struct Host {
     pub(super) endpoint: Box<Endpoint>,
     pub(super) disk: Disk,
     pub(super) clock: Clock,
+    /// By what it knows the peer again, the newest first.
+    pub(super) kept: Vec<Resumption>,
+    /// The program has died.
+    pub(super) dead: bool,
+    /// Requests that its disk has not got to.
+    pub(super) requests: usize,
+    /// Where its addresses are from now on.
+    first_port: u16,
     /// One for each address.
     sockets: Vec<SocketAddr>,
     /// Further lanes that are over.
@@ -56,7 +58,7 @@ pub(super) struct Host {
 impl Host {
     /// Binds sockets of its own for a further lane.
     pub(super) fn bind_lane(&mut self, now: Instant, lane: u16) {
-        let first = |socket: &&SocketAddr| FIRST_PORTS.contains(&socket.port());
+        let first = |socket: &&SocketAddr| socket.port() == self.first_port;
         let further = |socket: &SocketAddr| SocketAddr::new(socket.ip(), socket.port() + lane);
         let bound: Vec<_> = self.sockets.iter().filter(first).map(further).collect();
         self.endpoint.bind_lane(now, lane, &bound);
@@ -66,9 +68,14 @@ impl Host {
     /// All datagrams have gone out: further lanes that are over need no sockets.
     pub(super) fn close_lanes(&mut self) {
         for lane in self.over.drain(..) {
-            let is_its = |port: u16| FIRST_PORTS.iter().any(|first| first + lane == port);
-            self.sockets.retain(|socket| !is_its(socket.port()));
+            let its = self.first_port + lane;
+            self.sockets.retain(|socket| socket.port() != its);
         }
+    }
+
+    /// The lane of a socket of this host.
+    pub(super) fn lane_of(&self, socket: SocketAddr) -> u16 {
+        socket.port().saturating_sub(self.first_port)
     }
 
     /// Whether one of its sockets has this address.
@@ -84,7 +91,7 @@ impl Host {
     /// Gives it other addresses, and a socket for each: those that are gone, and the
     /// new ones.
     pub(super) fn roam(&mut self, addresses: &[IpAddr]) -> (Vec<SocketAddr>, Vec<SocketAddr>) {
-        let port = self.sockets.first().map_or(0, SocketAddr::port);
+        let port = self.first_port;
         let sockets: Vec<_> = addresses.iter().map(|ip| SocketAddr::new(*ip, port)).collect();
         let gone = std::mem::replace(&mut self.sockets, sockets.clone());
         self.left.extend(&gone);
@@ -92,41 +99,87 @@ impl Host {
     }
 }
 
-/// Both hosts of a plan, which know the same link.
-pub(super) fn both<T>(plan: &Plan, world: &World<T>) -> Result<[Host; 2], Broken> {
-    let mut seed = [0; 32];
-    seed[..8].copy_from_slice(&plan.seed.to_le_bytes());
-    let mut entropy = Entropy::from_seed(seed);
-    let secret = Secret32::new(entropy.array());
-    let mut made = |side: Side| {
-        let now = world.instant_by(plan.hosts[side.place()].clock);
-        match host(plan, side, &secret, &mut entropy, now) {
-            Ok(host) => Ok(host),
-            Err(error) => broken("the plan can be run", format!("{side:?}: {error}")),
-        }
-    };
-    Ok([made(Side::Inviter)?, made(Side::Joiner)?])
+/// What is needed for a connection, beside the plan.
+#[derive(Debug)]
+pub(super) struct Start<'a> {
+    /// The number of the connection.
+    pub(super) connection: u32,
+    /// The addresses of the host.
+    pub(super) addresses: &'a [IpAddr],
+    /// How it finds the other.
+    pub(super) signal: SignalSession,
+    /// The time by its clock.
+    pub(super) now: Instant,
 }
 
-fn host(
+impl Host {
+    /// A host with an empty disk that has met nobody.
+    pub(super) fn new(
+        plan: &Plan,
+        side: Side,
+        start: Start<'_>,
+        entropy: &mut Entropy,
+    ) -> Result<Self, Error> {
+        let (first_port, sockets) = sockets(side, &start);
+        Ok(Self {
+            endpoint: endpoint(plan, side, start, &sockets, entropy)?,
+            disk: Disk::new(plan, side),
+            clock: plan.hosts[side.place()].clock,
+            kept: Vec::new(),
+            dead: false,
+            requests: 0,
+            first_port,
+            sockets,
+            over: Vec::new(),
+            left: Vec::new(),
+            timer: None,
+            generation: 0,
+            wakes_at_now: (0, 0),
+            done: false,
+        })
+    }
+
+    /// Begins another connection, with what it kept and what is on its disk.
+    pub(super) fn begin(
+        &mut self,
+        plan: &Plan,
+        side: Side,
+        start: Start<'_>,
+        entropy: &mut Entropy,
+    ) -> Result<(), Error> {
+        (self.first_port, self.sockets) = sockets(side, &start);
+        self.endpoint = endpoint(plan, side, start, &self.sockets, entropy)?;
+        self.disk.park();
+        self.over.clear();
+        (self.timer, self.requests) = (None, 0);
+        (self.dead, self.done) = (false, false);
+        Ok(())
+    }
+}
+
+/// The sockets of the first lane, and their port.
+fn sockets(side: Side, start: &Start<'_>) -> (u16, Vec<SocketAddr>) {
+    let nth = u16::try_from(start.connection).unwrap_or(0);
+    let port = FIRST_PORTS[side.place()] + nth * PORTS;
+    (port, start.addresses.iter().map(|ip| SocketAddr::new(*ip, port)).collect())
+}
+
+fn endpoint(
     plan: &Plan,
     side: Side,
-    secret: &Secret32,
+    start: Start<'_>,
+    sockets: &[SocketAddr],
     entropy: &mut Entropy,
-    now: Instant,
-) -> Result<Host, Error> {
-    let (role, signal) = match side {
-        Side::Inviter => {
-            let signal = SignalSession::creator(Some(secret.clone()), None, ROUTE, entropy)?;
-            (Role::Responder, signal)
-        }
-        Side::Joiner => (Role::Initiator, SignalSession::joiner_link(secret, ROUTE, entropy)?),
+) -> Result<Box<Endpoint>, Error> {
+    let role = match side {
+        Side::Inviter => Role::Responder,
+        Side::Joiner => Role::Initiator,
     };
     let mut lane = LaneConfig::new(role, 0, IceCredentials::from_seed(&entropy.array()));
     lane.dtls = DtlsVersion::Dtls13;
     lane.certificate = Some(crypto::certificate(side));
     lane.crypto = Some(crypto::provider());
-    let mut config = EndpointConfig::new(role, signal, lane, entropy.array());
+    let mut config = EndpointConfig::new(role, start.signal, lane, entropy.array());
     let servers = plan.servers.iter().flat_map(|server| &server.addresses);
     config.stun_servers = servers.map(|ip| SocketAddr::new(*ip, stun::PORT)).collect();
     let relays = plan.relays.iter().filter(|relay| relay.users.contains(&side));
@@ -139,23 +192,9 @@ fn host(
     config.relay_only = plan.relay_only.contains(&side);
     config.lanes = plan.lanes;
     config.suites = Suite::preference(plan.aes.contains(&side));
-    let mut endpoint = Endpoint::new(config, now)?;
-    let mut sockets = Vec::new();
-    for address in &plan.hosts[side.place()].addresses {
-        let socket = SocketAddr::new(*address, FIRST_PORTS[side.place()]);
-        endpoint.add_local_candidate(socket);
-        sockets.push(socket);
+    let mut endpoint = Endpoint::new(config, start.now)?;
+    for socket in sockets {
+        endpoint.add_local_candidate(*socket);
     }
-    Ok(Host {
-        endpoint: Box::new(endpoint),
-        disk: Disk::new(plan.planted),
-        clock: plan.hosts[side.place()].clock,
-        sockets,
-        over: Vec::new(),
-        left: Vec::new(),
-        timer: None,
-        generation: 0,
-        wakes_at_now: (0, 0),
-        done: false,
-    })
+    Ok(Box::new(endpoint))
 }

@@ -5,10 +5,10 @@ use passel_proto::storage::StorageRequest;
 use passel_sans_io::datagram::Datagram;
 use passel_sans_io::endpoint::EndpointEvent;
 
+use super::Run;
 use super::plan::{DeadLane, Plan};
 use super::planted::Planted;
 use super::sometimes::Condition;
-use super::{Run, host};
 use crate::plan::Side;
 use crate::rng::Draw;
 
@@ -52,7 +52,7 @@ impl Run<'_> {
 
     /// Whether the network carries a datagram of this lane.
     pub(super) fn carries(&mut self, side: Side, datagram: &Datagram) -> bool {
-        let lane = host::lane_of(side, datagram.source);
+        let lane = self.hosts[side.place()].lane_of(datagram.source);
         if lane > 0 && self.watch.in_transfer {
             self.watch.meet(Condition::SeveralLanes);
             let is_translated = |side: &Side| self.is_behind_translator(*side);
@@ -64,7 +64,7 @@ impl Run<'_> {
         }
         let now = self.world.now();
         let is_it = |dead: &DeadLane| dead.lane == lane && lane > 0 && dead.at_us <= now;
-        let is_dead = self.plan.dead_lanes.iter().any(is_it);
+        let is_dead = !self.healed && self.plan.dead_lanes.iter().any(is_it);
         if is_dead {
             self.watch.on_dead_lane(now, lane);
         }
@@ -73,7 +73,7 @@ impl Run<'_> {
 
     /// Whether a side has no address of its own in the open.
     fn is_behind_translator(&self, side: Side) -> bool {
-        let host = &self.plan.hosts[side.place()];
+        let host = &self.stands[side.place()];
         let gateway = host.behind.and_then(|place| self.plan.gateways.get(place));
         gateway.is_some_and(|gateway| gateway.v4.is_some())
             && host.addresses.iter().all(std::net::IpAddr::is_ipv4)

@@ -24,7 +24,8 @@ fn is_dtls(contents: &[u8]) -> bool {
 
 /// Whether a line may do this to one datagram and not to the next.
 fn is_chance(fate: Fate) -> bool {
-    matches!(fate, Fate::Lost | Fate::LostInBurst | Fate::QueueFull | Fate::Outage)
+    use Fate::{Corrupted, Lost, LostInBurst, Outage, QueueFull};
+    matches!(fate, Lost | LostInBurst | QueueFull | Outage | Corrupted)
 }
 
 /// Sendings that were lost, in either direction: an answer that is lost is as bad.

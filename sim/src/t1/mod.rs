@@ -5,6 +5,7 @@
 //! thread with a seed for the system's random numbers the only world.
 
 mod adversary;
+mod again;
 pub(crate) mod crypto;
 mod disk;
 mod draw;
@@ -13,46 +14,54 @@ mod host;
 mod lanes;
 mod losses;
 mod oracle;
+mod people;
 mod picture;
 mod plan;
 mod planted;
 mod prospect;
 mod relays;
+mod rendezvous;
 mod roam;
 mod servers;
 mod sometimes;
 pub mod stage;
+mod storage;
 mod tap;
 mod tier;
 mod watch;
+mod wires;
 mod wrap;
 
-use std::rc::Rc;
 use std::time::Instant;
 
 use passel_proto::connection::Event;
-use passel_proto::ids::{FileIndex, TransferId};
-use passel_proto::storage::StorageReply;
+use passel_proto::storage::StorageRequest;
 use passel_sans_io::datagram::Datagram;
 use passel_sans_io::endpoint::EndpointEvent;
 
 pub use self::adversary::{MeddlePlan, Meddling, Seat};
-pub use self::plan::{DeadLane, Plan, RelayPlan, RoamPlan, Tier, TransferPlan, UpsetPlan};
+pub use self::plan::{
+    DeadLane, DeathPlan, Plan, RelayPlan, RoamPlan, Tier, TransferPlan, UpsetPlan,
+};
 pub use self::planted::Planted;
+pub use self::rendezvous::{Away, RendezvousPlan};
 pub use self::sometimes::Condition;
 pub use self::wrap::{plans as wrapping_plans, search as wraps};
 pub use crate::tier::{record, run};
 
 use self::adversary::Adversary;
+use self::again::{Acquaintance, Story};
 use self::host::Host;
-use self::oracle::{Facts, IN_NOTE, Oracle};
+use self::oracle::Oracle;
 use self::prospect::Prospect;
+use self::rendezvous::{Letter, Post, Stage, Way};
 use self::watch::Watch;
 use crate::net::turn::Relay;
-use crate::net::{Fate, Header, Network};
+use crate::net::{HostPlan, Network};
 use crate::oracle::{Broken, broken};
 use crate::outcome::{self, Violation};
 use crate::plan::Side;
+use crate::readable::{self};
 use crate::trace::Recording;
 use crate::world::World;
 
@@ -81,10 +90,18 @@ enum Happening {
     Upset(UpsetPlan),
     /// A datagram reaches `to`.
     Arrives { to: Side, datagram: Datagram },
-    /// The signaling delivers a blob.
-    Signal { to: Side, blob: Vec<u8> },
+    /// A letter on a stream to or from the rendezvous has come so far.
+    Mail { way: Way, nth: u64, stage: Stage },
+    /// The rendezvous has done with a blob.
+    HandOver { to: Side, letter: Letter },
+    /// A blob reaches `to`.
+    Signal { to: Side, letter: Letter },
     /// A timer is due, unless another was set since.
     Timer { side: Side, generation: u64 },
+    /// A disk gets to a request.
+    Storage { side: Side, request: StorageRequest },
+    /// A program of the plan dies.
+    Dies { planned: usize },
     /// A transfer of the plan is offered.
     Offer { planned: usize },
     /// The best path must have been found.
@@ -93,15 +110,44 @@ enum Happening {
     Quiet,
 }
 
+impl Happening {
+    /// Whether it is of the connection that it was planned in, and nothing afterwards.
+    fn is_of_connection(&self) -> bool {
+        matches!(
+            self,
+            Happening::Mail { .. }
+                | Happening::HandOver { .. }
+                | Happening::Signal { .. }
+                | Happening::Timer { .. }
+                | Happening::Storage { .. }
+                | Happening::Dies { .. }
+                | Happening::Settled
+                | Happening::Quiet
+        )
+    }
+}
+
 /// A run in progress.
 #[derive(Debug)]
 struct Run<'p> {
     plan: &'p Plan,
-    world: World<Happening>,
+    /// What will happen, and in which connection that was planned.
+    world: World<(u32, Happening)>,
     network: Network,
     relays: Vec<Relay>,
+    post: Post,
     adversary: Adversary,
     hosts: [Host; 2],
+    /// Where the hosts are now.
+    stands: [HostPlan; 2],
+    /// What is true of each transfer of the plan, over connections.
+    stories: Vec<Story>,
+    acquaintance: Acquaintance,
+    /// The number of the connection, from 0.
+    connection: u32,
+    /// Nothing goes wrong any more.
+    healed: bool,
+    /// What is true of the connection under way.
     oracle: Oracle,
     prospect: Prospect,
     watch: Watch,
@@ -155,8 +201,8 @@ fn on_this_thread(plan: &Plan, watch: Watch) -> (Outcome, Recording) {
 impl<'p> Run<'p> {
     fn new(plan: &'p Plan, mut watch: Watch) -> Result<Self, Broken> {
         let world = World::new();
-        let hosts = host::both(plan, &world)?;
-        let both = |host: &crate::net::HostPlan| {
+        let (hosts, acquaintance) = again::meet(plan, &world)?;
+        let both = |host: &HostPlan| {
             [true, false].iter().all(|v4| host.addresses.iter().any(|one| one.is_ipv4() == *v4))
         };
         if plan.hosts.iter().all(both) {
@@ -166,16 +212,23 @@ impl<'p> Run<'p> {
             watch.meet(Condition::BothDirections);
         }
         let relays = plan.relays.iter().map(|relay| &relay.host);
-        let standing = plan.hosts.iter().chain(&plan.servers).chain(relays);
+        let rendezvous = plan.rendezvous.iter().map(|rendezvous| &rendezvous.host);
+        let standing = plan.hosts.iter().chain(&plan.servers).chain(relays).chain(rendezvous);
         let standing: Vec<_> = standing.cloned().collect();
-        let prospect = Prospect::of(plan);
+        let prospect = Prospect::of(plan, &plan.hosts);
         Ok(Self {
             plan,
             world,
-            network: Network::new(plan.seed, &standing, &plan.gateways, &plan.outages),
+            network: Network::new(plan.seed, &standing, &plan.gateways, &plan.all_outages()),
             relays: servers::relays(plan),
+            post: Post::default(),
             adversary: Adversary::default(),
             hosts,
+            stands: plan.hosts.clone(),
+            stories: plan.transfers.iter().map(|_| Story::default()).collect(),
+            acquaintance,
+            connection: 0,
+            healed: false,
             oracle: Oracle::new(
                 prospect.direct || prospect.relayed,
                 plan.hosts.each_ref().map(|host| host.clock),
@@ -193,28 +246,36 @@ impl<'p> Run<'p> {
 
     fn complete(&mut self) -> Result<(), Broken> {
         for (planned, transfer) in self.plan.transfers.iter().enumerate() {
-            self.world.schedule(transfer.at_us, Happening::Offer { planned });
+            self.schedule(transfer.at_us, Happening::Offer { planned });
         }
         for upset in &self.plan.upsets {
-            self.world.schedule(upset.at_us, Happening::Upset(*upset));
+            self.schedule(upset.at_us, Happening::Upset(*upset));
         }
         for (planned, roam) in self.plan.roams.iter().enumerate() {
-            self.world.schedule(roam.at_us, Happening::Roams { planned });
+            self.schedule(roam.at_us, Happening::Roams { planned });
         }
-        for side in Side::BOTH {
-            let now = self.instant(side);
-            self.hosts[side.place()].endpoint.start(now);
-            self.drain(side)?;
+        self.start()?;
+        self.connection_to_its_end()?;
+        while self.goes_on() {
+            self.connect_again()?;
+            self.connection_to_its_end()?;
         }
+        if self.plan.again > 0 || !self.oracle.is_lost() { self.check_disks() } else { Ok(()) }
+    }
+
+    fn connection_to_its_end(&mut self) -> Result<(), Broken> {
         let bound = self.plan.bound_us();
         loop {
-            let Some(happening) = self.world.advance() else {
+            let Some((connection, happening)) = self.world.advance() else {
                 return broken("everything ends", "nothing will happen any more");
             };
             if self.world.now() > bound {
                 // Liveness: all has healed long ago.
                 let detail = format!("not within {} s of virtual time", bound / 1_000_000);
                 return broken("everything ends", detail);
+            }
+            if connection != self.connection && happening.is_of_connection() {
+                continue; // What it was meant for is gone.
             }
             self.step += 1;
             if matches!(happening, Happening::Quiet) {
@@ -227,13 +288,18 @@ impl<'p> Run<'p> {
         self.note_released();
         for side in Side::BOTH {
             let now = self.instant(side);
-            self.hosts[side.place()].endpoint.handle_timeout(now);
-            self.drain(side)?;
-            if !self.oracle.is_lost() {
-                self.oracle.check_end(side, &self.hosts[side.place()].disk)?;
+            let host = &mut self.hosts[side.place()];
+            if !host.dead {
+                host.endpoint.handle_timeout(now);
+                self.drain(side)?;
             }
         }
         Ok(())
+    }
+
+    /// Plans something in the connection under way.
+    fn schedule(&mut self, at: u64, happening: Happening) {
+        self.world.schedule(at, (self.connection, happening));
     }
 
     /// The time by a side's own clock.
@@ -241,43 +307,14 @@ impl<'p> Run<'p> {
         self.world.instant_by(self.hosts[side.place()].clock)
     }
 
-    /// Has the connection closed once all that was planned is completed.
-    fn close_if_completed(&mut self) -> Result<(), Broken> {
-        let completed = self.oracle.all_completed(self.plan.transfers.len());
-        if self.oracle.closing || !completed {
-            return Ok(());
-        }
-        self.watch.in_transfer = false;
-        if !self.settled {
-            return Ok(());
-        }
-        self.check_settled_paths()?;
-        self.oracle.close(self.world.now());
-        if self.hosts[0].clock != self.hosts[1].clock {
-            self.watch.meet(Condition::ClocksApart);
-        }
-        if self.watch.upset_in_transfer {
-            self.watch.meet(Condition::UpsetGotOver);
-        }
-        if self.watch.roamed_in_transfer {
-            self.watch.meet(Condition::RoamGotOver);
-        }
-        if self.oracle.meddled {
-            self.watch.meet(Condition::MeddlingGotOver);
-        }
-        let closer = self.plan.closer;
-        let now = self.instant(closer);
-        self.hosts[closer.place()].endpoint.close(now, None);
-        self.drain(closer)
-    }
-
     fn listen_if_done(&mut self) {
         if self.done_at.is_none() && self.hosts.iter().all(|host| host.done) {
             let possible = self.prospect.direct || self.prospect.relayed;
-            if !possible && !self.oracle.found_by_chance() {
+            let has_died = self.oracle.has_died();
+            if !possible && !self.oracle.found_by_chance() && !has_died {
                 self.watch.meet(Condition::NoPath);
             }
-            if self.oracle.is_lost() {
+            if self.oracle.is_lost() && !has_died {
                 self.watch.meet(match (self.oracle.meddled, self.watch.roamed_in_transfer) {
                     (true, _) => Condition::EndedByMeddling,
                     (false, true) => Condition::LostByRoam,
@@ -285,7 +322,7 @@ impl<'p> Run<'p> {
                 });
             }
             self.done_at = Some(self.world.now());
-            self.world.schedule(self.world.now() + QUIET_US, Happening::Quiet);
+            self.schedule(self.world.now() + QUIET_US, Happening::Quiet);
         }
     }
 
@@ -308,6 +345,12 @@ impl<'p> Run<'p> {
                 Ok(())
             }
             Happening::Roams { planned } => self.roam(planned),
+            Happening::Upset(_) if self.healed => Ok(()),
+            Happening::Dies { planned } => {
+                self.die(planned);
+                Ok(())
+            }
+            Happening::Storage { side, request } => self.carry_out(side, request),
             Happening::Upset(UpsetPlan { gateway, upset, .. }) => {
                 self.network.upset(gateway, upset);
                 self.oracle.on_upset();
@@ -318,19 +361,37 @@ impl<'p> Run<'p> {
                 self.watch.on_arrival(self.world.now(), to, &datagram);
                 self.oracle.on_arrival(self.world.now(), to, &datagram.contents);
                 let now = self.instant(to);
-                self.hosts[to.place()].endpoint.handle_datagram(now, datagram.as_ref());
+                let host = &mut self.hosts[to.place()];
+                if host.dead {
+                    return Ok(());
+                }
+                host.endpoint.handle_datagram(now, datagram.as_ref());
                 self.drain(to)
             }
-            Happening::Signal { to, blob } => {
+            Happening::Mail { way, nth, stage } => {
+                self.mail(way, nth, stage);
+                Ok(())
+            }
+            Happening::HandOver { to, letter } => {
+                self.hand_over(to, letter);
+                Ok(())
+            }
+            Happening::Signal { to, letter } => {
+                self.watch.on_delivered(self.world.now(), to, &letter);
                 let now = self.instant(to);
-                self.hosts[to.place()].endpoint.handle_signal(now, &blob);
+                let host = &mut self.hosts[to.place()];
+                if host.dead {
+                    return Ok(());
+                }
+                host.endpoint.handle_signal(now, &letter.blob);
                 self.drain(to)
             }
             Happening::Timer { side, generation } => self.wake(side, generation),
-            Happening::Offer { planned } if !self.oracle.established.contains(&false) => {
-                self.offer(planned)
-            }
             Happening::Offer { planned } => {
+                self.stories[planned].due = true;
+                if !self.oracle.established.contains(&false) {
+                    return self.offer(planned);
+                }
                 self.waiting.push(planned);
                 Ok(())
             }
@@ -345,7 +406,7 @@ impl<'p> Run<'p> {
     fn wake(&mut self, side: Side, generation: u64) -> Result<(), Broken> {
         let (at, now) = (self.world.now(), self.instant(side));
         let host = &mut self.hosts[side.place()];
-        if host.generation != generation {
+        if host.generation != generation || host.dead {
             return Ok(());
         }
         host.timer = None;
@@ -364,7 +425,9 @@ impl<'p> Run<'p> {
     /// Drains an endpoint in the order that its contract names, and plans its
     /// next wake-up.
     fn drain(&mut self, side: Side) -> Result<(), Broken> {
-        let now = self.instant(side);
+        if self.hosts[side.place()].dead {
+            return Ok(());
+        }
         let was_done = self.hosts[side.place()].done;
         let mut busy = true;
         let mut said = false;
@@ -376,35 +439,14 @@ impl<'p> Run<'p> {
             }
             while let Some(request) = self.hosts[side.place()].endpoint.poll_storage() {
                 busy = true;
-                if !self.is_served(side, &request) {
-                    continue;
-                }
-                let host = &mut self.hosts[side.place()];
-                let (reply, named) = host.disk.carry_out(request);
-                if let Some(place) = named {
-                    let size = host.disk.finals.get(&place).map_or(0, Vec::len);
-                    self.watch.on_named(self.world.now(), side, place, size);
-                    self.oracle.on_named(side, place, &host.disk)?;
-                }
-                let again = match (&reply, self.plan.planted) {
-                    (StorageReply::Synced { transfer, .. }, Some(Planted::ReplyTwice)) => {
-                        Some(StorageReply::Synced { transfer: *transfer, result: Ok(()) })
-                    }
-                    _ => None,
-                };
-                for reply in [Some(reply), again].into_iter().flatten() {
-                    if let Err(error) = host.endpoint.handle_storage(now, reply) {
-                        let detail = format!("{side:?}: {error}");
-                        return broken("answers are to what was asked", detail);
-                    }
-                }
+                self.request(side, request)?;
             }
             while let Some(blob) = self.hosts[side.place()].endpoint.poll_signal() {
                 busy = true;
                 let Some(blob) = self.spoil_blob(blob) else { continue };
-                oracle::check_unreadable(side, &blob)?;
+                readable::check(side, &blob)?;
                 oracle::check_no_address(side, &blob, self.plan)?;
-                self.carry_blob(side, blob);
+                self.post(side, blob);
             }
             while let Some(mut datagram) = self.hosts[side.place()].endpoint.poll_datagram() {
                 busy = true;
@@ -430,7 +472,7 @@ impl<'p> Run<'p> {
             host.generation += 1;
             if let Some(at) = due {
                 let generation = host.generation;
-                self.world.schedule(at, Happening::Timer { side, generation });
+                self.schedule(at, Happening::Timer { side, generation });
             }
         }
         Ok(())
@@ -446,6 +488,9 @@ impl<'p> Run<'p> {
         {
             self.hosts[side.place()].done = true;
         }
+        if let EndpointEvent::Connection(event) = event {
+            self.on_event_again(side, event)?;
+        }
         match event {
             EndpointEvent::Connected { path, .. } => {
                 self.check_new_path(side, *path)?;
@@ -460,7 +505,7 @@ impl<'p> Run<'p> {
                 self.watch.in_transfer = true;
                 self.settle_later();
                 for planned in std::mem::take(&mut self.waiting) {
-                    self.world.schedule(self.world.now(), Happening::Offer { planned });
+                    self.schedule(self.world.now(), Happening::Offer { planned });
                 }
                 Ok(())
             }
@@ -470,106 +515,5 @@ impl<'p> Run<'p> {
                 Ok(())
             }
         }
-    }
-
-    fn offer(&mut self, planned: usize) -> Result<(), Broken> {
-        let transfer = &self.plan.transfers[planned];
-        let side = transfer.from;
-        let Ok(facts) = Facts::new(self.plan.seed, planned, transfer) else {
-            return broken("the plan can be run", "its manifest is refused");
-        };
-        let now = self.instant(side);
-        let host = &mut self.hosts[side.place()];
-        let id = match host.endpoint.offer(now, facts.manifest.clone(), IN_NOTE) {
-            Ok(id) => id,
-            Err(error) => return broken("an offer can be made", error.to_string()),
-        };
-        for (file, source) in (0..).zip(&facts.sources) {
-            host.disk.sources.insert((id, FileIndex(file)), Rc::clone(source));
-        }
-        self.oracle.transfers.insert(id, facts);
-        self.drain(side)
-    }
-
-    /// The receiver takes everything, at once.
-    fn accept(&mut self, side: Side, id: TransferId) -> Result<(), Broken> {
-        let now = self.instant(side);
-        let endpoint = &mut self.hosts[side.place()].endpoint;
-        let manifest = endpoint.manifest(id).map(AsRef::as_ref);
-        self.oracle.on_offered(side, id, manifest, endpoint.note(id))?;
-        match endpoint.accept(now, id, None) {
-            Ok(()) => Ok(()),
-            Err(error) => broken("an offer can be answered", error.to_string()),
-        }
-    }
-
-    /// Puts a datagram on its host's line.
-    fn send(&mut self, side: Side, datagram: &Datagram) -> Result<(), Broken> {
-        let (now, place) = (self.world.now(), side.place());
-        self.watch.on_datagram(now, side, datagram);
-        oracle::check_unreadable(side, &datagram.contents)?;
-        if self.hosts[place].has_left(datagram.source) {
-            return Ok(()); // Its socket is of no use any more.
-        }
-        let v6 = datagram.source.is_ipv6();
-        if !self.hosts[place].owns(datagram.source) || v6 != datagram.destination.is_ipv6() {
-            let (from, to) = (datagram.source, datagram.destination);
-            return broken("datagrams leave from where they may", format!("{from} to {to}"));
-        }
-        if !self.carries(side, datagram) {
-            self.watch.on_stopped();
-            return Ok(());
-        }
-        self.carry_on_line(side, datagram);
-        Ok(())
-    }
-
-    /// Puts on its line what has got past whoever sits there.
-    fn put_on_line(&mut self, side: Side, datagram: &Datagram) {
-        let (now, from) = (self.world.now(), side.place());
-        let v6 = datagram.source.is_ipv6();
-        let carried = self.network.up(now, from, &datagram.contents, v6);
-        self.befell(side, &datagram.contents, &carried.fates);
-        for (at, contents) in carried.copies {
-            let datagram = Datagram { contents, ..*datagram };
-            self.world.schedule(at, Happening::Crosses { from, datagram });
-        }
-    }
-
-    /// Puts a datagram on the line of the host that it gets to, if any.
-    fn crosses(&mut self, from: usize, datagram: Datagram) {
-        let now = self.world.now();
-        let Datagram { source, destination, contents } = datagram;
-        let crossed = self.network.cross(now, from, Header { source, destination });
-        self.watch.on_crossing(&contents);
-        let (to, Header { source, destination }) = match crossed {
-            Ok(crossed) => crossed,
-            Err(blocked) => {
-                self.watch.on_blocked(now, from, destination, blocked);
-                self.watch.on_stopped();
-                return;
-            }
-        };
-        let carried = self.network.down(now, to, &contents, source.is_ipv6());
-        let side = Side::BOTH.into_iter().find(|side| side.place() == to);
-        if let Some(side) = side {
-            self.befell(side, &contents, &carried.fates);
-        }
-        for (at, contents) in carried.copies {
-            let datagram = Datagram { source, destination, contents };
-            match side {
-                None => self.world.schedule(at, Happening::Serves { at: to, datagram }),
-                Some(side) if self.hosts[to].owns(destination) => {
-                    self.world.schedule(at, Happening::Arrives { to: side, datagram });
-                }
-                Some(_) => {}
-            }
-        }
-    }
-
-    /// What happened to a datagram on the line of `side`.
-    fn befell(&mut self, side: Side, contents: &[u8], fates: &[Fate]) {
-        self.watch.on_fates(self.world.now(), side, fates);
-        self.oracle.on_fates(self.world.now(), contents, fates);
     }
 }

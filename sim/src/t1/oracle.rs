@@ -7,11 +7,12 @@ use std::rc::Rc;
 
 use passel_proto::connection::{Completion, Event};
 use passel_proto::error::{Blame, Error, ErrorCode};
-use passel_proto::ids::{FileIndex, TransferId};
+use passel_proto::ids::TransferId;
 use passel_proto::manifest::{Entry, EntryKind, Manifest, ManifestBuilder, ManifestError};
 use passel_proto::path::SafePath;
 use passel_sans_io::endpoint::EndpointEvent;
 
+use super::again::Offered;
 use super::disk::{Disk, Place};
 use super::losses::Losses;
 use super::plan::{Plan, TransferPlan};
@@ -19,23 +20,16 @@ use crate::clock::Clock;
 use crate::net::Fate;
 use crate::oracle::{Broken, broken};
 use crate::plan::Side;
+use crate::readable::{self, IN_NAME, IN_NOTE};
 use crate::rng::Draw;
 
-/// Stands in every file that is long enough for it, every so many bytes.
-const IN_CONTENT: &[u8] = b"readable-content";
-const IN_CONTENT_EVERY: usize = 256;
-/// Begins every file's name.
-const IN_NAME: &str = "readable-name";
-/// What nobody may read who carries it.
-pub(super) const READABLE: &[u8] = IN_CONTENT;
 /// Begins a port of two bytes in a candidate.
 const PORT_FOLLOWS: u8 = 251;
-/// Stands in the note of every offer.
-pub(super) const IN_NOTE: &str = "readable-note";
-
 /// A transfer that was offered.
 #[derive(Debug)]
 pub(super) struct Facts {
+    /// Its place in the plan.
+    pub(super) planned: usize,
     pub(super) from: Side,
     pub(super) manifest: Manifest,
     pub(super) sources: Vec<Rc<[u8]>>,
@@ -56,11 +50,7 @@ impl Facts {
         for (place, size) in plan.files.iter().enumerate() {
             let mut bytes = vec![0; usize::try_from(*size).unwrap_or(0)];
             Draw::new(seed, &format!("content of t1 {planned} {place}")).fill(&mut bytes);
-            for part in bytes.chunks_mut(IN_CONTENT_EVERY) {
-                if let Some(room) = part.get_mut(..IN_CONTENT.len()) {
-                    room.copy_from_slice(IN_CONTENT);
-                }
-            }
+            readable::stamp(&mut bytes);
             let path = SafePath::parse(&format!("{IN_NAME}-{place:04}"))?;
             let (executable, mime, root) = (false, None, None);
             let kind = EntryKind::File { size: Some(*size), executable, mime, root };
@@ -68,19 +58,20 @@ impl Facts {
             sources.push(bytes.into());
         }
         let manifest = builder.finish()?;
-        Ok(Self { from: plan.from, manifest, sources, seen: false, completed: [None, None] })
+        let (from, seen, completed) = (plan.from, false, [None, None]);
+        Ok(Self { planned, from, manifest, sources, seen, completed })
     }
-}
 
-/// Nothing that goes out can be read by whoever carries it.
-pub(super) fn check_unreadable(side: Side, bytes: &[u8]) -> Result<(), Broken> {
-    for needle in [IN_CONTENT, IN_NAME.as_bytes(), IN_NOTE.as_bytes()] {
-        if bytes.windows(needle.len()).any(|window| window == needle) {
-            let text = String::from_utf8_lossy(needle);
-            return broken("nothing on the wire is readable", format!("{side:?}: {text}"));
-        }
+    /// What was offered in a connection before.
+    pub(super) fn again(planned: usize, from: Side, offered: &Offered) -> Self {
+        let (manifest, sources) = (offered.manifest.clone(), offered.sources.clone());
+        Self { planned, from, manifest, sources, seen: false, completed: [None, None] }
     }
-    Ok(())
+
+    /// Whether both sides have completed it.
+    pub(super) fn is_completed(&self) -> bool {
+        self.completed.iter().all(Option::is_some)
+    }
 }
 
 /// How long after a loss it may be that nothing got over it: retransmissions wait
@@ -161,6 +152,13 @@ pub(super) struct Oracle {
     /// There is a path, by chance.
     by_chance: bool,
     clocks: [Clock; 2],
+    /// A program has died.
+    died: bool,
+    /// A gateway had no room for a session, which who says that there is a path takes for
+    /// granted: what was before, or further lanes, have used it up.
+    pub(super) is_crowded: bool,
+    /// The secret that the joiner names is not known to the inviter.
+    pub(super) unknown: bool,
 }
 
 impl Oracle {
@@ -177,6 +175,29 @@ impl Oracle {
             Outlook::NoPath => self.outlook = Outlook::Chance,
             _ => {}
         }
+    }
+
+    /// The program of a side has died, so that the other loses it.
+    pub(super) fn on_death(&mut self, side: Side) {
+        (self.died, self.closed[side.place()]) = (true, true);
+        if self.outlook == Outlook::Path {
+            self.outlook = Outlook::Upset;
+        }
+    }
+
+    /// Whether a program has died.
+    pub(super) fn has_died(&self) -> bool {
+        self.died
+    }
+
+    /// Whether the connection is over for a side.
+    pub(super) fn is_closed(&self, side: Side) -> bool {
+        self.closed[side.place()]
+    }
+
+    /// The transfer at this place of the plan, if it was offered.
+    pub(super) fn planned(&self, planned: usize) -> Option<&Facts> {
+        self.transfers.values().find(|facts| facts.planned == planned)
     }
 
     /// Somebody has forged something that may end the connection.
@@ -218,13 +239,7 @@ impl Oracle {
 
     /// Whether the connection was lost by that.
     pub(super) fn is_lost(&self) -> bool {
-        self.outlook == Outlook::Lost
-    }
-
-    /// Whether `planned` transfers have been completed on both sides.
-    pub(super) fn all_completed(&self, planned: usize) -> bool {
-        let ended = |facts: &Facts| facts.completed.iter().all(Option::is_some);
-        self.transfers.len() == planned && self.transfers.values().all(ended)
+        self.died || self.outlook == Outlook::Lost
     }
 
     /// Returns whether the end of the connection came without its last word.
@@ -269,7 +284,10 @@ impl Oracle {
     /// Whether this may be what comes of an upset gateway, a host that roamed, of forged
     /// blobs and datagrams, or of losing something as often as it is sent.
     fn is_loss(&self, error: &Error) -> bool {
-        use ErrorCode::{HandshakeTimeout, IdleTimeout, TransportFailed};
+        use ErrorCode::{HandshakeTimeout, IdleTimeout, ResumptionUnknown, TransportFailed};
+        if self.unknown && error.code == ResumptionUnknown {
+            return true;
+        }
         if self.meddled {
             // It says whose fault it may be. Only DTLS may get stuck, which is a defect
             // of its own (`sim/known/`).
@@ -286,6 +304,9 @@ impl Oracle {
             }
             _ => false,
         };
+        if self.is_crowded && error.code == HandshakeTimeout && !are_established {
+            return true;
+        }
         let all_lost = may_give_up && self.losses.explain(self.now);
         let upset = all_lost || matches!(self.outlook, Outlook::Upset | Outlook::Lost);
         upset && [HandshakeTimeout, IdleTimeout, TransportFailed].contains(&error.code)
@@ -341,14 +362,14 @@ impl Oracle {
         Ok(())
     }
 
-    /// An offer has come to `side`.
+    /// An offer has come to `side`: its place in the plan.
     pub(super) fn on_offered(
         &mut self,
         side: Side,
         id: TransferId,
         manifest: Option<&Manifest>,
         note: Option<&str>,
-    ) -> Result<(), Broken> {
+    ) -> Result<usize, Broken> {
         let Some(facts) = self.transfers.get_mut(&id).filter(|facts| facts.from != side) else {
             return broken("transfers are offered first", format!("{id:?} is not known"));
         };
@@ -358,29 +379,15 @@ impl Oracle {
         if std::mem::replace(&mut facts.seen, true) {
             return broken("an offer comes once", format!("{id:?}"));
         }
-        Ok(())
+        Ok(facts.planned)
     }
 
     /// A file got its name.
     pub(super) fn on_named(&self, side: Side, place: Place, disk: &Disk) -> Result<(), Broken> {
         let facts = self.transfers.get(&place.0).filter(|facts| facts.from != side);
         let source = facts.and_then(|facts| facts.sources.get(place.1.0 as usize));
-        if disk.finals.get(&place).map(|bytes| &bytes[..]) != source.map(|source| &source[..]) {
+        if disk.named(place) != source.map(|source| &source[..]) {
             return broken("what has its name is its source", format!("{side:?}: {place:?}"));
-        }
-        Ok(())
-    }
-
-    /// Every file is where it belongs, and nothing else is.
-    pub(super) fn check_end(&self, side: Side, disk: &Disk) -> Result<(), Broken> {
-        if disk.parts_left() > 0 {
-            return broken("no part is left behind", format!("{side:?}"));
-        }
-        let incoming = self.transfers.iter().filter(|(_, facts)| facts.from != side);
-        let wanted = incoming
-            .flat_map(|(id, facts)| (0..facts.manifest.len()).map(|file| (*id, FileIndex(file))));
-        if !wanted.eq(disk.finals.keys().copied()) {
-            return broken("all that was accepted arrives", format!("{side:?} lacks some"));
         }
         Ok(())
     }

@@ -97,14 +97,28 @@ impl Picture {
         self.recording.mark(now, side.map(Side::place), Sort::Fault, text);
     }
 
+    /// A program dies.
+    pub(super) fn on_death(&mut self, now: u64, side: Side) {
+        self.recording.state(now, side.place(), "connection", "dead");
+    }
+
+    /// The two connect again.
+    pub(super) fn on_connect(&mut self, now: u64, nth: u32, healed: bool) {
+        words::connected_again(&mut self.recording, now, nth, healed, "connecting");
+    }
+
     pub(super) fn on_named(&mut self, now: u64, side: Side, size: usize) {
         self.recording.did(now, side.place(), "final name", size);
     }
 
-    pub(super) fn on_signal(&mut self, now: u64, side: Side, bytes: usize, at: u64) {
+    /// The number under which a blob is drawn.
+    pub(super) fn on_signal(&mut self, now: u64, side: Side, bytes: usize) -> usize {
         let (from, to) = (side.place(), side.peer().place());
-        let number = self.recording.sent(now, from, to, "blob by rendezvous", bytes);
-        self.recording.messages[number].arrived_us = Some(at);
+        self.recording.sent(now, from, to, "blob by rendezvous", bytes)
+    }
+
+    pub(super) fn on_delivered(&mut self, now: u64, number: usize) {
+        self.recording.messages[number].arrived_us = Some(now);
     }
 
     pub(super) fn on_datagram(&mut self, now: u64, side: Side, datagram: &Datagram) {

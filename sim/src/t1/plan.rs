@@ -7,9 +7,11 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 use super::adversary::MeddlePlan;
+use super::again::HEALED;
 use super::planted::Planted;
+use super::rendezvous::RendezvousPlan;
 use crate::net::{GatewayPlan, HostPlan, LinePlan, Outage, Upset};
-use crate::plan::{PlanError, Side};
+use crate::plan::{PlanError, Side, is_false, is_zero};
 
 /// Says of a saved plan that it is one of this tier.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,7 +46,7 @@ pub struct UpsetPlan {
     pub upset: Upset,
 }
 
-/// A host that gets other addresses, in the network where it is.
+/// A host that gets other addresses.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RoamPlan {
@@ -56,6 +58,24 @@ pub struct RoamPlan {
     pub addresses: Vec<IpAddr>,
     /// Its shell notices, listens there, and tells the endpoint.
     pub noticed: bool,
+    /// It leaves the network where it was, and stands in the open from then on.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub leaves: bool,
+}
+
+/// A program that dies, and is there again when the two connect again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DeathPlan {
+    /// Whose.
+    pub side: Side,
+    /// In which connection, from 0.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub connection: u32,
+    /// When, after that began.
+    pub at_us: u64,
+    /// Its machine loses power, so that its disk loses what was not synced.
+    pub power: bool,
 }
 
 /// A TURN server, and who uses it.
@@ -78,6 +98,10 @@ pub struct DeadLane {
     pub at_us: u64,
 }
 
+fn are_fast(disks: &[u64; 2]) -> bool {
+    *disks == [0; 2]
+}
+
 fn one() -> u16 {
     1
 }
@@ -95,8 +119,11 @@ pub struct Plan {
     pub tier: Tier,
     /// Seeds keys, contents of files and every draw of the run.
     pub seed: u64,
-    /// How long the signaling takes for a blob; they arrive in order.
+    /// How long the rendezvous takes for a blob; they arrive in order.
     pub signaling_us: u64,
+    /// The rendezvous as a host. Without it, blobs take no more than that time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rendezvous: Option<RendezvousPlan>,
     /// The inviter's host and the joiner's.
     pub hosts: [HostPlan; 2],
     /// Seeds what the libraries below an endpoint draw, in place of `seed`.
@@ -142,6 +169,17 @@ pub struct Plan {
     /// What happens to gateways.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub upsets: Vec<UpsetPlan>,
+    /// How long each side's disk takes for a request.
+    #[serde(default, skip_serializing_if = "are_fast")]
+    pub disks_us: [u64; 2],
+    /// Programs that die.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub deaths: Vec<DeathPlan>,
+    /// How often the two connect again after a connection was lost while the world is
+    /// as planned. Then it heals, and all must be completed within a few connections
+    /// more. Without any, a lost connection is the end of the run.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub again: u32,
 }
 
 impl Plan {
@@ -168,9 +206,16 @@ impl Plan {
         self.transfers.iter().flat_map(|transfer| &transfer.files).sum()
     }
 
-    /// Both directions of both lines.
-    fn lines(&self) -> impl Iterator<Item = &LinePlan> {
-        self.hosts.iter().flat_map(|host| [&host.up, &host.down])
+    /// The servers of all kinds.
+    pub(super) fn all_servers(&self) -> impl Iterator<Item = &HostPlan> {
+        let relays = self.relays.iter().map(|relay| &relay.host);
+        let rendezvous = self.rendezvous.iter().map(|rendezvous| &rendezvous.host);
+        self.servers.iter().chain(relays).chain(rendezvous)
+    }
+
+    /// Both directions of all lines.
+    pub(super) fn lines(&self) -> impl Iterator<Item = &LinePlan> {
+        self.hosts.iter().chain(self.all_servers()).flat_map(|host| [&host.up, &host.down])
     }
 
     /// The virtual time by which the run must be over: generous for everything
@@ -192,8 +237,11 @@ impl Plan {
         let on_wire = rate.map_or(0, |rate| (bytes + 64 * 1024).saturating_mul(8 * SECOND) / rate);
         // A lossy line may take its time for each window of 10 KB.
         let turns = (bytes / 10_000 + 8 * files + 60).saturating_mul(8 * round_trip);
-        [healed, offered, on_wire, turns, 40 * self.signaling_us]
+        let requests = (bytes / 16_384 + 8 * files + 60) * self.disks_us.into_iter().sum::<u64>();
+        let once = [healed, offered, on_wire, turns, requests, 40 * self.signaling_us]
             .into_iter()
-            .fold(300 * SECOND, u64::saturating_add)
+            .fold(300 * SECOND, u64::saturating_add);
+        let connections = if self.again == 0 { 1 } else { 1 + self.again + HEALED };
+        once.saturating_mul(connections.into())
     }
 }

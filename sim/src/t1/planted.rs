@@ -6,7 +6,7 @@ use passel_sans_io::datagram::Datagram;
 use serde::{Deserialize, Serialize};
 
 use super::Run;
-use super::oracle::READABLE;
+use crate::readable::IN_CONTENT;
 
 /// A bug of the world.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -24,6 +24,11 @@ pub enum Planted {
     OtherAddress,
     /// The network carries so many datagrams and no more.
     NetworkStops,
+    /// The network carries nothing that goes from one host to the other but through a
+    /// relay, where there is one.
+    DirectLost,
+    /// The network carries nothing any more once a connection was lost.
+    LostForEver,
     /// A shell takes an endpoint for done as soon as it says that it is closed.
     DoneEarly,
     /// A shell wakes an endpoint at once whenever it asks to be woken.
@@ -52,6 +57,8 @@ impl Planted {
         Planted::BlobLost,
         Planted::OtherAddress,
         Planted::NetworkStops,
+        Planted::DirectLost,
+        Planted::LostForEver,
         Planted::DoneEarly,
         Planted::TimerSpins,
         Planted::WriteFlipped,
@@ -73,7 +80,7 @@ impl Run<'_> {
     pub(super) fn spoil_blob(&mut self, mut blob: Vec<u8>) -> Option<Vec<u8>> {
         self.blobs += 1;
         match self.plan.planted {
-            Some(Planted::BlobReadable) => blob.extend(READABLE),
+            Some(Planted::BlobReadable) => blob.extend(IN_CONTENT),
             Some(Planted::AddressReadable) => {
                 let address = self.plan.hosts[0].addresses[0];
                 blob.extend(address.to_string().as_bytes());
@@ -89,11 +96,17 @@ impl Run<'_> {
         self.datagrams += 1;
         match self.plan.planted {
             Some(Planted::DatagramReadable) if self.datagrams == NTH => {
-                datagram.contents.extend(READABLE);
+                datagram.contents.extend(IN_CONTENT);
             }
             Some(Planted::OtherAddress) if self.datagrams == NTH => {
                 datagram.source.set_port(datagram.source.port().wrapping_add(1));
             }
+            Some(Planted::DirectLost) if !self.plan.relays.is_empty() => {
+                let mut servers = self.plan.all_servers();
+                let ip = datagram.destination.ip();
+                return servers.any(|server| server.addresses.contains(&ip));
+            }
+            Some(Planted::LostForEver) => return self.connection == 0,
             Some(Planted::NetworkStops) => return self.datagrams <= CARRIED,
             _ => {}
         }

@@ -20,7 +20,8 @@ pub(super) struct Prospect {
 }
 
 impl Prospect {
-    pub(super) fn of(plan: &Plan) -> Self {
+    /// What is to be expected while the hosts of a plan stand there.
+    pub(super) fn of(plan: &Plan, hosts: &[HostPlan; 2]) -> Self {
         let stun: Vec<&HostPlan> = plan.servers.iter().collect();
         let servers = families(&stun);
         let relaying = Side::BOTH.map(|side| {
@@ -28,7 +29,7 @@ impl Prospect {
             let known: Vec<&HostPlan> = known.map(|relay| &relay.host).collect();
             Relaying { by: families(&known), only: plan.relay_only.contains(&side) }
         });
-        let relayed = is_relayed(&plan.hosts, &plan.gateways, servers, relaying);
+        let relayed = is_relayed(hosts, &plan.gateways, servers, relaying);
         let direct = |change: &dyn Fn(&mut NatPlan)| {
             let mut gateways = plan.gateways.clone();
             for gateway in &mut gateways {
@@ -36,10 +37,10 @@ impl Prospect {
                     change(rules);
                 }
             }
-            plan.relay_only.is_empty() && is_direct(&plan.hosts, &gateways, servers)
+            plan.relay_only.is_empty() && is_direct(hosts, &gateways, servers)
         };
         let mut shows = Vec::new();
-        if !is_direct(&plan.hosts, &plan.gateways, Servers::default()) {
+        if !is_direct(hosts, &plan.gateways, Servers::default()) {
             shows.push(Condition::PathByServer);
         }
         if !direct(&|rules| rules.hairpin = false) {
@@ -55,7 +56,7 @@ impl Prospect {
                 rules.outside.is_some() && rules.filtering == Dependence::AddressAndPort
             })
         };
-        if shows.contains(&Condition::PathByServer) && plan.hosts.iter().all(guarded) {
+        if shows.contains(&Condition::PathByServer) && hosts.iter().all(guarded) {
             shows.push(Condition::PathByPunching);
         }
         let direct = direct(&|_| ());

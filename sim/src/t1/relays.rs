@@ -8,7 +8,7 @@ use passel_sans_io::lane::Path;
 
 use super::plan::{Plan, RelayPlan};
 use super::sometimes::Condition;
-use super::{Happening, Run};
+use super::{Happening, Run, draw};
 use crate::net::{HostPlan, LinePlan, Loss};
 use crate::oracle::{Broken, broken};
 use crate::plan::Side;
@@ -27,7 +27,7 @@ pub(super) fn draw(plan: &mut Plan) {
         return;
     }
     for last in 0..draw.pick(&[1, 1, 1, 2]) {
-        let line = LinePlan::ideal(draw.pick(&[1000, 30_000]));
+        let line = draw::server_line(&mut draw);
         let v4 = Ipv4Addr::new(198, 51, 100, 20 + last).into();
         let v6 = Ipv6Addr::new(0x2001, 0xdb8, 9, 0, 0, 0, 0, 0x20 + u16::from(last)).into();
         let addresses = vec![v4, v6];
@@ -48,7 +48,7 @@ impl Run<'_> {
     pub(super) fn settle_later(&mut self) {
         if !self.plan.relays.is_empty() {
             self.settled = false;
-            self.world.schedule(self.world.now() + SETTLES_US, Happening::Settled);
+            self.schedule(self.world.now() + SETTLES_US, Happening::Settled);
         }
     }
 
@@ -67,8 +67,9 @@ impl Run<'_> {
     /// peer that is connected through a relay by then does not listen to the rendezvous.
     fn may_be_late(&self) -> bool {
         let is_bad = |line: &LinePlan| line.loss != Loss::None || line.corrupt_permille > 0;
-        let mut lines = self.plan.hosts.iter().flat_map(|host| [&host.up, &host.down]);
-        lines.any(is_bad) || !self.plan.meddlings.is_empty() || !self.plan.outages.is_empty()
+        self.plan.lines().any(is_bad)
+            || !self.plan.meddlings.is_empty()
+            || !self.plan.outages.is_empty()
     }
 
     /// A side has found a path.

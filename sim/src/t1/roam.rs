@@ -4,7 +4,8 @@
 //! initiator goes on from there at once; the responder sends checks from there, but
 //! the initiator holds on to the old path for longer than a connection lives.
 //! Nobody tells the peer otherwise, for the rendezvous is not listened to any more,
-//! and relays are not asked anew.
+//! and relays are not asked anew. Some leave the network where they were for one
+//! without gateways.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -23,9 +24,14 @@ pub(super) fn draw(plan: &mut Plan) {
         return;
     }
     let side = draw.pick(&Side::BOTH);
-    let addresses = plan.hosts[side.place()].addresses.iter().map(|one| elsewhere(*one)).collect();
+    let host = &plan.hosts[side.place()];
     let (at_us, noticed) = (draw.between(SECOND, 8 * SECOND), draw.chance(700));
-    plan.roams.push(RoamPlan { side, at_us, addresses, noticed });
+    let leaves = host.behind.is_some() && draw.chance(500);
+    let addresses = host.addresses.iter().zip(0..);
+    let addresses =
+        addresses.map(|(ip, nth)| if leaves { in_the_open(*ip, nth) } else { elsewhere(*ip) });
+    let addresses = addresses.collect();
+    plan.roams.push(RoamPlan { side, at_us, addresses, noticed, leaves });
 }
 
 /// Another address in the same network.
@@ -43,16 +49,28 @@ fn elsewhere(address: IpAddr) -> IpAddr {
     }
 }
 
+/// An address of the same family where there are no gateways, the `nth` of a host.
+fn in_the_open(address: IpAddr, nth: u8) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => Ipv4Addr::new(198, 51, 100, 80 + nth).into(),
+        IpAddr::V6(_) => Ipv6Addr::new(0x2001, 0xdb8, 9, 0, 0, 0, 0, 0x80 + u16::from(nth)).into(),
+    }
+}
+
 impl Run<'_> {
     pub(super) fn roam(&mut self, planned: usize) -> Result<(), Broken> {
-        let Some(roam) = self.plan.roams.get(planned) else { return Ok(()) };
+        let roam = self.plan.roams.get(planned).filter(|_| !self.healed);
+        let Some(roam) = roam else { return Ok(()) };
         let now = self.instant(roam.side);
+        let stand = &mut self.stands[roam.side.place()];
+        stand.addresses.clone_from(&roam.addresses);
+        stand.behind = stand.behind.filter(|_| !roam.leaves);
+        self.network.roam(roam.side.place(), &stand.addresses, stand.behind);
         let host = &mut self.hosts[roam.side.place()];
-        self.network.roam(roam.side.place(), &roam.addresses);
         let (gone, sockets) = host.roam(&roam.addresses);
         self.oracle.on_upset();
         self.watch.on_roam(self.world.now(), roam);
-        if roam.noticed && !host.done {
+        if roam.noticed && !host.done && !host.dead {
             for socket in sockets {
                 host.endpoint.add_local_candidate(socket);
             }

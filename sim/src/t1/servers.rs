@@ -39,9 +39,10 @@ impl Run<'_> {
         let Datagram { source, destination, .. } = *datagram;
         let now = self.world.now();
         let carried = self.network.up(now, place, &datagram.contents, source.is_ipv6());
+        self.befell(place, &datagram.contents, &carried.fates);
         for (at, contents) in carried.copies {
             let datagram = Datagram { source, destination, contents };
-            self.world.schedule(at, Happening::Crosses { from: place, datagram });
+            self.schedule(at, Happening::Crosses { from: place, datagram });
         }
     }
 }

@@ -31,9 +31,10 @@ pub enum Condition {
     MeddledInRelay,
     /// Somebody did something to what a host puts on its line.
     MeddledOnLines,
-    /// There was no connection, or none any more, since somebody forged something.
+    /// There was no connection, or none any more, since somebody forged something or a
+    /// line altered it.
     EndedByMeddling,
-    /// Somebody forged something, and all was completed.
+    /// Somebody forged something or a line altered it, and all was completed.
     MeddlingGotOver,
     /// There is a path over a relay, since there can be no other.
     RelayFallback,
@@ -78,6 +79,22 @@ pub enum Condition {
     SeveralLanes,
     /// Further lanes came up although both sides stand behind translators.
     LanesThroughTranslators,
+    /// A program died between the handshake and a transfer's end, and its machine did
+    /// not.
+    KilledInTransfer,
+    /// The same, and its machine lost power.
+    PowerLostInTransfer,
+    /// A transfer went on in another connection, from what there was of it.
+    Resumed,
+    /// It did after the world had healed.
+    ResumedWhenHealed,
+    /// The joiner named a secret that the inviter did not have, and another the next
+    /// time.
+    SecretUnknown,
+    /// The two knew each other by the older of two secrets.
+    OlderSecret,
+    /// A host left the network where it was between the handshake and a transfer's end.
+    LeftInTransfer,
     /// A lane was lost in the middle of a transfer.
     LaneLost,
     /// A chunk was sent again since its lane was lost.
@@ -94,7 +111,9 @@ impl Condition {
         Condition::Datagram(Fate::Queued),
         Condition::Datagram(Fate::Reordered),
         Condition::Datagram(Fate::Duplicated),
+        Condition::Datagram(Fate::Corrupted),
         Condition::Blocked(Blocked::Udp),
+        Condition::Blocked(Blocked::TableFull),
         Condition::Blocked(Blocked::NoMapping),
         Condition::Blocked(Blocked::Filtered),
         Condition::Blocked(Blocked::NoHairpin),
@@ -134,6 +153,13 @@ impl Condition {
         Condition::LanesThroughTranslators,
         Condition::LaneLost,
         Condition::ChunkAgain,
+        Condition::KilledInTransfer,
+        Condition::PowerLostInTransfer,
+        Condition::Resumed,
+        Condition::ResumedWhenHealed,
+        Condition::SecretUnknown,
+        Condition::OlderSecret,
+        Condition::LeftInTransfer,
     ];
 
     /// Its name in reports.
@@ -176,6 +202,13 @@ impl Condition {
             Condition::RelaySpared => "relay_spared",
             Condition::RelayReleased => "relay_released",
             Condition::NoPath => "no_path",
+            Condition::KilledInTransfer => "killed_in_transfer",
+            Condition::PowerLostInTransfer => "power_lost_in_transfer",
+            Condition::Resumed => "resumed",
+            Condition::ResumedWhenHealed => "resumed_when_healed",
+            Condition::SecretUnknown => "secret_unknown",
+            Condition::OlderSecret => "older_secret",
+            Condition::LeftInTransfer => "left_in_transfer",
             Condition::RebindInTransfer => "rebind_in_transfer",
             Condition::RebootInTransfer => "reboot_in_transfer",
             Condition::UpsetGotOver => "upset_got_over",

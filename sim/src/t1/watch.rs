@@ -9,6 +9,7 @@ use passel_sans_io::endpoint::EndpointEvent;
 
 use super::disk::Place;
 use super::picture::Picture;
+use super::rendezvous::Letter;
 use super::sometimes::Condition;
 use super::{Meddling, Outcome, Plan, RoamPlan, Seat};
 use crate::hash::RunHash;
@@ -85,14 +86,22 @@ impl Watch {
         }
     }
 
-    /// A blob goes out that arrives at `at`.
-    pub(super) fn on_signal(&mut self, now: u64, side: Side, blob: &[u8], at: u64) {
-        if let Some(picture) = &mut self.picture {
-            picture.on_signal(now, side, blob.len(), at);
-        }
+    /// A blob goes out. The number under which it is drawn, if it is.
+    pub(super) fn on_signal(&mut self, now: u64, side: Side, blob: &[u8]) -> Option<usize> {
         self.log.wire.number(now << 2 | 2 | side.place() as u64);
         self.log.wire.bytes(blob);
         self.log.line(now, || format!("{side:?} signals {} bytes", blob.len()));
+        self.picture.as_mut().map(|picture| picture.on_signal(now, side, blob.len()))
+    }
+
+    /// A blob comes, as it is by now.
+    pub(super) fn on_delivered(&mut self, now: u64, to: Side, letter: &Letter) {
+        self.log.wire.number(now << 2 | 2 | to.place() as u64);
+        self.log.wire.bytes(&letter.blob);
+        self.log.line(now, || format!("{} bytes are signaled to {to:?}", letter.blob.len()));
+        if let (Some(picture), Some(number)) = (&mut self.picture, letter.number) {
+            picture.on_delivered(now, number);
+        }
     }
 
     pub(super) fn on_datagram(&mut self, now: u64, side: Side, datagram: &Datagram) {
@@ -132,10 +141,46 @@ impl Watch {
     pub(super) fn on_roam(&mut self, now: u64, roam: &RoamPlan) {
         if self.in_transfer {
             self.meet(Condition::RoamedInTransfer);
+            if roam.leaves {
+                self.meet(Condition::LeftInTransfer);
+            }
             self.roamed_in_transfer = true;
         }
+        let leaves = if roam.leaves { "leaves its network and " } else { "" };
         let noticed = if roam.noticed { "" } else { ", and does not notice" };
-        self.on_fault(now, Some(roam.side), format!("gets other addresses{noticed}"));
+        let text = format!("{leaves}gets other addresses{noticed}");
+        self.on_fault(now, Some(roam.side), text);
+    }
+
+    /// A program dies.
+    pub(super) fn on_death(&mut self, now: u64, side: Side, power: bool) {
+        if self.in_transfer {
+            self.meet(if power {
+                Condition::PowerLostInTransfer
+            } else {
+                Condition::KilledInTransfer
+            });
+        }
+        let text = if power {
+            "program dies, its disk loses what was not synced"
+        } else {
+            "program is killed, its machine goes on"
+        };
+        self.log.note(now, &format!("{side:?}: {text}"));
+        self.on_fault(now, Some(side), text.to_owned());
+        if let Some(picture) = &mut self.picture {
+            picture.on_death(now, side);
+        }
+    }
+
+    /// The two connect again.
+    pub(super) fn on_connect(&mut self, now: u64, nth: u32, healed: bool) {
+        (self.in_transfer, self.upset_in_transfer) = (false, false);
+        self.roamed_in_transfer = false;
+        self.log.note(now, &format!("connection {nth}, healed: {healed}"));
+        if let Some(picture) = &mut self.picture {
+            picture.on_connect(now, nth, healed);
+        }
     }
 
     /// Somebody did something to what a side sent, or a relay.
@@ -189,8 +234,8 @@ impl Watch {
         self.log.line(now, || format!("of host {from} to {to}: {blocked:?}"));
     }
 
-    /// What befell a datagram on the way from or to `side`.
-    pub(super) fn on_fates(&mut self, now: u64, side: Side, fates: &[Fate]) {
+    /// What befell a datagram on the line of the host at `place`.
+    pub(super) fn on_fates(&mut self, now: u64, place: usize, fates: &[Fate]) {
         if let Some(picture) = &mut self.picture {
             picture.on_fates(fates);
         }
@@ -205,7 +250,7 @@ impl Watch {
                     _ => {}
                 }
             }
-            self.log.line(now, || format!("line of {side:?}: {fate:?}"));
+            self.log.line(now, || format!("line of host {place}: {fate:?}"));
         }
     }
 }

@@ -1,6 +1,8 @@
 //! Short words for what hosts are told and for what goes between them, so that a
 //! page can be read at a glance.
 
+use std::collections::BTreeMap;
+
 use passel_proto::connection::Event;
 use passel_proto::handshake::message::RECORD_HANDSHAKE;
 use passel_proto::ids::Channel;
@@ -19,6 +21,24 @@ pub fn message(channel: Channel, bytes: &[u8]) -> String {
             _ => format!("handshake {kind}"),
         },
         _ => format!("sealed on {name}"),
+    }
+}
+
+/// The two hosts connect again, and are in `state`. Transfers are other ones in each
+/// connection.
+pub fn connected_again(recording: &mut Recording, now: u64, nth: u32, healed: bool, state: &str) {
+    let healed = if healed { ", everything has healed" } else { "" };
+    recording.mark(now, None, Sort::Event, format!("connect again ({nth}){healed}"));
+    let mut newest: BTreeMap<(usize, String), String> = BTreeMap::new();
+    for one in &recording.states {
+        newest.insert((one.host, one.of.clone()), one.name.clone());
+    }
+    for ((host, of), name) in newest {
+        if of == "connection" {
+            recording.state(now, host, &of, state);
+        } else if ["offered", "active", "paused"].contains(&name.as_str()) {
+            recording.state(now, host, &of, "ended");
+        }
     }
 }
 

@@ -1,0 +1,99 @@
+//! What the people at both ends do: they offer what the plan has, and one of them closes
+//! the connection once all of it is there. What does not live here: how the other one
+//! takes an offer, and what they do after a connection was lost (`again`).
+
+use std::rc::Rc;
+
+use passel_proto::ids::FileIndex;
+
+use super::Run;
+use super::again::Offered;
+use super::disk::digests;
+use super::oracle::Facts;
+use super::sometimes::Condition;
+use crate::oracle::{Broken, broken};
+use crate::readable::IN_NOTE;
+
+impl Run<'_> {
+    /// A transfer of the plan is offered, unless it was.
+    pub(super) fn offer(&mut self, planned: usize) -> Result<(), Broken> {
+        let transfer = &self.plan.transfers[planned];
+        let side = transfer.from;
+        let host = &mut self.hosts[side.place()];
+        let is_gone = host.dead || self.oracle.is_closed(side);
+        let story = &mut self.stories[planned];
+        if is_gone || story.over || self.oracle.planned(planned).is_some() {
+            return Ok(()); // In another connection, or it was in this one.
+        }
+        let facts = match &story.offered {
+            Some(offered) => Facts::again(planned, side, offered),
+            None => match Facts::new(self.plan.seed, planned, transfer) {
+                Ok(facts) => facts,
+                Err(_) => return broken("the plan can be run", "its manifest is refused"),
+            },
+        };
+        let now = self.world.instant_by(host.clock);
+        let (endpoint, manifest) = (&mut host.endpoint, facts.manifest.clone());
+        let offered = match &story.offered {
+            Some(offered) => endpoint.offer_again(now, manifest, IN_NOTE, offered.token),
+            None => endpoint.offer(now, manifest, IN_NOTE),
+        };
+        let id = match offered {
+            Ok(id) => id,
+            Err(error) => return broken("an offer can be made", error.to_string()),
+        };
+        if let Some(token) = host.endpoint.token(id).filter(|_| story.offered.is_none()) {
+            let (manifest, sources) = (facts.manifest.clone(), facts.sources.clone());
+            let entries = digests(&manifest);
+            story.offered = Some(Offered { token, entries, manifest, sources });
+        }
+        for (file, source) in (0..).zip(&facts.sources) {
+            host.disk.put((id, FileIndex(file)), Rc::clone(source));
+        }
+        self.oracle.transfers.insert(id, facts);
+        self.drain(side)
+    }
+
+    /// Has the connection closed once all that was planned is completed.
+    pub(super) fn close_if_completed(&mut self) -> Result<(), Broken> {
+        if self.oracle.closing || !self.all_completed() {
+            return Ok(());
+        }
+        self.watch.in_transfer = false;
+        if !self.settled {
+            return Ok(());
+        }
+        self.check_settled_paths()?;
+        self.oracle.close(self.world.now());
+        if self.hosts[0].clock != self.hosts[1].clock {
+            self.watch.meet(Condition::ClocksApart);
+        }
+        if self.watch.upset_in_transfer {
+            self.watch.meet(Condition::UpsetGotOver);
+        }
+        if self.watch.roamed_in_transfer {
+            self.watch.meet(Condition::RoamGotOver);
+        }
+        if self.oracle.meddled {
+            self.watch.meet(Condition::MeddlingGotOver);
+        }
+        let planned = self.plan.closer;
+        let is_dead = self.hosts[planned.place()].dead;
+        let closer = if is_dead { planned.peer() } else { planned };
+        if self.hosts[closer.place()].dead {
+            return Ok(());
+        }
+        let now = self.instant(closer);
+        self.hosts[closer.place()].endpoint.close(now, None);
+        self.drain(closer)
+    }
+
+    /// Whether all that was planned is completed, on both sides if it was offered in
+    /// this connection.
+    fn all_completed(&self) -> bool {
+        self.stories.iter().enumerate().all(|(planned, story)| match self.oracle.planned(planned) {
+            Some(facts) => facts.is_completed(),
+            None => story.over,
+        })
+    }
+}
