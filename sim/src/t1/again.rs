@@ -321,8 +321,8 @@ impl Run<'_> {
         }
     }
 
-    /// At the end of all connections, if none was lost in the last one: every file is
-    /// where it belongs, and nothing else is.
+    /// At the end of all connections, if everything is complete: every file is where it
+    /// belongs, and nothing else is.
     pub(super) fn check_disks(&mut self) -> Result<(), Broken> {
         for side in Side::BOTH {
             let host = &mut self.hosts[side.place()];

@@ -260,7 +260,7 @@ impl<'p> Run<'p> {
             self.connect_again()?;
             self.connection_to_its_end()?;
         }
-        if self.plan.again > 0 || !self.oracle.is_lost() { self.check_disks() } else { Ok(()) }
+        if self.stories.iter().all(|story| story.over) { self.check_disks() } else { Ok(()) }
     }
 
     fn connection_to_its_end(&mut self) -> Result<(), Broken> {
