@@ -22,7 +22,8 @@
 //! connect [`again`](Plan::again); what must then be true is in [`model`]. What
 //! a bug in channels or disks does is shown by [`Planted`]; what runs must meet
 //! now and then is [`Sometimes`]. What a person sees of a run is in [`trace`]. T1,
-//! in [`t1`], is two whole endpoints, or [somebody's own](t1::stage), over a simulated network, which is in [`net`];
+//! in [`t1`], is two whole endpoints, or [somebody's own](t1::stage), over a simulated
+//! network, which is in [`net`]; they connect [again](t1::Plan::again) as well.
 //! [`path`] measures such endpoints on one path with delay, loss and a bottleneck.
 //! T2, in [`t2`], is the programs themselves, on hosts that are killed and cut off.
 

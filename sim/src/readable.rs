@@ -1,6 +1,8 @@
 //! What nobody may read who carries it: words that stand in the contents, names and
 //! notes of what is sent, and must not be found in anything that goes out.
 
+use std::net::IpAddr;
+
 use memchr::memmem;
 
 use crate::oracle::{Broken, broken};
@@ -34,6 +36,22 @@ pub(crate) fn check(side: Side, sent: &[u8]) -> Result<(), Broken> {
     Ok(())
 }
 
+/// Begins a port of two bytes in a candidate.
+const PORT_FOLLOWS: u8 = 251;
+
+/// Whether bytes tell an address in the clear: as chapter 2 of the spec encodes it, or as
+/// text.
+pub(crate) fn tells(bytes: &[u8], address: IpAddr) -> bool {
+    let mut encoded = match address {
+        IpAddr::V4(ip) => ip.octets().to_vec(),
+        IpAddr::V6(ip) => ip.octets().to_vec(),
+    };
+    // Four bytes alone may be chance; a port of two bytes follows.
+    encoded.push(PORT_FOLLOWS);
+    let text = address.to_string();
+    [&encoded, text.as_bytes()].into_iter().any(|told| memmem::find(bytes, told).is_some())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -47,5 +65,13 @@ mod tests {
         }
         assert!(check(Side::Joiner, &[7; 1000]).is_ok());
         assert!(check(Side::Joiner, b"as a readable-name goes").is_err());
+    }
+
+    #[test]
+    fn an_address_is_told_as_a_candidate_or_as_text() {
+        let address: IpAddr = "192.0.2.7".parse().unwrap();
+        assert!(tells(&[0, 192, 0, 2, 7, 251, 0, 80], address));
+        assert!(tells(b"at 192.0.2.7, port 80", address));
+        assert!(!tells(&[192, 0, 2, 7, 0], address) && !tells(b"192.0.2.8", address));
     }
 }

@@ -3,36 +3,27 @@
 //! as many connections as the plan has, the world heals, and all must be completed
 //! within a few more.
 
-use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use passel_proto::connection::Event;
-use passel_proto::crypto::{Entropy, Secret32};
-use passel_proto::error::{Error, ErrorCode};
-use passel_proto::handshake::{Resumption, ResumptionId};
-use passel_proto::ids::{Token, TransferId};
+use passel_proto::error::ErrorCode;
+use passel_proto::ids::Token;
 use passel_proto::manifest::Manifest;
-use passel_proto::signal::{SignalSecret, SignalSession};
 
 use super::disk::Digest;
-use super::host::{Host, Start};
 use super::oracle::Oracle;
 use super::plan::{DeathPlan, Plan};
 use super::prospect::Prospect;
 use super::rendezvous::Post;
 use super::sometimes::Condition;
 use super::{Happening, Run};
-use crate::net::HostPlan;
 use crate::oracle::{Broken, broken};
 use crate::plan::Side;
 use crate::rng::Draw;
-use crate::world::World;
 
 const MS: u64 = 1000;
 const SECOND: u64 = 1_000_000;
 
-/// Where the rendezvous would keep the blobs; both sides must name the same.
-const ROUTE: &[u8] = b"route of the simulation";
 /// Connections after the world has healed in which all must be completed. Some may only
 /// tell the joiner that its newer secret is not known.
 pub(super) const HEALED: u32 = 3;
@@ -60,15 +51,6 @@ pub(super) struct Offered {
     pub(super) sources: Vec<Rc<[u8]>>,
 }
 
-/// What both sides know of each other before they meet, and what keys are made of.
-#[derive(Debug)]
-pub(super) struct Acquaintance {
-    link: Secret32,
-    pub(super) entropy: Entropy,
-    /// Which of its secrets the joiner names next.
-    named: usize,
-}
-
 /// Lets the two of a plan connect again, or not; disks that take their time; and
 /// programs that die.
 pub(super) fn draw(plan: &mut Plan) {
@@ -82,36 +64,6 @@ pub(super) fn draw(plan: &mut Plan) {
         let longest = draw.pick(&[2 * SECOND, 2 * SECOND, 8 * SECOND, 50 * SECOND]);
         let (side, at_us) = (draw.pick(&Side::BOTH), draw.below(longest));
         plan.deaths.push(DeathPlan { side, connection, at_us, power: draw.chance(500) });
-    }
-}
-
-/// Both hosts of a plan, which know the same link, and what they go on with.
-pub(super) fn meet<T>(plan: &Plan, world: &World<T>) -> Result<([Host; 2], Acquaintance), Broken> {
-    let mut seed = [0; 32];
-    seed[..8].copy_from_slice(&plan.seed.to_le_bytes());
-    let mut entropy = Entropy::from_seed(seed);
-    let link = Secret32::new(entropy.array());
-    let mut acquaintance = Acquaintance { link, entropy, named: 0 };
-    let mut made = |side: Side| {
-        let host = &plan.hosts[side.place()];
-        let link = SignalSecret::Link(acquaintance.link.clone());
-        let entropy = &mut acquaintance.entropy;
-        let signal = signal(side, link, entropy)?;
-        let now = world.instant_by(host.clock);
-        let start = Start { connection: 0, addresses: &host.addresses, signal, now };
-        Host::new(plan, side, start, entropy)
-    };
-    let hosts = made(Side::Inviter).and_then(|inviter| Ok([inviter, made(Side::Joiner)?]));
-    match hosts {
-        Ok(hosts) => Ok((hosts, acquaintance)),
-        Err(error) => broken("the plan can be run", error.to_string()),
-    }
-}
-
-fn signal(side: Side, secret: SignalSecret, entropy: &mut Entropy) -> Result<SignalSession, Error> {
-    match side {
-        Side::Inviter => SignalSession::creator_secret(secret, ROUTE, entropy),
-        Side::Joiner => SignalSession::joiner_secret(&secret, ROUTE, entropy),
     }
 }
 
@@ -176,32 +128,6 @@ impl Run<'_> {
         Ok(())
     }
 
-    fn begin(&mut self, side: Side) -> Result<(), Error> {
-        let HostPlan { addresses, clock, .. } = &self.stands[side.place()];
-        let now = self.world.instant_by(*clock);
-        let entropy = &mut self.acquaintance.entropy;
-        let named = self.acquaintance.named;
-        let inviter = self.hosts[0].kept.iter().map(|kept| kept.id).collect::<Vec<_>>();
-        let host = &mut self.hosts[side.place()];
-        let secret = match side {
-            Side::Inviter => host.kept.first().map(|kept| (kept, host.kept.get(1))),
-            Side::Joiner => host.kept.get(named).map(|kept| (kept, None)),
-        };
-        let secret = match secret {
-            None => SignalSecret::Link(self.acquaintance.link.clone()),
-            Some((kept, other)) => {
-                if side == Side::Joiner {
-                    self.oracle.unknown = !inviter.contains(&kept.id);
-                }
-                let other = other.map(Resumption::key);
-                SignalSecret::Resume { link: kept.meeting_link(), key: kept.key(), other }
-            }
-        };
-        let signal = signal(side, secret, entropy)?;
-        let start = Start { connection: self.connection, addresses, signal, now };
-        host.begin(self.plan, side, start, entropy)
-    }
-
     /// Lets pass what happens while there is no connection.
     fn wait(&mut self, for_us: u64) -> Result<(), Broken> {
         let until = self.world.now() + for_us;
@@ -261,95 +187,6 @@ impl Run<'_> {
             }
             _ => Ok(()),
         }
-    }
-
-    /// A side stores the secret of the session (`HS-RESUME-KEEP`), and says so.
-    fn store_secret(&mut self, side: Side) -> Result<(), Broken> {
-        let now = self.instant(side);
-        let host = &mut self.hosts[side.place()];
-        let Some(mut newest) = host.endpoint.resumption() else { return Ok(()) };
-        let from = host.endpoint.resumed_from();
-        let is_older = |id: ResumptionId| Some(id) == from;
-        if host.kept.get(1).is_some_and(|kept| is_older(kept.id)) {
-            self.watch.meet(Condition::OlderSecret);
-        }
-        // HS-RESUME-MEETING: they meet where they met before.
-        if let Some(kept) = host.kept.first() {
-            newest.meeting = kept.meeting.clone();
-        }
-        host.kept.retain(|kept| is_older(kept.id));
-        host.kept.insert(0, newest);
-        if side == Side::Joiner {
-            self.acquaintance.named = 0;
-        }
-        if let Err(error) = host.endpoint.confirm_resumption_stored(now) {
-            return broken("a secret is stored once", format!("{side:?}: {error}"));
-        }
-        self.forget_older(side);
-        Ok(())
-    }
-
-    /// `HS-RESUME-ONCE`
-    fn forget_older(&mut self, side: Side) {
-        let host = &mut self.hosts[side.place()];
-        if host.endpoint.is_resumption_settled() {
-            host.kept.truncate(1);
-        }
-    }
-
-    /// The receiver takes everything, at once, and says what it has of it.
-    pub(super) fn accept(&mut self, side: Side, id: TransferId) -> Result<(), Broken> {
-        let now = self.instant(side);
-        let host = &mut self.hosts[side.place()];
-        let manifest = host.endpoint.manifest(id).map(AsRef::as_ref);
-        let planned = self.oracle.on_offered(side, id, manifest, host.endpoint.note(id))?;
-        let token = host.endpoint.token(id);
-        let offered = self.stories[planned].offered.as_ref();
-        let Some(offered) = offered.filter(|offered| Some(offered.token) == token) else {
-            return broken("a transfer has one token", format!("{side:?}: {token:?}"));
-        };
-        let have = host.disk.begin(id, offered.token, offered.entries.clone());
-        if !have.is_empty() {
-            self.watch.meet(Condition::Resumed);
-            if self.healed {
-                self.watch.meet(Condition::ResumedWhenHealed);
-            }
-        }
-        match host.endpoint.accept_having(now, id, None, &have) {
-            Ok(()) => Ok(()),
-            Err(error) => broken("an offer can be answered", error.to_string()),
-        }
-    }
-
-    /// At the end of all connections, if everything is complete: every file is where it
-    /// belongs, and nothing else is.
-    pub(super) fn check_disks(&mut self) -> Result<(), Broken> {
-        for side in Side::BOTH {
-            let host = &mut self.hosts[side.place()];
-            let left = if host.dead { 0 } else { host.disk.parts_left() };
-            host.disk.park();
-            if left + host.disk.parts_left() > 0 {
-                return broken("no part is left behind", format!("{side:?}"));
-            }
-            let stored: BTreeMap<_, _> = host.disk.stored().collect();
-            let mut wanted = 0;
-            for (story, transfer) in self.stories.iter().zip(&self.plan.transfers) {
-                let Some(offered) = story.offered.as_ref().filter(|_| transfer.from != side) else {
-                    continue;
-                };
-                wanted += offered.sources.len();
-                for (entry, source) in offered.entries.iter().zip(&offered.sources) {
-                    if stored.get(&(offered.token, *entry)) != Some(&&source[..]) {
-                        let detail = format!("{side:?} lacks some");
-                        return broken("all that was accepted arrives", detail);
-                    }
-                }
-            }
-            if stored.len() != wanted {
-                return broken("all that was accepted arrives", format!("{side:?} has others"));
-            }
-        }
-        Ok(())
     }
 }
 

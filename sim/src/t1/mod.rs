@@ -4,6 +4,7 @@
 //! first invariant that does not hold. Virtual time is the only clock, and a
 //! thread with a seed for the system's random numbers the only world.
 
+mod acquaintance;
 mod adversary;
 mod again;
 pub(crate) mod crypto;
@@ -49,8 +50,9 @@ pub use self::sometimes::Condition;
 pub use self::wrap::{plans as wrapping_plans, search as wraps};
 pub use crate::tier::{record, run};
 
+use self::acquaintance::Acquaintance;
 use self::adversary::Adversary;
-use self::again::{Acquaintance, Story};
+use self::again::Story;
 use self::host::Host;
 use self::oracle::Oracle;
 use self::prospect::Prospect;
@@ -201,7 +203,7 @@ fn on_this_thread(plan: &Plan, watch: Watch) -> (Outcome, Recording) {
 impl<'p> Run<'p> {
     fn new(plan: &'p Plan, mut watch: Watch) -> Result<Self, Broken> {
         let world = World::new();
-        let (hosts, acquaintance) = again::meet(plan, &world)?;
+        let (hosts, acquaintance) = acquaintance::meet(plan, &world)?;
         let both = |host: &HostPlan| {
             [true, false].iter().all(|v4| host.addresses.iter().any(|one| one.is_ipv4() == *v4))
         };

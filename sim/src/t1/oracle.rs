@@ -2,7 +2,6 @@
 //! that both endpoints are held against.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::rc::Rc;
 
 use passel_proto::connection::{Completion, Event};
@@ -23,8 +22,6 @@ use crate::plan::Side;
 use crate::readable::{self, IN_NAME, IN_NOTE};
 use crate::rng::Draw;
 
-/// Begins a port of two bytes in a candidate.
-const PORT_FOLLOWS: u8 = 251;
 /// A transfer that was offered.
 #[derive(Debug)]
 pub(super) struct Facts {
@@ -83,30 +80,17 @@ const RECOVERY_US: u64 = 5_000_000;
 const GIVES_UP_US: u64 = 32_000_000 + 1;
 
 /// Nobody who carries the signaling learns an address at which a side is reached, be
-/// it its own, its gateway's or at a relay: as chapter 2 of the spec encodes it, or as
-/// text.
+/// it its own, its gateway's or at a relay.
 pub(super) fn check_no_address(side: Side, blob: &[u8], plan: &Plan) -> Result<(), Broken> {
     let relays = plan.relays.iter().map(|relay| &relay.host);
     let hosts = plan.hosts.iter().chain(relays).flat_map(|host| &host.addresses);
     let roamed = plan.roams.iter().flat_map(|roam| &roam.addresses);
     let rules = plan.gateways.iter().flat_map(|gateway| [&gateway.v4, &gateway.v6]);
     let outside = rules.flatten().filter_map(|rules| rules.outside.as_ref());
-    match hosts.chain(roamed).chain(outside).find(|address| tells(blob, **address)) {
+    match hosts.chain(roamed).chain(outside).find(|address| readable::tells(blob, **address)) {
         Some(address) => broken("no address is told in the clear", format!("{side:?}: {address}")),
         None => Ok(()),
     }
-}
-
-fn tells(blob: &[u8], address: IpAddr) -> bool {
-    let mut needle = match address {
-        IpAddr::V4(ip) => ip.octets().to_vec(),
-        IpAddr::V6(ip) => ip.octets().to_vec(),
-    };
-    // Four bytes alone may be chance; a port of two bytes follows.
-    needle.push(PORT_FOLLOWS);
-    let text = address.to_string();
-    let has = |needle: &[u8]| blob.windows(needle.len()).any(|window| window == needle);
-    has(&needle) || has(text.as_bytes())
 }
 
 /// What the gateways let one expect of the connection.

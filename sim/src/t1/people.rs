@@ -1,10 +1,10 @@
-//! What the people at both ends do: they offer what the plan has, and one of them closes
-//! the connection once all of it is there. What does not live here: how the other one
-//! takes an offer, and what they do after a connection was lost (`again`).
+//! What the people at both ends do: they offer what the plan has and take what is offered,
+//! and one of them closes the connection once all of it is there. What does not live here:
+//! what they do after a connection was lost (`again`).
 
 use std::rc::Rc;
 
-use passel_proto::ids::FileIndex;
+use passel_proto::ids::{FileIndex, TransferId};
 
 use super::Run;
 use super::again::Offered;
@@ -12,6 +12,7 @@ use super::disk::digests;
 use super::oracle::Facts;
 use super::sometimes::Condition;
 use crate::oracle::{Broken, broken};
+use crate::plan::Side;
 use crate::readable::IN_NOTE;
 
 impl Run<'_> {
@@ -95,5 +96,29 @@ impl Run<'_> {
             Some(facts) => facts.is_completed(),
             None => story.over,
         })
+    }
+
+    /// The receiver takes everything, at once, and says what it has of it.
+    pub(super) fn accept(&mut self, side: Side, id: TransferId) -> Result<(), Broken> {
+        let now = self.instant(side);
+        let host = &mut self.hosts[side.place()];
+        let manifest = host.endpoint.manifest(id).map(AsRef::as_ref);
+        let planned = self.oracle.on_offered(side, id, manifest, host.endpoint.note(id))?;
+        let token = host.endpoint.token(id);
+        let offered = self.stories[planned].offered.as_ref();
+        let Some(offered) = offered.filter(|offered| Some(offered.token) == token) else {
+            return broken("a transfer has one token", format!("{side:?}: {token:?}"));
+        };
+        let have = host.disk.begin(id, offered.token, offered.entries.clone());
+        if !have.is_empty() {
+            self.watch.meet(Condition::Resumed);
+            if self.healed {
+                self.watch.meet(Condition::ResumedWhenHealed);
+            }
+        }
+        match host.endpoint.accept_having(now, id, None, &have) {
+            Ok(()) => Ok(()),
+            Err(error) => broken("an offer can be answered", error.to_string()),
+        }
     }
 }

@@ -45,6 +45,14 @@ impl Picture {
                 text: "line is out".to_owned(),
             });
         }
+        for away in plan.rendezvous.iter().flat_map(|rendezvous| &rendezvous.away) {
+            recording.spans.push(Span {
+                from_us: away.at_us,
+                until_us: away.at_us.saturating_add(away.for_us),
+                host: None,
+                text: "rendezvous is away".to_owned(),
+            });
+        }
         let relays = plan.relays.iter().map(|relay| &relay.host);
         let servers = plan.servers.iter().chain(relays).flat_map(|host| &host.addresses);
         Self {
@@ -100,11 +108,21 @@ impl Picture {
     /// A program dies.
     pub(super) fn on_death(&mut self, now: u64, side: Side) {
         self.recording.state(now, side.place(), "connection", "dead");
+        self.forget_flight(now, side);
+    }
+
+    /// Of what a side has sent, nothing is waited for any more.
+    fn forget_flight(&mut self, now: u64, side: Side) {
+        self.listen(now);
+        self.recording.flights.push(Flight { at_us: now, host: side.place(), bytes: 0 });
     }
 
     /// The two connect again.
     pub(super) fn on_connect(&mut self, now: u64, nth: u32, healed: bool) {
         words::connected_again(&mut self.recording, now, nth, healed, "connecting");
+        for side in Side::BOTH {
+            self.forget_flight(now, side);
+        }
     }
 
     pub(super) fn on_named(&mut self, now: u64, side: Side, size: usize) {

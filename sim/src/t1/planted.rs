@@ -25,7 +25,7 @@ pub enum Planted {
     /// The network carries so many datagrams and no more.
     NetworkStops,
     /// The network carries nothing that goes from one host to the other but through a
-    /// relay, where there is one.
+    /// relay, where there can be a path over one.
     DirectLost,
     /// The network carries nothing any more once a connection was lost.
     LostForEver,
@@ -101,7 +101,7 @@ impl Run<'_> {
             Some(Planted::OtherAddress) if self.datagrams == NTH => {
                 datagram.source.set_port(datagram.source.port().wrapping_add(1));
             }
-            Some(Planted::DirectLost) if !self.plan.relays.is_empty() => {
+            Some(Planted::DirectLost) if self.prospect.relayed => {
                 let mut servers = self.plan.all_servers();
                 let ip = datagram.destination.ip();
                 return servers.any(|server| server.addresses.contains(&ip));

@@ -1,5 +1,7 @@
-//! What endpoints ask of their disks in a run, and when the answers come. What does not
-//! live here: what a disk does (`disk`).
+//! What endpoints ask of their disks in a run, when the answers come, and what must be
+//! there at the end. What does not live here: what a disk does (`disk`).
+
+use std::collections::BTreeMap;
 
 use passel_proto::storage::{StorageReply, StorageRequest};
 
@@ -55,6 +57,37 @@ impl Run<'_> {
             if let Err(error) = host.endpoint.handle_storage(now, reply) {
                 let detail = format!("{side:?}: {error}");
                 return broken("answers are to what was asked", detail);
+            }
+        }
+        Ok(())
+    }
+
+    /// At the end of all connections, if everything is complete: every file is where it
+    /// belongs, and nothing else is.
+    pub(super) fn check_disks(&mut self) -> Result<(), Broken> {
+        for side in Side::BOTH {
+            let host = &mut self.hosts[side.place()];
+            let left = if host.dead { 0 } else { host.disk.parts_left() };
+            host.disk.park();
+            if left + host.disk.parts_left() > 0 {
+                return broken("no part is left behind", format!("{side:?}"));
+            }
+            let stored: BTreeMap<_, _> = host.disk.stored().collect();
+            let mut wanted = 0;
+            for (story, transfer) in self.stories.iter().zip(&self.plan.transfers) {
+                let Some(offered) = story.offered.as_ref().filter(|_| transfer.from != side) else {
+                    continue;
+                };
+                wanted += offered.sources.len();
+                for (entry, source) in offered.entries.iter().zip(&offered.sources) {
+                    if stored.get(&(offered.token, *entry)) != Some(&&source[..]) {
+                        let detail = format!("{side:?} lacks some");
+                        return broken("all that was accepted arrives", detail);
+                    }
+                }
+            }
+            if stored.len() != wanted {
+                return broken("all that was accepted arrives", format!("{side:?} has others"));
             }
         }
         Ok(())

@@ -36,6 +36,8 @@ pub(super) trait Ear: Send + Sync {
     fn line(&self, seat: &Seat, line: &str);
     /// Bytes on their way to another host.
     fn bytes(&self, seat: &Seat, bytes: &[u8]);
+    /// Bytes on their way over TCP, which only the rendezvous speaks.
+    fn stream(&self, seat: &Seat, bytes: &[u8]);
     /// A UDP socket is bound, or one is closed.
     fn socket(&self, seat: &Seat, is_bound: bool);
 }
@@ -264,7 +266,7 @@ impl AsyncWrite for Tcp {
     ) -> Poll<io::Result<usize>> {
         let seat = &self.machine.seat;
         let bytes = self.machine.spoiler.stream(seat.place, bytes);
-        self.machine.ear.bytes(seat, &bytes);
+        self.machine.ear.stream(seat, &bytes);
         if let Ok(to) = self.stream.peer_addr() {
             seat.log.stream(seat.place, to.ip(), bytes.len());
         }

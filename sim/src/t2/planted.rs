@@ -10,7 +10,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::{Deserialize, Serialize};
 
-use super::plan::{RECEIVER, RENDEZVOUS};
+use super::plan::{RECEIVER, RENDEZVOUS, SENDER};
+use super::stage::address;
 use super::witness::{IN_CONTENT, list};
 
 /// A bug put into the world on purpose.
@@ -26,6 +27,8 @@ pub enum Planted {
     DatagramsStop,
     /// A datagram tells what is in a file.
     DatagramReadable,
+    /// What the rendezvous answers tells an address of the sender.
+    AddressReadable,
     /// What the rendezvous answers has a bit altered.
     AnswerAltered,
     /// The line in which a program says that it failed is lost.
@@ -42,6 +45,7 @@ impl Planted {
         Planted::SyncForgotten,
         Planted::DatagramsStop,
         Planted::DatagramReadable,
+        Planted::AddressReadable,
         Planted::AnswerAltered,
         Planted::LineLost,
         Planted::EntropyShared,
@@ -84,14 +88,21 @@ impl Spoiler {
     /// What becomes of bytes that the host at `place` sends over TCP.
     pub(super) fn stream<'b>(&self, place: usize, bytes: &'b [u8]) -> Cow<'b, [u8]> {
         let is_answer = place == RENDEZVOUS && bytes.len() >= LONG;
-        if self.planted != Some(Planted::AnswerAltered) || !is_answer {
-            return bytes.into();
+        match self.planted.filter(|_| is_answer) {
+            Some(Planted::AnswerAltered) => {
+                let mut bytes = bytes.to_vec();
+                if let Some(last) = bytes.last_mut() {
+                    *last ^= 1;
+                }
+                bytes.into()
+            }
+            Some(Planted::AddressReadable) => {
+                let told = [false, true].map(|v6| address(SENDER, v6).to_string()).join(" ");
+                let rest = bytes.get(told.len()..).unwrap_or_default();
+                [told.as_bytes(), rest].concat().into()
+            }
+            _ => bytes.into(),
         }
-        let mut bytes = bytes.to_vec();
-        if let Some(last) = bytes.last_mut() {
-            *last ^= 1;
-        }
-        bytes.into()
     }
 
     /// Whether a line that a program prints comes out.

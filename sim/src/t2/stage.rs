@@ -139,6 +139,11 @@ impl Seat {
         self.addresses[self.place]
     }
 
+    /// The address of another host.
+    pub(super) fn address_of(&self, place: usize) -> IpAddr {
+        self.addresses[place]
+    }
+
     /// Notes an event of this host.
     pub fn note(&self, what: &str) {
         self.log.note(self.place, what);
@@ -301,7 +306,8 @@ fn builder(stage: &Stage) -> turmoil::Builder {
     builder
 }
 
-fn address(place: usize, v6: bool) -> IpAddr {
+/// The address of the host at `place`.
+pub(super) fn address(place: usize, v6: bool) -> IpAddr {
     let last = u8::try_from(place + 1).unwrap_or(u8::MAX);
     if v6 {
         Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, last.into()).into()

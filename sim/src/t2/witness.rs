@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
+use memchr::memmem;
 use passel::exit::Exit;
 use serde_json::Value;
 
@@ -18,6 +19,7 @@ use super::planted::Spoiler;
 use super::sometimes::{Condition, Met};
 use super::stage::{Fault, Seat, lock};
 use crate::oracle::{Broken, broken};
+use crate::readable;
 use crate::rng::Draw;
 
 /// What stands at the beginning of each file that is long enough, and nowhere
@@ -316,8 +318,19 @@ impl Ear for Witness {
 
     fn bytes(&self, _seat: &Seat, bytes: &[u8]) {
         for secret in [IN_CONTENT, IN_NAMES.as_bytes()] {
-            if bytes.windows(secret.len()).any(|part| part == secret) {
+            if memmem::find(bytes, secret).is_some() {
                 lock(&self.seen).fail("nothing is readable on the wire", "a name or content");
+            }
+        }
+    }
+
+    /// What goes to the rendezvous comes out of it, and is not masked then.
+    fn stream(&self, seat: &Seat, bytes: &[u8]) {
+        self.bytes(seat, bytes);
+        for place in [SENDER, RECEIVER] {
+            let address = seat.address_of(place);
+            if seat.place == RENDEZVOUS && readable::tells(bytes, address) {
+                lock(&self.seen).fail("no address is told in the clear", address.to_string());
             }
         }
     }
