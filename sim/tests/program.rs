@@ -110,3 +110,26 @@ fn what_is_no_plan_is_refused_as_such() {
     let (code, printed, _) = sim(&["replay", text(&file)]);
     assert_eq!((code, printed.as_str()), (2, ""));
 }
+
+#[test]
+fn a_report_says_what_was_met_what_bites_and_what_was_not_found() {
+    let place = Place::new("report");
+    let plan =
+        concat!(env!("CARGO_MANIFEST_DIR"), "/regressions/first_flight_ahead_of_each_answer.json");
+    std::fs::copy(plan, place.path("once.json")).unwrap();
+    let page = place.path("report.html");
+    let args = ["report", "--seeds", "100", "--most", "1", "--json", "--html", text(&page)];
+    let regressions = ["--regressions", text(&place.0)];
+    let (code, _, report) = sim(&[&args[..], &regressions].concat());
+    // One seed is too few for some of the planted bugs.
+    assert_eq!((code, &report["passed"]), (1, &false.into()));
+    let seeds = |place: usize| report["campaigns"][place]["report"]["seeds"].as_u64();
+    assert_eq!([0, 1, 2].map(seeds), [Some(100), Some(10), Some(1)]);
+    let teeth = report["teeth"].as_array().unwrap();
+    let found = teeth.iter().filter(|tooth| !tooth["seeds"].is_null()).count();
+    assert!(found > teeth.len() / 3 && found < teeth.len(), "{found} of {}", teeth.len());
+    let once = &report["regressions"].as_array().unwrap()[..];
+    assert!(once.len() == 1 && once[0]["broken"].is_null(), "{once:?}");
+    let page = std::fs::read_to_string(page).unwrap();
+    assert!(page.starts_with("<!doctype html>") && page.contains("discard_ignored"));
+}
