@@ -49,3 +49,61 @@ fn pairs_share_the_path() {
     let end = both.iter().map(|one| one.ended_us).max().unwrap();
     assert!(end > 2 * MIB * 1_000_000 / plan.rate, "{both:?}");
 }
+
+/// What a start costs is round trips alone: two for DTLS, one each for the handshake, the
+/// offer and the data. No timer is among them.
+#[test]
+fn a_small_file_is_durable_five_round_trips_after_the_answer() {
+    for round_trip_us in [20_000, 100_000, 500_000] {
+        let measured = one(&PathPlan::new(round_trip_us, 0, 1024));
+        let since = |mark| measured.at(mark).unwrap() - measured.at(Mark::Answered).unwrap();
+        let marks = [Mark::Connected, Mark::Established, Mark::Offered, Mark::FirstDurable];
+        let round_trips = marks.map(|mark| since(mark) * 100 / round_trip_us);
+        assert_eq!(round_trips, [200, 300, 400, 500], "{measured:?}");
+    }
+}
+
+/// 100 Mbit/s, 50 ms, 1 %.
+#[test]
+fn automatic_lanes_get_twelve_times_as_much_of_a_lossy_path_as_one() {
+    let lossy = PathPlan {
+        loss_permille: 10,
+        until_us: 12_000_000,
+        ..PathPlan::new(50_000, 12_500_000, 128 * MIB)
+    };
+    let many = PathPlan { pairs: vec![32], ..lossy.clone() };
+    let (single, many) = (one(&lossy), one(&many));
+    assert!(many.goodput() > 12 * single.goodput(), "{single:?} {many:?}");
+}
+
+/// `LN-POLITE`
+#[test]
+fn nobody_starves_where_transfers_with_many_lanes_and_with_one_share_a_path() {
+    let rate = 12_500_000;
+    let plan = PathPlan {
+        pairs: vec![32, 32, 1],
+        until_us: 10_000_000,
+        ..PathPlan::new(20_000, rate, 128 * MIB)
+    };
+    let fair = rate / 3;
+    let shares = run(&plan).unwrap();
+    assert!(shares.iter().all(|one| one.goodput() > fair / 3), "{shares:?}");
+}
+
+/// `FC-RATE` counts what goes over all lanes together.
+#[test]
+fn a_limit_is_the_connections_and_not_a_lanes() {
+    let limit = 2_000_000;
+    for lanes in [1, 32] {
+        let plan = PathPlan {
+            pairs: vec![lanes],
+            limit: Some(limit),
+            until_us: 10_000_000,
+            ..PathPlan::new(20_000, 12_500_000, 64 * MIB)
+        };
+        let limited = one(&plan);
+        let goodput = limited.goodput();
+        assert!(goodput < limit + limit / 20 && goodput > limit * 4 / 5, "{limited:?}");
+        assert_eq!(limited.lanes > 1, lanes > 1, "{limited:?}");
+    }
+}

@@ -221,7 +221,12 @@ impl<'p> Run<'p> {
                     self.mark(place, Mark::Established);
                     if place.is_multiple_of(2) {
                         let manifest = peer::manifest(self.plan.bytes)?;
-                        let offered = self.peers[place].endpoint.offer(now, manifest, "");
+                        let endpoint = &mut self.peers[place].endpoint;
+                        if let Some(limit) = self.plan.limit {
+                            let limited = endpoint.set_rate_limit(now, None, Some(limit));
+                            limited.map_err(|error| error.to_string())?;
+                        }
+                        let offered = endpoint.offer(now, manifest, "");
                         self.begun(place, offered.map_err(|error| error.to_string())?);
                     }
                 }

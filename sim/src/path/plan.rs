@@ -29,6 +29,8 @@ pub struct PathPlan {
     pub bytes: u64,
     /// When the run ends at the latest.
     pub until_us: u64,
+    /// Bytes a second that each sender is told to keep to, if any.
+    pub limit: Option<u64>,
 }
 
 impl PathPlan {
@@ -44,6 +46,7 @@ impl PathPlan {
             pairs: vec![1],
             bytes,
             until_us: 600_000_000,
+            limit: None,
         }
     }
 
