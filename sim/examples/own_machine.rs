@@ -118,7 +118,7 @@ pub(crate) fn play_once(seed: u64, loss: Loss) -> (Played, Vec<u32>) {
     };
     let hosts = sockets.iter().zip([0, 100]).map(host).collect();
     let outages = vec![Outage { host: 1, at_us: 1_000_000, for_us: 2_000_000 }];
-    let stage = Stage { seed, hosts, gateways: Vec::new(), outages, bound_us: 120_000_000 };
+    let stage = Stage { outages, bound_us: 120_000_000, ..Stage::new(seed, hosts) };
     let [sender, keeper] = sockets;
     let mut machines = [Counter::new(sender, Some(keeper)), Counter::new(keeper, None)];
     let played = play(&stage, &mut machines);

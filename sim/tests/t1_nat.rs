@@ -5,12 +5,18 @@
 
 mod homes;
 
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use passel_sans_io::datagram::Datagram;
 use passel_sim::net::nat::Dependence;
 use passel_sim::net::reach::outlasts;
+use passel_sim::net::stun::PORT;
 use passel_sim::net::{GatewayPlan, Loss, Upset};
+use passel_sim::t1::stage::{Machine, Stage, play};
 use passel_sim::t1::{Condition, Plan, UpsetPlan};
 
-use homes::{home, homes, in_the_open, kinds, passed};
+use homes::{home, homes, in_the_open, ip, kinds, passed};
 
 /// Two homes, and a server in the open.
 fn served_homes(seed: u64, gateways: Vec<GatewayPlan>) -> Plan {
@@ -133,4 +139,71 @@ fn a_rebinding_behind_a_filter_that_knows_the_port_ends_the_connection_in_time()
     let outcome = passed(&plan);
     assert!(outcome.met.contains(&Condition::LostByUpset));
     assert!(outcome.virtual_us < 60_000_000, "{}", outcome.virtual_us);
+}
+
+/// Asks a STUN server every second from where it is asked, and tells it.
+struct Asker {
+    own: SocketAddr,
+    due: Option<Instant>,
+    out: Option<Datagram>,
+    told: Option<String>,
+    answers: u32,
+}
+
+impl Machine for Asker {
+    fn handle_datagram(&mut self, _now: Instant, datagram: &Datagram) {
+        // RFC 8489, 14.2: the port stands 6 bytes into the first attribute, masked.
+        let port = u16::from_be_bytes([datagram.contents[26], datagram.contents[27]]) ^ 0x2112;
+        (self.told, self.answers) = (Some(format!("port {port}")), self.answers + 1);
+    }
+
+    fn handle_timeout(&mut self, now: Instant) {
+        if self.due.is_none_or(|due| due <= now) {
+            let mut contents = vec![0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42];
+            contents.extend([7; 12]);
+            let destination = SocketAddr::new(ip("198.51.100.9"), PORT);
+            self.out = Some(Datagram { source: self.own, destination, contents });
+            self.due = Some(now + Duration::from_secs(1));
+        }
+    }
+
+    fn poll_datagram(&mut self) -> Option<Datagram> {
+        self.out.take()
+    }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        self.due
+    }
+
+    fn poll_event(&mut self) -> Option<String> {
+        self.told.take()
+    }
+
+    fn is_done(&self) -> bool {
+        self.answers == 6
+    }
+}
+
+#[test]
+fn own_machines_ask_servers_behind_gateways_that_forget() {
+    let own = SocketAddr::new(ip("192.168.1.1"), 7000);
+    let mut host = in_the_open("192.168.1.1");
+    host.behind = Some(0);
+    let any = Dependence::EndpointIndependent;
+    let upset = UpsetPlan { gateway: 0, at_us: 3_500_000, upset: Upset::Rebind };
+    let stage = Stage {
+        gateways: vec![home("203.0.113.1", any, any)],
+        servers: vec![in_the_open("198.51.100.9")],
+        upsets: vec![upset],
+        ..Stage::new(1, vec![host])
+    };
+    let asker = || Asker { own, due: None, out: None, told: None, answers: 0 };
+    let played = play(&stage, &mut [asker()]);
+    assert_eq!(played.broken, None);
+    assert_eq!(played, play(&stage, &mut [asker()]));
+    let told = |line: &String| line.split("port ").nth(1).map(str::to_owned);
+    let mut ports: Vec<String> = played.trace.iter().filter_map(told).collect();
+    assert_eq!(ports.len(), 6);
+    ports.dedup();
+    assert_eq!(ports.len(), 2, "{:?}", played.trace);
 }

@@ -8,6 +8,7 @@ mod line;
 pub mod nat;
 pub mod reach;
 pub mod routes;
+pub mod server;
 pub mod stun;
 pub mod turn;
 

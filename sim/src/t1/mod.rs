@@ -58,7 +58,7 @@ use self::oracle::Oracle;
 use self::prospect::Prospect;
 use self::rendezvous::{Letter, Post, Stage, Way};
 use self::watch::Watch;
-use crate::net::turn::Relay;
+use crate::net::server::Server;
 use crate::net::{HostPlan, Network};
 use crate::oracle::{Broken, broken};
 use crate::outcome::{self, Violation};
@@ -136,7 +136,7 @@ struct Run<'p> {
     /// What will happen, and in which connection that was planned.
     world: World<(u32, Happening)>,
     network: Network,
-    relays: Vec<Relay>,
+    servers: Vec<Server>,
     post: Post,
     adversary: Adversary,
     hosts: [Host; 2],
@@ -222,7 +222,7 @@ impl<'p> Run<'p> {
             plan,
             world,
             network: Network::new(plan.seed, &standing, &plan.gateways, &plan.all_outages()),
-            relays: servers::relays(plan),
+            servers: servers::of(plan),
             post: Post::default(),
             adversary: Adversary::default(),
             hosts,

@@ -120,7 +120,7 @@ impl Run<'_> {
 
     /// At the end of a run.
     pub(super) fn note_released(&mut self) {
-        if !self.relays.is_empty() && self.relays.iter().all(|relay| relay.open() == 0) {
+        if !self.plan.relays.is_empty() && self.servers.iter().all(|server| server.open() == 0) {
             self.watch.meet(Condition::RelayReleased);
         }
     }

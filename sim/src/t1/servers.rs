@@ -1,37 +1,36 @@
 //! The servers of a run: hosts in the open that answer at once. What does not live
-//! here: what they answer (`net::stun`, `net::turn`).
+//! here: what they answer (`net::server`).
 
 use passel_sans_io::datagram::Datagram;
 
 use super::plan::Plan;
 use super::{Happening, Run};
 use crate::net::nat::Header;
-use crate::net::stun;
-use crate::net::turn::Relay;
+use crate::net::server::Server;
 
-/// The relays of a plan.
-pub(super) fn relays(plan: &Plan) -> Vec<Relay> {
-    plan.relays.iter().map(|relay| Relay::new(&relay.host.addresses)).collect()
+/// The servers of a plan, in the order of their places.
+pub(super) fn of(plan: &Plan) -> Vec<Server> {
+    let stun = plan.servers.iter().map(|_| Server::Stun);
+    stun.chain(plan.relays.iter().map(|relay| Server::turn(&relay.host.addresses))).collect()
 }
 
 impl Run<'_> {
     /// A datagram has reached the server at `place`.
     pub(super) fn serve(&mut self, place: usize, datagram: &Datagram) {
-        let first = self.hosts.len() + self.plan.servers.len();
-        if let Some(relay) = place.checked_sub(first) {
-            let (source, destination) = (datagram.source, datagram.destination);
-            let header = Header { source, destination };
-            let Some(relay) = self.relays.get_mut(relay) else { return };
-            for (header, contents) in relay.take(self.world.now(), header, &datagram.contents) {
-                let Header { source, destination } = header;
-                self.carry_relayed(place, &Datagram { source, destination, contents });
-            }
-        } else if datagram.destination.port() == stun::PORT
-            && let Some(answer) = stun::answer(&datagram.contents, datagram.source)
+        let Datagram { source, destination, ref contents } = *datagram;
+        let server = place.checked_sub(self.hosts.len()).and_then(|nth| self.servers.get_mut(nth));
+        let Some(server) = server else { return };
+        let relays = matches!(server, Server::Turn(_));
+        for (header, contents) in
+            server.take(self.world.now(), Header { source, destination }, contents)
         {
-            let (source, destination) = (datagram.destination, datagram.source);
-            let datagram = Datagram { source, destination, contents: answer };
-            self.send_from_server(place, &datagram);
+            let Header { source, destination } = header;
+            let datagram = Datagram { source, destination, contents };
+            if relays {
+                self.carry_relayed(place, &datagram);
+            } else {
+                self.send_from_server(place, &datagram);
+            }
         }
     }
 

@@ -1,5 +1,5 @@
 //! T1's world without our endpoints: anybody's sans-IO state machines stand on its
-//! hosts, behind its gateways and on its lines, in virtual time. What does not live
+//! hosts, behind its gateways and on its lines, with its servers, in virtual time. What does not live
 //! here: what must be true of them, which whoever puts them there says; see
 //! `sim/examples/own_machine.rs`.
 
@@ -7,7 +7,9 @@ use std::time::Instant;
 
 use passel_sans_io::datagram::Datagram;
 
+use super::plan::UpsetPlan;
 use crate::hash::RunHash;
+use crate::net::server::Server;
 use crate::net::{GatewayPlan, Header, HostPlan, Network, Outage};
 use crate::oracle::{Broken, broken};
 use crate::world::World;
@@ -36,14 +38,47 @@ pub trait Machine {
 pub struct Stage {
     /// Seeds every draw of the network.
     pub seed: u64,
-    /// The hosts, one for each machine.
+    /// The hosts, as many as machines.
     pub hosts: Vec<HostPlan>,
     /// What stands between them.
     pub gateways: Vec<GatewayPlan>,
-    /// When lines carry nothing.
+    /// STUN servers in the open, at [`stun::PORT`](crate::net::stun::PORT).
+    pub servers: Vec<HostPlan>,
+    /// TURN servers in the open, at [`turn::PORT`](crate::net::turn::PORT), for
+    /// [`turn::USER`](crate::net::turn::USER).
+    pub relays: Vec<HostPlan>,
+    /// When lines carry nothing. Servers have the places after the hosts', relays those
+    /// after the servers'.
     pub outages: Vec<Outage>,
+    /// What happens to gateways.
+    pub upsets: Vec<UpsetPlan>,
     /// The virtual time by which all must be done.
     pub bound_us: u64,
+}
+
+impl Stage {
+    /// Hosts and nothing else, for a minute of virtual time.
+    ///
+    /// ```
+    /// use passel_sim::net::{HostPlan, LinePlan};
+    /// use passel_sim::t1::stage::Stage;
+    ///
+    /// let host = |ip: &str| HostPlan::in_the_open(vec![ip.parse().unwrap()], LinePlan::ideal(1000));
+    /// let stage = Stage::new(7, vec![host("192.0.2.1"), host("192.0.2.2")]);
+    /// assert!(stage.gateways.is_empty());
+    /// ```
+    pub fn new(seed: u64, hosts: Vec<HostPlan>) -> Self {
+        Self {
+            seed,
+            hosts,
+            gateways: Vec::new(),
+            servers: Vec::new(),
+            relays: Vec::new(),
+            outages: Vec::new(),
+            upsets: Vec::new(),
+            bound_us: 60_000_000,
+        }
+    }
 }
 
 /// What came of it. Equal stages with equal machines have equal ones.
@@ -65,6 +100,7 @@ enum Happening {
     Crosses { from: usize, datagram: Datagram },
     Arrives { to: usize, datagram: Datagram },
     Timer { place: usize, generation: u64 },
+    Upset(UpsetPlan),
 }
 
 struct Run<'m, M> {
@@ -72,6 +108,7 @@ struct Run<'m, M> {
     network: Network,
     hosts: &'m [HostPlan],
     machines: &'m mut [M],
+    servers: Vec<Server>,
     /// The timer of each machine, and how many it has set.
     timers: Vec<(Option<u64>, u64)>,
     /// When each machine was woken last, and how often then.
@@ -84,11 +121,19 @@ struct Run<'m, M> {
 /// Has the machines, by the places of their hosts, play until all are done.
 pub fn play<M: Machine>(stage: &Stage, machines: &mut [M]) -> Played {
     let count = machines.len();
+    let standing = [&stage.hosts[..], &stage.servers, &stage.relays].concat();
+    let stun = stage.servers.iter().map(|_| Server::Stun);
+    let turn = stage.relays.iter().map(|host| Server::turn(&host.addresses));
+    let mut world = World::new();
+    for upset in &stage.upsets {
+        world.schedule(upset.at_us, Happening::Upset(*upset));
+    }
     let mut run = Run {
-        world: World::new(),
-        network: Network::new(stage.seed, &stage.hosts, &stage.gateways, &stage.outages),
+        world,
+        network: Network::new(stage.seed, &standing, &stage.gateways, &stage.outages),
         hosts: &stage.hosts,
         machines,
+        servers: stun.chain(turn).collect(),
         timers: vec![(None, 0); count],
         wakes: vec![(0, 0); count],
         semantic: RunHash::default(),
@@ -121,6 +166,14 @@ impl<M: Machine> Run<'_, M> {
             }
             match happening {
                 Happening::Crosses { from, datagram } => self.cross(from, datagram),
+                Happening::Upset(UpsetPlan { gateway, upset, .. }) => {
+                    self.trace
+                        .push(format!("{:>12} gateway {gateway}: {upset:?}", self.world.now()));
+                    self.network.upset(gateway, upset);
+                }
+                Happening::Arrives { to, datagram } if to >= self.hosts.len() => {
+                    self.serve(to, &datagram);
+                }
                 Happening::Arrives { to, datagram } => {
                     let now = self.instant(to);
                     self.machines[to].handle_datagram(now, &datagram);
@@ -190,6 +243,12 @@ impl<M: Machine> Run<'_, M> {
         if !self.hosts[place].addresses.contains(&source.ip()) {
             return broken("datagrams leave from where they may", format!("{source}"));
         }
+        self.put_on_line(place, datagram);
+        Ok(())
+    }
+
+    fn put_on_line(&mut self, place: usize, datagram: &Datagram) {
+        let (now, Datagram { source, destination, contents }) = (self.world.now(), datagram);
         let carried = self.network.up(now, place, contents, source.is_ipv6());
         let (len, fates) = (contents.len(), &carried.fates);
         self.tell(place, &format!("sends {len} bytes to {destination} {fates:?}"));
@@ -197,7 +256,18 @@ impl<M: Machine> Run<'_, M> {
             let datagram = Datagram { contents, ..*datagram };
             self.world.schedule(at, Happening::Crosses { from: place, datagram });
         }
-        Ok(())
+    }
+
+    /// A datagram has reached the server at `place`.
+    fn serve(&mut self, place: usize, datagram: &Datagram) {
+        let Datagram { source, destination, ref contents } = *datagram;
+        let Some(server) = self.servers.get_mut(place - self.hosts.len()) else { return };
+        let header = Header { source, destination };
+        for (Header { source, destination }, contents) in
+            server.take(self.world.now(), header, contents)
+        {
+            self.put_on_line(place, &Datagram { source, destination, contents });
+        }
     }
 
     fn cross(&mut self, from: usize, datagram: Datagram) {
