@@ -35,8 +35,6 @@ pub(super) struct Host {
     pub(super) kept: Vec<Resumption>,
     /// The program has died.
     pub(super) dead: bool,
-    /// Requests that its disk has not got to.
-    pub(super) requests: usize,
     /// Where its addresses are from now on.
     first_port: u16,
     /// One for each address.
@@ -127,7 +125,6 @@ impl Host {
             clock: plan.hosts[side.place()].clock,
             kept: Vec::new(),
             dead: false,
-            requests: 0,
             first_port,
             sockets,
             over: Vec::new(),
@@ -151,7 +148,7 @@ impl Host {
         self.endpoint = endpoint(plan, side, start, &self.sockets, entropy)?;
         self.disk.park();
         self.over.clear();
-        (self.timer, self.requests) = (None, 0);
+        self.timer = None;
         (self.dead, self.done) = (false, false);
         Ok(())
     }

@@ -19,7 +19,6 @@ impl Run<'_> {
         }
         let now = self.world.now();
         let host = &mut self.hosts[side.place()];
-        host.requests += 1;
         let at = host.disk.done_at(now, transfer_of(&request));
         if at == now {
             return self.answer(side, request);
@@ -40,7 +39,6 @@ impl Run<'_> {
     fn answer(&mut self, side: Side, request: StorageRequest) -> Result<(), Broken> {
         let now = self.instant(side);
         let host = &mut self.hosts[side.place()];
-        host.requests -= 1;
         let (reply, named) = host.disk.carry_out(request)?;
         if let Some(place) = named {
             let size = host.disk.named(place).map_or(0, <[u8]>::len);
