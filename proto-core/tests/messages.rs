@@ -60,6 +60,38 @@ fn messages_go_both_ways_on_both_channels() {
     }
 }
 
+/// HS-AFTER-CONFIRM: what an initiator says at once could overtake its CONFIRM.
+#[test]
+fn an_initiator_asks_for_a_first_record_before_it_says_anything() {
+    let mut pair = Pair::new(3);
+    pair.record = true;
+    let mut count = 0;
+    pair.meddle = Some(Box::new(move |from, _, _| {
+        count += usize::from(from == "receiver");
+        from != "receiver" || count == 1 // HELLO_I, and nothing behind it
+    }));
+    pair.run();
+    assert!(pair.receiver.connection.is_established());
+    let before = pair.receiver.sent.len();
+    for channel in [Channel::Reliable, Channel::Unreliable] {
+        pair.receiver.connection.send_message(pair.now, channel, text(1)).unwrap();
+    }
+    pair.run();
+    let sent: Vec<Channel> = pair.receiver.sent[before..].iter().map(|one| one.0).collect();
+    assert_eq!(sent, [Channel::Control], "one PING");
+    assert_eq!(pair.receiver.connection.queued_messages(Channel::Reliable).messages, 1);
+
+    let mut pair = Pair::new(4);
+    let mut is_said = false;
+    while !is_said {
+        pair.step();
+        is_said = pair.receiver.connection.is_established();
+    }
+    pair.receiver.connection.send_message(pair.now, Channel::Reliable, text(2)).unwrap();
+    pair.run();
+    assert_eq!(heard(&pair.sender, Channel::Reliable), [text(2)]);
+}
+
 /// FC-MESSAGE: nothing before the handshake is confirmed, nothing over other
 /// channels, nothing too long.
 #[test]

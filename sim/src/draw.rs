@@ -6,6 +6,7 @@ use crate::plan::{
     Answer, Change, DiskError, Fault, Knobs, Plan, Request, Side, TransferPlan, Window,
 };
 use crate::rng::Draw;
+use crate::t0::talk;
 
 const MS: u64 = 1000;
 const SECOND: u64 = 1_000_000;
@@ -37,6 +38,7 @@ impl Plan {
         plan.hashing = Side::BOTH.into_iter().filter(|_| draw.chance(500)).collect();
         let mut draw = Draw::new(seed, "clocks");
         plan.clocks = [Clock::drawn(&mut draw), Clock::drawn(&mut draw)];
+        talk::draw(&mut plan);
         plan
     }
 
@@ -70,6 +72,7 @@ impl Plan {
             again: 0,
             aes: Vec::new(),
             hashing: Vec::new(),
+            talks: Vec::new(),
             clocks: [Clock::default(); 2],
             planted: None,
         }

@@ -57,8 +57,8 @@ pub mod world;
 
 pub use outcome::{COMMIT, Outcome, RunReport, Violation, divergence};
 pub use plan::{
-    Answer, Change, DiskError, Fault, Knobs, Plan, PlanError, Planted, Request, Side, TransferPlan,
-    Window,
+    Answer, Change, DiskError, Fault, Knobs, Plan, PlanError, Planted, Request, Side, TalkPlan,
+    TransferPlan, Window,
 };
 pub use sometimes::Sometimes;
 pub use tier::{AnyPlan, Tier, record, run};

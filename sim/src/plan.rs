@@ -389,6 +389,25 @@ impl Planted {
     ];
 }
 
+/// What somebody says beside transfers, as far as there is a connection.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TalkPlan {
+    /// Who.
+    pub from: Side,
+    /// When the first message is said.
+    pub at_us: u64,
+    /// Time between two.
+    pub every_us: u64,
+    /// How many.
+    pub count: u64,
+    /// Over the channel on which nothing may be lost, or over the other.
+    pub reliable: bool,
+    /// Bytes of each, beside its number; together no more than
+    /// [`MAX_MESSAGE`](passel_proto::limits::MAX_MESSAGE).
+    pub bytes: u64,
+}
+
 /// A whole run as data. Equal plans give equal runs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -414,6 +433,9 @@ pub struct Plan {
     /// of the core (`Config::storage_checks_leaves`).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hashing: Vec<Side>,
+    /// What is said beside transfers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub talks: Vec<TalkPlan>,
     /// The clocks of both sides.
     #[serde(default, skip_serializing_if = "are_true")]
     pub clocks: [Clock; 2],

@@ -127,7 +127,10 @@ impl<T: Tier> Search<'_, T> {
     /// Makes what it can as it is in the smallest plan.
     fn simplify(&mut self, path: &mut Vec<Step>) {
         if !path.is_empty() {
-            let Some(simple) = at(&self.simple, path).cloned() else { return };
+            let Some(simple) = at(&self.simple, path).cloned() else {
+                self.leave_out(path);
+                return;
+            };
             let alone = is_under(&path[path.len() - 1..], T::TOGETHER);
             let there = at(&self.best, path);
             if alone || there == Some(&simple) || self.take(path, |value| *value = simple) {
@@ -135,6 +138,15 @@ impl<T: Tier> Search<'_, T> {
             }
         }
         self.each(path, Self::simplify);
+    }
+
+    /// Leaves out a field that the smallest plan does not have.
+    fn leave_out(&mut self, path: &[Step]) {
+        if let Some((Step::Key(key), object)) = path.split_last() {
+            self.take(object, |value| {
+                value.as_object_mut().and_then(|fields| fields.remove(key));
+            });
+        }
     }
 
     /// Takes out of lists what it can.

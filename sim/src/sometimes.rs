@@ -123,7 +123,14 @@ conditions! {
     ResumedFromNotes = "resumed_from_notes";
     /// Keys were updated in a session.
     KeysUpdated = "keys_updated";
-    /// Something was lost between a wish for new keys and its answer.
+    /// The wire lost a message on the channel where it may.
+    MessageLost = "message_lost";
+    /// Something that was said beside transfers was heard, over the channel on which
+    /// nothing may be lost.
+    HeardReliable = "heard_reliable";
+    /// The same, over the channel on which something may be.
+    HeardUnreliable = "heard_unreliable";
+    /// The wire lost a message between a wish for new keys and its answer.
     UpdateWithLoss = "update_with_loss";
     /// Both sides asked for new keys at the same time.
     UpdatesCrossed = "updates_crossed";

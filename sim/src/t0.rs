@@ -6,6 +6,7 @@
 mod again;
 mod people;
 mod picture;
+pub(crate) mod talk;
 mod tier;
 mod watch;
 
@@ -18,6 +19,7 @@ use passel_proto::handshake::Resumption;
 use passel_proto::ids::{Channel, TransferId};
 use passel_proto::storage::{StorageReply, StorageRequest};
 
+use self::talk::Said;
 use self::watch::Watch;
 use crate::channel::Link;
 use crate::disk::{Disk, transfer_of};
@@ -64,6 +66,8 @@ enum Happening {
     Noticed { side: Side },
     /// A side stores what it keeps of the session.
     Secret { side: Side },
+    /// Something is said beside transfers.
+    Say { talk: usize, nth: u64 },
     /// The two sides connect again.
     Connect,
 }
@@ -105,6 +109,8 @@ struct Run<'p> {
     /// What is true of each transfer of the plan, over connections.
     stories: Vec<Story>,
     messages: Messages,
+    /// What was said and not heard in the connection under way.
+    said: Said,
     watch: Watch,
     draw: Draw,
     entropy: Entropy,
@@ -172,6 +178,7 @@ impl<'p> Run<'p> {
             oracle: Oracle::new(plan),
             stories: people::stories(plan),
             messages: Messages::default(),
+            said: Said::default(),
             watch,
             draw: Draw::new(plan.seed, "run"),
             entropy,
@@ -193,6 +200,9 @@ impl<'p> Run<'p> {
         for planned in 0..self.plan.transfers.len() {
             let at = self.plan.transfers[planned].at_us;
             self.schedule(at, Happening::Offer { planned });
+        }
+        for talk in 0..self.plan.talks.len() {
+            self.schedule(self.plan.talks[talk].at_us, Happening::Say { talk, nth: 0 });
         }
         for (place, fault) in self.plan.faults.iter().enumerate() {
             if let Fault::Cut { at_us }
@@ -229,7 +239,7 @@ impl<'p> Run<'p> {
                 return broken("everything ends", detail);
             }
             let is_of_plan = match happening {
-                Happening::Offer { .. } => true,
+                Happening::Offer { .. } | Happening::Say { .. } => true,
                 Happening::Fault { place } => {
                     !matches!(self.plan.faults[place], Fault::CutAgain { .. })
                 }
@@ -301,6 +311,7 @@ impl<'p> Run<'p> {
             Happening::Resume { side, transfer } => self.resume(side, transfer),
             Happening::Noticed { side } => self.transport_closed(side),
             Happening::Secret { side } => self.store_secret(side),
+            Happening::Say { talk, nth } => self.say(talk, nth),
             Happening::Connect => Ok(()),
         }
     }
@@ -528,6 +539,7 @@ impl<'p> Run<'p> {
                 Ok(())
             }
             Event::Offered { transfer } => self.offered(side, *transfer),
+            Event::Message { channel, message } => self.hear(side, *channel, message),
             _ => Ok(()),
         }
     }
@@ -615,6 +627,7 @@ impl<'p> Run<'p> {
             self.messages.add(side, channel.id(), &message)?;
         }
         let Some(at) = self.links[side.place()].send(now, channel, message.len()) else {
+            self.watch.on_wire_loss();
             self.watch.on_lost(number, "lost");
             return Ok(());
         };

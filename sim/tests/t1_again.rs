@@ -70,7 +70,7 @@ fn a_host_that_moved_unnoticed_goes_on_from_where_it_is() {
         let mut plan = long(3);
         plan.again = 1;
         let (side, at_us, addresses) = (Side::Joiner, 2 * SECOND, vec![ip("198.51.100.90")]);
-        plan.roams.push(RoamPlan { side, at_us, addresses, noticed: false, leaves });
+        plan.roams.push(RoamPlan { connection: 0, side, at_us, addresses, noticed: false, leaves });
         let met = passed(&plan).met;
         assert!(met.contains(&Condition::LostByRoam) && met.contains(&Condition::Resumed));
         assert_eq!(met.contains(&Condition::LeftInTransfer), leaves);

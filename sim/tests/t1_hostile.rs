@@ -114,7 +114,7 @@ fn roaming(side: Side, noticed: bool, at_us: u64) -> Plan {
     plan.transfers[0].files = vec![300_000];
     (plan.hosts[0].up.rate, plan.hosts[0].up.queue) = (50_000, 64_000);
     let addresses = vec![ip("198.51.100.77")];
-    plan.roams.push(RoamPlan { side, at_us, addresses, noticed, leaves: false });
+    plan.roams.push(RoamPlan { connection: 0, side, at_us, addresses, noticed, leaves: false });
     plan
 }
 

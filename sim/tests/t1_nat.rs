@@ -109,7 +109,7 @@ fn upset_in_transfer(seed: u64, gateways: Vec<GatewayPlan>, gateway: usize, upse
     let mut plan = served_homes(seed, gateways);
     plan.transfers[0].files = vec![300_000];
     (plan.hosts[0].up.rate, plan.hosts[0].up.queue) = (50_000, 64_000);
-    plan.upsets.push(UpsetPlan { gateway, at_us: 4_000_000, upset });
+    plan.upsets.push(UpsetPlan { connection: 0, gateway, at_us: 4_000_000, upset });
     plan
 }
 
@@ -190,7 +190,7 @@ fn own_machines_ask_servers_behind_gateways_that_forget() {
     let mut host = in_the_open("192.168.1.1");
     host.behind = Some(0);
     let any = Dependence::EndpointIndependent;
-    let upset = UpsetPlan { gateway: 0, at_us: 3_500_000, upset: Upset::Rebind };
+    let upset = UpsetPlan { connection: 0, gateway: 0, at_us: 3_500_000, upset: Upset::Rebind };
     let stage = Stage {
         gateways: vec![home("203.0.113.1", any, any)],
         servers: vec![in_the_open("198.51.100.9")],

@@ -96,7 +96,12 @@ fn a_relayed_connection_is_lost_when_its_own_gateway_gives_it_another_end() {
     let mut plan = apart(5, &[Side::Inviter]);
     plan.transfers[0].files = vec![300_000];
     (plan.hosts[0].up.rate, plan.hosts[0].up.queue) = (50_000, 64_000);
-    plan.upsets.push(UpsetPlan { gateway: 0, at_us: 5_000_000, upset: Upset::Rebind });
+    plan.upsets.push(UpsetPlan {
+        connection: 0,
+        gateway: 0,
+        at_us: 5_000_000,
+        upset: Upset::Rebind,
+    });
     let outcome = passed(&plan);
     assert!(outcome.met.contains(&Condition::LostByUpset));
     assert!(outcome.virtual_us < 70_000_000, "{}", outcome.virtual_us);

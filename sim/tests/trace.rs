@@ -260,13 +260,14 @@ fn every_fault_of_t1_is_a_mark() {
         Dependence::EndpointIndependent,
     )];
     plan.hosts[1] = HostPlan { behind: Some(0), ..homes::in_the_open("192.168.1.2") };
-    plan.upsets.push(t1::UpsetPlan { gateway: 0, at_us, upset: Upset::Rebind });
+    plan.upsets.push(t1::UpsetPlan { connection: 0, gateway: 0, at_us, upset: Upset::Rebind });
     let text = "gateway 0 forgets all, and gives other ports".to_owned();
     assert_eq!(marks(&plan), [(None, text)]);
 
     let mut plan = slow();
     let addresses = vec![homes::ip("198.51.100.77")];
     plan.roams.push(t1::RoamPlan {
+        connection: 0,
         side: Side::Joiner,
         at_us,
         addresses,

@@ -281,6 +281,9 @@ impl Established {
         message: Message,
     ) -> Result<(), Error> {
         let queued = self.messages.push(channel, message, &mut self.out.events);
+        if !self.peer_is_done && self.pings == 0 {
+            self.ping(now); // HS-AFTER-CONFIRM: the answer lets messages go.
+        }
         self.tidy(now);
         queued
     }

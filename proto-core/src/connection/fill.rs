@@ -99,7 +99,8 @@ impl Established {
             return Ok(Some(Transmit { lane, channel: Channel::File }));
         }
         for channel in [Channel::Reliable, Channel::Unreliable] {
-            if self.fill_messages(channel, room_for(channel), buf)? {
+            // HS-AFTER-CONFIRM
+            if self.peer_is_done && self.fill_messages(channel, room_for(channel), buf)? {
                 self.message_run = self.message_run.saturating_add(1);
                 return Ok(Some(on_lane_0(channel)));
             }

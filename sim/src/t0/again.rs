@@ -10,6 +10,7 @@ use passel_proto::storage::{StorageReply, StorageRequest};
 use passel_proto::suite::Suite;
 use passel_proto::tree::leaf_hash;
 
+use super::talk::Said;
 use super::{Happening, Run};
 use crate::channel::Link;
 use crate::disk::{Effect, transfer_of};
@@ -150,6 +151,7 @@ impl Run<'_> {
         calm.faults.retain(|fault| !self.healed || matches!(fault, Fault::Change { .. }));
         self.links = [Link::new(&calm, "link of inviter"), Link::new(&calm, "link of joiner")];
         self.oracle = Oracle::new(&calm);
+        self.said = Said::default();
         (self.cut, self.closing) = (false, false);
         self.watch.on_connect(self.world.now(), self.connection, self.healed);
         for (place, fault) in plan.faults.iter().enumerate() {

@@ -103,11 +103,16 @@ impl Watch {
         }
     }
 
-    /// A message does not reach its reader.
-    pub(super) fn on_lost(&mut self, number: usize, why: &'static str) {
+    /// The wire has lost a message.
+    pub(super) fn on_wire_loss(&mut self) {
+        self.meet(Sometimes::MessageLost);
         if self.updating.contains(&true) {
             self.meet(Sometimes::UpdateWithLoss);
         }
+    }
+
+    /// A message does not reach its reader.
+    pub(super) fn on_lost(&mut self, number: usize, why: &'static str) {
         if let Some(message) = self.recording.as_mut().and_then(|all| all.messages.get_mut(number))
         {
             message.lost = true;

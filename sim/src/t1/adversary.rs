@@ -43,7 +43,7 @@ pub enum Meddling {
     Inject,
     /// It comes after what follows it.
     Reorder,
-    /// It comes late, and everything after it.
+    /// It comes late; of blobs, everything after it as well.
     Delay,
 }
 
@@ -120,6 +120,13 @@ pub(super) struct Adversary {
     sent: u64,
     /// Until when nothing of a side is delivered.
     held: [u64; 2],
+}
+
+impl Adversary {
+    /// What was held up was of a connection that is over.
+    pub(super) fn forget_held(&mut self) {
+        self.held = [0; 2];
+    }
 }
 
 impl Run<'_> {

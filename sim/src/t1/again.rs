@@ -60,6 +60,10 @@ pub(super) fn draw(plan: &mut Plan) {
         return;
     }
     plan.again = draw.pick(&[1, 1, 2]);
+    let upsets = plan.upsets.iter_mut().map(|upset| &mut upset.connection);
+    for connection in upsets.chain(plan.roams.iter_mut().map(|roam| &mut roam.connection)) {
+        *connection = draw.pick(&[0, 0, 0, 1]);
+    }
     for connection in 0..draw.pick(&[0, 0, 1, 1, 2]) {
         let longest = draw.pick(&[2 * SECOND, 2 * SECOND, 8 * SECOND, 50 * SECOND]);
         let (side, at_us) = (draw.pick(&Side::BOTH), draw.below(longest));
@@ -106,18 +110,29 @@ impl Run<'_> {
         }
         (self.settled, self.done_at) = (true, None);
         self.post = Post::default();
+        self.adversary.forget_held();
         self.waiting =
             (0..self.stories.len()).filter(|nth| self.stories[*nth].is_waiting()).collect();
         self.watch.on_connect(self.world.now(), self.connection, self.healed);
         self.start()
     }
 
-    /// Starts both endpoints of the connection, and plans who dies in it.
+    /// Starts both endpoints of the connection, and plans what befalls it.
     pub(super) fn start(&mut self) -> Result<(), Broken> {
-        let plan = self.plan;
+        let (plan, now) = (self.plan, self.world.now());
+        for upset in &plan.upsets {
+            if upset.connection == self.connection {
+                self.schedule(now + upset.at_us, Happening::Upset(*upset));
+            }
+        }
+        for (planned, roam) in plan.roams.iter().enumerate() {
+            if roam.connection == self.connection {
+                self.schedule(now + roam.at_us, Happening::Roams { planned });
+            }
+        }
         for (planned, death) in plan.deaths.iter().enumerate() {
             if death.connection == self.connection {
-                self.schedule(self.world.now() + death.at_us, Happening::Dies { planned });
+                self.schedule(now + death.at_us, Happening::Dies { planned });
             }
         }
         for side in Side::BOTH {

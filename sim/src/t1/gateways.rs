@@ -74,7 +74,7 @@ pub(super) fn draw(plan: &mut Plan) {
     if draw.chance(250) {
         let gateway = usize::try_from(draw.below(plan.gateways.len() as u64)).unwrap_or(0);
         let (at_us, upset) = (draw.below(8 * SECOND), draw.pick(&[Upset::Rebind, Upset::Reboot]));
-        plan.upsets.push(UpsetPlan { gateway, at_us, upset });
+        plan.upsets.push(UpsetPlan { gateway, connection: 0, at_us, upset });
     }
     let line = draw::server_line(&mut draw);
     let addresses = vec![open(1).into(), Ipv6Addr::new(0x2001, 0xdb8, 9, 0, 0, 0, 0, 1).into()];

@@ -42,9 +42,7 @@ impl Run<'_> {
             EndpointEvent::LaneWanted { lane } => self.hosts[side.place()].bind_lane(now, *lane),
             EndpointEvent::LaneOver { lane } => {
                 self.hosts[side.place()].over.push(*lane);
-                if self.watch.in_transfer {
-                    self.watch.meet(Condition::LaneLost);
-                }
+                self.watch.befallen.lane_lost |= self.watch.in_transfer;
             }
             _ => {}
         }

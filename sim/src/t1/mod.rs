@@ -54,7 +54,7 @@ use self::acquaintance::Acquaintance;
 use self::adversary::Adversary;
 use self::again::Story;
 use self::host::Host;
-use self::oracle::Oracle;
+use self::oracle::{Excuse, Oracle};
 use self::prospect::Prospect;
 use self::rendezvous::{Letter, Post, Stage, Way};
 use self::watch::Watch;
@@ -123,6 +123,8 @@ impl Happening {
                 | Happening::Timer { .. }
                 | Happening::Storage { .. }
                 | Happening::Dies { .. }
+                | Happening::Upset(_)
+                | Happening::Roams { .. }
                 | Happening::Settled
                 | Happening::Quiet
         )
@@ -137,6 +139,8 @@ struct Run<'p> {
     world: World<(u32, Happening)>,
     network: Network,
     servers: Vec<Server>,
+    /// An address at a relay was given to somebody.
+    has_relayed: bool,
     post: Post,
     adversary: Adversary,
     hosts: [Host; 2],
@@ -223,6 +227,7 @@ impl<'p> Run<'p> {
             world,
             network: Network::new(plan.seed, &standing, &plan.gateways, &plan.all_outages()),
             servers: servers::of(plan),
+            has_relayed: false,
             post: Post::default(),
             adversary: Adversary::default(),
             hosts,
@@ -249,12 +254,6 @@ impl<'p> Run<'p> {
     fn complete(&mut self) -> Result<(), Broken> {
         for (planned, transfer) in self.plan.transfers.iter().enumerate() {
             self.schedule(transfer.at_us, Happening::Offer { planned });
-        }
-        for upset in &self.plan.upsets {
-            self.schedule(upset.at_us, Happening::Upset(*upset));
-        }
-        for (planned, roam) in self.plan.roams.iter().enumerate() {
-            self.schedule(roam.at_us, Happening::Roams { planned });
         }
         self.start()?;
         self.connection_to_its_end()?;
@@ -316,12 +315,16 @@ impl<'p> Run<'p> {
             if !possible && !self.oracle.found_by_chance() && !has_died {
                 self.watch.meet(Condition::NoPath);
             }
-            if self.oracle.is_lost() && !has_died {
-                self.watch.meet(match (self.oracle.meddled, self.watch.roamed_in_transfer) {
-                    (true, _) => Condition::EndedByMeddling,
-                    (false, true) => Condition::LostByRoam,
-                    (false, false) => Condition::LostByUpset,
-                });
+            let befallen = &self.watch.befallen;
+            let met = match self.oracle.lost_by.filter(|_| !has_died) {
+                Some(Excuse::Meddled) => Some(Condition::EndedByMeddling),
+                Some(Excuse::Upset) if befallen.roamed => Some(Condition::LostByRoam),
+                Some(Excuse::Upset) if befallen.upset => Some(Condition::LostByUpset),
+                Some(Excuse::Crowded) => Some(Condition::NoRoom),
+                _ => None,
+            };
+            if let Some(condition) = met {
+                self.watch.meet(condition);
             }
             self.done_at = Some(self.world.now());
             self.schedule(self.world.now() + QUIET_US, Happening::Quiet);
@@ -494,13 +497,7 @@ impl<'p> Run<'p> {
             self.on_event_again(side, event)?;
         }
         match event {
-            EndpointEvent::Connected { path, .. } => {
-                self.check_new_path(side, *path)?;
-                for condition in std::mem::take(&mut self.prospect.shows) {
-                    self.watch.meet(condition);
-                }
-                Ok(())
-            }
+            EndpointEvent::Connected { path, .. } => self.check_new_path(side, *path),
             EndpointEvent::Connection(Event::Established { .. })
                 if !self.oracle.established.contains(&false) =>
             {

@@ -111,6 +111,21 @@ enum Outlook {
     Lost,
 }
 
+/// What may cost a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Excuse {
+    /// The joiner names a secret that the inviter does not have.
+    Unknown,
+    /// Somebody forged something, or a line altered it, before both handshakes were done.
+    Meddled,
+    /// A gateway has forgotten everything, a host has moved, or a program has died.
+    Upset,
+    /// A gateway had no room for a session.
+    Crowded,
+    /// Something was lost as often as it is sent.
+    Losses,
+}
+
 /// The truth about one run.
 #[derive(Debug, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own about a run")]
@@ -119,6 +134,8 @@ pub(super) struct Oracle {
     pub(super) established: [bool; 2],
     closed: [bool; 2],
     outlook: Outlook,
+    /// By what the connection was lost, if it was.
+    pub(super) lost_by: Option<Excuse>,
     /// Somebody forged what goes between the two, so that there may be no connection.
     pub(super) meddled: bool,
     /// Somebody was told to close.
@@ -221,11 +238,6 @@ impl Oracle {
         self.heard[to.place()] = now;
     }
 
-    /// Whether the connection was lost by that.
-    pub(super) fn is_lost(&self) -> bool {
-        self.died || self.outlook == Outlook::Lost
-    }
-
     /// Returns whether the end of the connection came without its last word.
     pub(super) fn on_event(
         &mut self,
@@ -249,14 +261,14 @@ impl Oracle {
             Event::Completed { transfer, completion } => {
                 self.completed(side, *transfer, *completion)?;
             }
-            Event::Ended { error, .. } if self.is_loss(error) => {}
+            Event::Ended { error, .. } if self.excuse(error).is_some() => {}
             Event::Ended { error, .. } | Event::FileFailed { error, .. } => {
                 return broken("nothing fails without a cause", format!("{side:?}: {error}"));
             }
             Event::Closed { error } => {
                 self.closed[side.place()] = true;
-                if error.as_ref().is_some_and(|error| self.is_loss(error)) {
-                    self.outlook = Outlook::Lost;
+                if let Some(excuse) = error.as_ref().and_then(|error| self.excuse(error)) {
+                    (self.outlook, self.lost_by) = (Outlook::Lost, Some(excuse));
                 }
                 return self.on_closed(side, error.as_ref());
             }
@@ -265,22 +277,32 @@ impl Oracle {
         Ok(false)
     }
 
-    /// Whether this may be what comes of an upset gateway, a host that roamed, of forged
-    /// blobs and datagrams, or of losing something as often as it is sent.
-    fn is_loss(&self, error: &Error) -> bool {
+    /// What this may come of, if anything has happened that may cost the connection.
+    fn excuse(&self, error: &Error) -> Option<Excuse> {
         use ErrorCode::{HandshakeTimeout, IdleTimeout, ResumptionUnknown, TransportFailed};
         if self.unknown && error.code == ResumptionUnknown {
-            return true;
+            return Some(Excuse::Unknown);
         }
-        if self.meddled {
+        let are_established = self.established == [true; 2];
+        if self.meddled && !are_established {
             // It says whose fault it may be. Only DTLS may get stuck, which is a defect
             // of its own (`sim/known/`).
             let is_stuck = error.code == TransportFailed;
             let is_named =
                 [Blame::Peer, Blame::Incompatible, Blame::Circumstance].contains(&error.blame);
-            return is_named || is_stuck;
+            return (is_named || is_stuck).then_some(Excuse::Meddled);
         }
-        let are_established = self.established == [true; 2];
+        if ![HandshakeTimeout, IdleTimeout, TransportFailed].contains(&error.code) {
+            return None;
+        }
+        match self.outlook {
+            Outlook::Upset => return Some(Excuse::Upset),
+            Outlook::Lost => return self.lost_by,
+            _ => {}
+        }
+        if self.is_crowded && error.code == HandshakeTimeout && !are_established {
+            return Some(Excuse::Crowded);
+        }
         let may_give_up = match error.code {
             HandshakeTimeout => !are_established,
             TransportFailed if error.text.contains("DTLS error: timeout") => {
@@ -288,12 +310,7 @@ impl Oracle {
             }
             _ => false,
         };
-        if self.is_crowded && error.code == HandshakeTimeout && !are_established {
-            return true;
-        }
-        let all_lost = may_give_up && self.losses.explain(self.now);
-        let upset = all_lost || matches!(self.outlook, Outlook::Upset | Outlook::Lost);
-        upset && [HandshakeTimeout, IdleTimeout, TransportFailed].contains(&error.code)
+        (may_give_up && self.losses.explain(self.now)).then_some(Excuse::Losses)
     }
 
     /// A side that never heard the last word may find that the other is gone, if
@@ -308,7 +325,7 @@ impl Oracle {
             return broken("a peer that is gone is given up", format!("{side:?}: {heard_at}"));
         }
         match error {
-            Some(error) if self.is_loss(error) => Ok(false),
+            Some(error) if self.excuse(error).is_some() => Ok(false),
             Some(error)
                 if matches!(self.outlook, Outlook::NoPath | Outlook::Chance)
                     && error.code == ErrorCode::HandshakeTimeout =>

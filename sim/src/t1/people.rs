@@ -69,10 +69,13 @@ impl Run<'_> {
         if self.hosts[0].clock != self.hosts[1].clock {
             self.watch.meet(Condition::ClocksApart);
         }
-        if self.watch.upset_in_transfer {
+        if self.watch.befallen.lane_lost {
+            self.watch.meet(Condition::LaneLost);
+        }
+        if self.watch.befallen.upset {
             self.watch.meet(Condition::UpsetGotOver);
         }
-        if self.watch.roamed_in_transfer {
+        if self.watch.befallen.roamed {
             self.watch.meet(Condition::RoamGotOver);
         }
         if self.oracle.meddled {

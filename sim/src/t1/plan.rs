@@ -40,7 +40,10 @@ pub struct TransferPlan {
 pub struct UpsetPlan {
     /// Place of the gateway.
     pub gateway: usize,
-    /// When.
+    /// In which connection, from 0.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub connection: u32,
+    /// When, after that began.
     pub at_us: u64,
     /// What.
     pub upset: Upset,
@@ -52,7 +55,10 @@ pub struct UpsetPlan {
 pub struct RoamPlan {
     /// Whose host.
     pub side: Side,
-    /// When.
+    /// In which connection, from 0.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub connection: u32,
+    /// When, after that began.
     pub at_us: u64,
     /// Its addresses from then on.
     pub addresses: Vec<IpAddr>,

@@ -90,7 +90,12 @@ impl Run<'_> {
                 self.watch.meet(Condition::RelayFirst);
                 Ok(())
             }
-            (false, true) => Ok(()),
+            (false, true) => {
+                for condition in std::mem::take(&mut self.prospect.shows) {
+                    self.watch.meet(condition);
+                }
+                Ok(())
+            }
         }
     }
 
@@ -102,7 +107,9 @@ impl Run<'_> {
         }
         for side in Side::BOTH {
             let path = self.hosts[side.place()].endpoint.metrics().path;
-            let Some(path) = path else { continue };
+            let Some(path) = path else {
+                return broken("whoever is connected knows its path", format!("{side:?}"));
+            };
             let is_relayed = self.is_relayed(side, path);
             if is_relayed && self.prospect.direct && self.may_be_late() {
                 continue;
@@ -120,7 +127,7 @@ impl Run<'_> {
 
     /// At the end of a run.
     pub(super) fn note_released(&mut self) {
-        if !self.plan.relays.is_empty() && self.servers.iter().all(|server| server.open() == 0) {
+        if self.has_relayed && self.servers.iter().all(|server| server.open() == 0) {
             self.watch.meet(Condition::RelayReleased);
         }
     }

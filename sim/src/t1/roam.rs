@@ -31,7 +31,7 @@ pub(super) fn draw(plan: &mut Plan) {
     let addresses =
         addresses.map(|(ip, nth)| if leaves { in_the_open(*ip, nth) } else { elsewhere(*ip) });
     let addresses = addresses.collect();
-    plan.roams.push(RoamPlan { side, at_us, addresses, noticed, leaves });
+    plan.roams.push(RoamPlan { side, connection: 0, at_us, addresses, noticed, leaves });
 }
 
 /// Another address in the same network.

@@ -21,9 +21,9 @@ impl Run<'_> {
         let server = place.checked_sub(self.hosts.len()).and_then(|nth| self.servers.get_mut(nth));
         let Some(server) = server else { return };
         let relays = matches!(server, Server::Turn(_));
-        for (header, contents) in
-            server.take(self.world.now(), Header { source, destination }, contents)
-        {
+        let sent = server.take(self.world.now(), Header { source, destination }, contents);
+        self.has_relayed |= server.open() > 0;
+        for (header, contents) in sent {
             let Header { source, destination } = header;
             let datagram = Datagram { source, destination, contents };
             if relays {

@@ -93,9 +93,11 @@ pub enum Condition {
     SecretUnknown,
     /// The two knew each other by the older of two secrets.
     OlderSecret,
+    /// No path was found, since a gateway had no room for another session.
+    NoRoom,
     /// A host left the network where it was between the handshake and a transfer's end.
     LeftInTransfer,
-    /// A lane was lost in the middle of a transfer.
+    /// A lane was lost in the middle of a transfer, which was completed.
     LaneLost,
     /// A chunk was sent again since its lane was lost.
     ChunkAgain,
@@ -208,6 +210,7 @@ impl Condition {
             Condition::ResumedWhenHealed => "resumed_when_healed",
             Condition::SecretUnknown => "secret_unknown",
             Condition::OlderSecret => "older_secret",
+            Condition::NoRoom => "no_room",
             Condition::LeftInTransfer => "left_in_transfer",
             Condition::RebindInTransfer => "rebind_in_transfer",
             Condition::RebootInTransfer => "reboot_in_transfer",

@@ -73,10 +73,8 @@ impl Tier for Plan {
     fn is_sound(&self) -> bool {
         let hosts = self.hosts.iter().filter_map(|host| host.behind);
         let gateways = self.gateways.iter().filter_map(|gateway| gateway.behind);
-        let relays = self.relays.iter().map(|relay| &relay.host);
-        let mut lines = self.hosts.iter().chain(&self.servers).chain(relays);
-        hosts.chain(gateways).all(|place| place < self.gateways.len())
-            && lines.all(|host| [&host.up, &host.down].into_iter().all(carries))
+        let mut lines = self.lines();
+        hosts.chain(gateways).all(|place| place < self.gateways.len()) && lines.all(carries)
     }
 }
 

@@ -19,16 +19,25 @@ use crate::outcome::Violation;
 use crate::plan::Side;
 use crate::trace::Recording;
 
+/// What happened between the handshake and a transfer's end.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Befallen {
+    /// A gateway was upset.
+    pub(super) upset: bool,
+    /// A host got other addresses.
+    pub(super) roamed: bool,
+    /// A lane was lost.
+    pub(super) lane_lost: bool,
+}
+
 #[derive(Debug)]
 pub(super) struct Watch {
     log: Log<Plan>,
     picture: Option<Picture>,
     /// Both handshakes are done and not all transfers have ended.
     pub(super) in_transfer: bool,
-    /// A gateway was upset in that time.
-    pub(super) upset_in_transfer: bool,
-    /// A host got other addresses in that time.
-    pub(super) roamed_in_transfer: bool,
+    /// What happened in that time.
+    pub(super) befallen: Befallen,
     /// Lanes of which it was seen that they are dead.
     dead_lanes: BTreeSet<u16>,
 }
@@ -39,8 +48,7 @@ impl Watch {
             log: Log::new(traced),
             picture: None,
             in_transfer: false,
-            upset_in_transfer: false,
-            roamed_in_transfer: false,
+            befallen: Befallen::default(),
             dead_lanes: BTreeSet::new(),
         }
     }
@@ -124,7 +132,7 @@ impl Watch {
     /// Something happens to a gateway.
     pub(super) fn on_upset(&mut self, now: u64, gateway: usize, upset: Upset) {
         if self.in_transfer {
-            self.upset_in_transfer = true;
+            self.befallen.upset = true;
             self.meet(match upset {
                 Upset::Rebind => Condition::RebindInTransfer,
                 Upset::Reboot => Condition::RebootInTransfer,
@@ -144,7 +152,7 @@ impl Watch {
             if roam.leaves {
                 self.meet(Condition::LeftInTransfer);
             }
-            self.roamed_in_transfer = true;
+            self.befallen.roamed = true;
         }
         let leaves = if roam.leaves { "leaves its network and " } else { "" };
         let noticed = if roam.noticed { "" } else { ", and does not notice" };
@@ -175,8 +183,7 @@ impl Watch {
 
     /// The two connect again.
     pub(super) fn on_connect(&mut self, now: u64, nth: u32, healed: bool) {
-        (self.in_transfer, self.upset_in_transfer) = (false, false);
-        self.roamed_in_transfer = false;
+        (self.in_transfer, self.befallen) = (false, Befallen::default());
         self.log.note(now, &format!("connection {nth}, healed: {healed}"));
         if let Some(picture) = &mut self.picture {
             picture.on_connect(now, nth, healed);
