@@ -538,7 +538,8 @@ impl Connection {
     /// is refused, [`Event::Backpressure`] follows, and [`Event::Drained`] once
     /// [`MESSAGES_LOW`](crate::limits::MESSAGES_LOW) bytes or fewer wait. On
     /// `unreliable` they may be lost and come in any order; there the oldest
-    /// are dropped to make room for the newest.
+    /// are dropped to make room for the newest. Those of an initiator wait for a first
+    /// record of the responder (`HS-AFTER-CONFIRM`).
     ///
     /// A close drops what waits here, and may overtake what was sent: who wants
     /// to know that a message arrived has it answered.

@@ -296,6 +296,21 @@ impl Pair {
         pair
     }
 
+    /// A pair whose initiator is done, and whose CONFIRM was lost with all that followed.
+    pub fn unconfirmed(seed: u64) -> Self {
+        let mut pair = Self::new(seed);
+        pair.record = true;
+        let mut count = 0;
+        pair.meddle = Some(Box::new(move |from, _, _| {
+            count += usize::from(from == "receiver");
+            from != "receiver" || count == 1 // HELLO_I, and nothing behind it
+        }));
+        pair.run();
+        assert!(pair.receiver.connection.is_established());
+        assert!(!pair.sender.connection.is_established());
+        pair
+    }
+
     fn below(&mut self, bound: usize) -> usize {
         let random = u64::from_le_bytes(self.entropy.array());
         usize::try_from(random % bound as u64).unwrap()

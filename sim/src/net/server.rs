@@ -17,9 +17,10 @@ pub enum Server {
 }
 
 impl Server {
-    /// A TURN server that listens at `addresses`.
-    pub fn turn(addresses: &[IpAddr]) -> Self {
-        Self::Turn(Box::new(Relay::new(addresses)))
+    /// So many STUN servers, and behind them TURN servers that listen at `relays`.
+    pub fn all<'a>(stun: usize, relays: impl Iterator<Item = &'a Vec<IpAddr>>) -> Vec<Self> {
+        let relays = relays.map(|addresses| Self::Turn(Box::new(Relay::new(addresses))));
+        (0..stun).map(|_| Self::Stun).chain(relays).collect()
     }
 
     /// Takes a datagram at `now`, in microseconds: what it sends then.

@@ -58,31 +58,39 @@ fn signal(side: Side, secret: SignalSecret, entropy: &mut Entropy) -> Result<Sig
 }
 
 impl Run<'_> {
-    /// Begins another connection at a side: by the secrets that it kept, or by the link.
+    /// Whether the joiner names a secret that the inviter does not have.
+    pub(super) fn names_unknown(&self) -> bool {
+        let [inviter, joiner] = &self.hosts;
+        let named = joiner.kept.get(self.acquaintance.named);
+        named.is_some_and(|named| inviter.kept.iter().all(|kept| kept.id != named.id))
+    }
+
+    /// By what a side finds the other: a secret that it kept, or the link.
+    fn secret(&self, side: Side) -> SignalSecret {
+        let kept = &self.hosts[side.place()].kept;
+        let (named, other) = match side {
+            Side::Inviter => (kept.first(), kept.get(1)),
+            Side::Joiner => (kept.get(self.acquaintance.named), None),
+        };
+        match named {
+            None => SignalSecret::Link(self.acquaintance.link.clone()),
+            Some(named) => SignalSecret::Resume {
+                link: named.meeting_link(),
+                key: named.key(),
+                other: other.map(Resumption::key),
+            },
+        }
+    }
+
+    /// Begins another connection at a side.
     pub(super) fn begin(&mut self, side: Side) -> Result<(), Error> {
+        let secret = self.secret(side);
         let HostPlan { addresses, clock, .. } = &self.stands[side.place()];
         let now = self.world.instant_by(*clock);
         let entropy = &mut self.acquaintance.entropy;
-        let named = self.acquaintance.named;
-        let inviter = self.hosts[0].kept.iter().map(|kept| kept.id).collect::<Vec<_>>();
-        let host = &mut self.hosts[side.place()];
-        let secret = match side {
-            Side::Inviter => host.kept.first().map(|kept| (kept, host.kept.get(1))),
-            Side::Joiner => host.kept.get(named).map(|kept| (kept, None)),
-        };
-        let secret = match secret {
-            None => SignalSecret::Link(self.acquaintance.link.clone()),
-            Some((kept, other)) => {
-                if side == Side::Joiner {
-                    self.oracle.unknown = !inviter.contains(&kept.id);
-                }
-                let other = other.map(Resumption::key);
-                SignalSecret::Resume { link: kept.meeting_link(), key: kept.key(), other }
-            }
-        };
         let signal = signal(side, secret, entropy)?;
         let start = Start { connection: self.connection, addresses, signal, now };
-        host.begin(self.plan, side, start, entropy)
+        self.hosts[side.place()].begin(self.plan, side, start, entropy)
     }
 
     /// A side stores the secret of the session (`HS-RESUME-KEEP`), and says so.

@@ -179,7 +179,7 @@ impl Run<'_> {
                 Meddling::Delay => self.adversary.held[to.place()] = at + 4 * SECOND,
                 _ => {}
             }
-            if how != Meddling::Delay && self.oracle.established.contains(&false) {
+            if how != Meddling::Delay {
                 self.oracle.on_meddled();
             }
             self.watch.on_meddled(self.world.now(), Some(side), Seat::Rendezvous, how);
@@ -197,9 +197,7 @@ impl Run<'_> {
         let Some(how) = self.meddling(Seat::Relay, nth) else {
             return self.send_from_server(place, datagram);
         };
-        let changes = matches!(how, Meddling::Truncate | Meddling::Flip);
-        // Before that, what is altered may end the handshake of DTLS.
-        if changes && self.oracle.established.contains(&false) {
+        if matches!(how, Meddling::Truncate | Meddling::Flip) {
             self.oracle.on_meddled();
         }
         self.watch.on_meddled(self.world.now(), None, Seat::Relay, how);
@@ -220,9 +218,7 @@ impl Run<'_> {
             return self.put_on_line(side, datagram);
         };
         let now = self.world.now();
-        // Before that, what is forged may end the handshake of DTLS.
-        let forges = matches!(how, Meddling::Truncate | Meddling::Flip | Meddling::Inject);
-        if forges && self.oracle.established.contains(&false) {
+        if matches!(how, Meddling::Truncate | Meddling::Flip | Meddling::Inject) {
             self.oracle.on_meddled();
         }
         self.watch.on_meddled(now, Some(side), Seat::Lines, how);

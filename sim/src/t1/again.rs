@@ -74,9 +74,11 @@ pub(super) fn draw(plan: &mut Plan) {
 impl Run<'_> {
     /// Whether what is not complete can go on in another connection.
     pub(super) fn goes_on(&self) -> bool {
-        let is_over = self.stories.iter().all(|story| story.over);
+        if self.plan.again == 0 || self.stories.iter().all(|story| story.over) {
+            return false;
+        }
         let prospect = self.prospect_now();
-        self.plan.again > 0 && !is_over && (prospect.direct || prospect.relayed)
+        prospect.direct || prospect.relayed
     }
 
     fn prospect_now(&self) -> Prospect {
@@ -103,6 +105,7 @@ impl Run<'_> {
             self.hosts.iter_mut().for_each(|host| host.kept.clear());
             self.acquaintance.named = 0;
         }
+        self.oracle.unknown = self.names_unknown();
         for side in Side::BOTH {
             if let Err(error) = self.begin(side) {
                 return broken("they can connect again", format!("{side:?}: {error}"));

@@ -56,7 +56,7 @@ use self::again::Story;
 use self::host::Host;
 use self::oracle::{Excuse, Oracle};
 use self::prospect::Prospect;
-use self::rendezvous::{Letter, Post, Stage, Way};
+use self::rendezvous::{Letter, Post, Progress, Way};
 use self::watch::Watch;
 use crate::net::server::Server;
 use crate::net::{HostPlan, Network};
@@ -93,7 +93,7 @@ enum Happening {
     /// A datagram reaches `to`.
     Arrives { to: Side, datagram: Datagram },
     /// A letter on a stream to or from the rendezvous has come so far.
-    Mail { way: Way, nth: u64, stage: Stage },
+    Mail { way: Way, nth: u64, progress: Progress },
     /// The rendezvous has done with a blob.
     HandOver { to: Side, letter: Letter },
     /// A blob reaches `to`.
@@ -373,8 +373,8 @@ impl<'p> Run<'p> {
                 host.endpoint.handle_datagram(now, datagram.as_ref());
                 self.drain(to)
             }
-            Happening::Mail { way, nth, stage } => {
-                self.mail(way, nth, stage);
+            Happening::Mail { way, nth, progress } => {
+                self.mail(way, nth, progress);
                 Ok(())
             }
             Happening::HandOver { to, letter } => {

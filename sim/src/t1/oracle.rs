@@ -201,9 +201,10 @@ impl Oracle {
         self.transfers.values().find(|facts| facts.planned == planned)
     }
 
-    /// Somebody has forged something that may end the connection.
+    /// Somebody has forged something, or a line altered it. Once both handshakes are
+    /// done that is as good as lost; before, it may end the connection.
     pub(super) fn on_meddled(&mut self) {
-        self.meddled = true;
+        self.meddled |= self.established.contains(&false);
     }
 
     /// Whether nothing has happened that could have changed the path.

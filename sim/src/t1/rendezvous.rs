@@ -52,6 +52,13 @@ pub(super) struct Letter {
     pub(super) number: Option<usize>,
 }
 
+impl Letter {
+    /// What stands for all of it on a line.
+    fn segment(&self) -> &[u8] {
+        &self.blob[..self.blob.len().min(SEGMENT)]
+    }
+}
+
 /// Which way a stream goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Way {
@@ -63,7 +70,7 @@ pub(super) enum Way {
 
 /// How far the first letter of a stream has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Stage {
+pub(super) enum Progress {
     /// It has left the line of the one that sends it.
     Crosses,
     /// It is there.
@@ -173,16 +180,15 @@ impl Run<'_> {
         let nth = stream.come;
         let wait = AGAIN_US * (1 << stream.tries.min(10)).min(LONGEST_WAIT);
         stream.tries += 1;
-        let segment = &letter.blob[..letter.blob.len().min(SEGMENT)];
-        let carried = self.network.up(now, from, segment, true);
+        let carried = self.network.up(now, from, letter.segment(), true);
         for (at, _) in carried.copies {
-            self.schedule(at, Happening::Mail { way, nth, stage: Stage::Crosses });
+            self.schedule(at, Happening::Mail { way, nth, progress: Progress::Crosses });
         }
-        self.schedule(now + wait, Happening::Mail { way, nth, stage: Stage::IsDue });
+        self.schedule(now + wait, Happening::Mail { way, nth, progress: Progress::IsDue });
     }
 
     /// The `nth` letter of a stream has come so far.
-    pub(super) fn mail(&mut self, way: Way, nth: u64, stage: Stage) {
+    pub(super) fn mail(&mut self, way: Way, nth: u64, progress: Progress) {
         let now = self.world.now();
         let (_, to) = self.ends(way);
         let stream = self.post.stream(way);
@@ -190,15 +196,14 @@ impl Run<'_> {
             return; // It is there.
         }
         let Some(letter) = stream.letters.front() else { return };
-        match stage {
-            Stage::IsDue => self.send_first(way),
-            Stage::Crosses => {
-                let segment = &letter.blob[..letter.blob.len().min(SEGMENT)];
-                for (at, _) in self.network.down(now, to, segment, true).copies {
-                    self.schedule(at, Happening::Mail { way, nth, stage: Stage::Arrives });
+        match progress {
+            Progress::IsDue => self.send_first(way),
+            Progress::Crosses => {
+                for (at, _) in self.network.down(now, to, letter.segment(), true).copies {
+                    self.schedule(at, Happening::Mail { way, nth, progress: Progress::Arrives });
                 }
             }
-            Stage::Arrives => {
+            Progress::Arrives => {
                 let letter = letter.clone();
                 stream.letters.pop_front();
                 (stream.come, stream.tries) = (nth + 1, 0);

@@ -10,8 +10,7 @@ use crate::net::server::Server;
 
 /// The servers of a plan, in the order of their places.
 pub(super) fn of(plan: &Plan) -> Vec<Server> {
-    let stun = plan.servers.iter().map(|_| Server::Stun);
-    stun.chain(plan.relays.iter().map(|relay| Server::turn(&relay.host.addresses))).collect()
+    Server::all(plan.servers.len(), plan.relays.iter().map(|relay| &relay.host.addresses))
 }
 
 impl Run<'_> {

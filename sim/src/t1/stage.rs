@@ -1,7 +1,7 @@
 //! T1's world without our endpoints: anybody's sans-IO state machines stand on its
-//! hosts, behind its gateways and on its lines, with its servers, in virtual time. What does not live
-//! here: what must be true of them, which whoever puts them there says; see
-//! `sim/examples/own_machine.rs`.
+//! hosts, behind its gateways and on its lines, with its servers, in virtual time. What
+//! does not live here: what must be true of them, which whoever puts them there says;
+//! see `sim/examples/own_machine.rs`.
 
 use std::time::Instant;
 
@@ -122,8 +122,7 @@ struct Run<'m, M> {
 pub fn play<M: Machine>(stage: &Stage, machines: &mut [M]) -> Played {
     let count = machines.len();
     let standing = [&stage.hosts[..], &stage.servers, &stage.relays].concat();
-    let stun = stage.servers.iter().map(|_| Server::Stun);
-    let turn = stage.relays.iter().map(|host| Server::turn(&host.addresses));
+    let relays = stage.relays.iter().map(|host| &host.addresses);
     let mut world = World::new();
     for upset in &stage.upsets {
         world.schedule(upset.at_us, Happening::Upset(*upset));
@@ -133,7 +132,7 @@ pub fn play<M: Machine>(stage: &Stage, machines: &mut [M]) -> Played {
         network: Network::new(stage.seed, &standing, &stage.gateways, &stage.outages),
         hosts: &stage.hosts,
         machines,
-        servers: stun.chain(turn).collect(),
+        servers: Server::all(stage.servers.len(), relays),
         timers: vec![(None, 0); count],
         wakes: vec![(0, 0); count],
         semantic: RunHash::default(),

@@ -77,8 +77,7 @@ impl Run<'_> {
     /// What happened to a datagram on the line of the host at `place`.
     pub(super) fn befell(&mut self, place: usize, contents: &[u8], fates: &[Fate]) {
         self.watch.on_fates(self.world.now(), place, fates);
-        // Before that, what is altered may end the handshake of DTLS.
-        if fates.contains(&Fate::Corrupted) && self.oracle.established.contains(&false) {
+        if fates.contains(&Fate::Corrupted) {
             self.oracle.on_meddled();
         }
         self.oracle.on_fates(self.world.now(), contents, fates);
