@@ -288,9 +288,10 @@ impl StorageReply {
 pub enum StorageErrorKind {
     /// The disk, or a quota, is full.
     NoSpace,
-    /// The source is gone or may not be read.
+    /// The source, or what was stored, is gone or may not be read.
     Unreadable,
-    /// The source is not what it was when it was offered.
+    /// The source is not what it was when it was offered, or what was stored is not what
+    /// it was then.
     Changed,
     /// The final name is taken, or became a link.
     NameConflict,

@@ -318,6 +318,28 @@ fn chunks_that_differ_are_found_and_sent() {
     }
 }
 
+/// TR-FAILED-CODE: the peer is not told that its source is at fault when the receiver
+/// cannot read back what it stored.
+#[test]
+fn what_cannot_be_read_back_is_a_failure_of_the_receivers_storage() {
+    for kind in [StorageErrorKind::Unreadable, StorageErrorKind::Changed, StorageErrorKind::Other] {
+        let files = [("a", content(CHUNK * 200, 1)), ("b", content(CHUNK * 600, 2))];
+        let mut pair = Pair::established(12);
+        let token = begin(&mut pair, &files, |progress| progress.bytes_durable > 10_000_000);
+        reconnect(&mut pair, 13);
+        // It asks for leaves, for which the receiver reads back what it has.
+        pair.sender.disk.source.get_mut(&0).unwrap()[0] ^= 1;
+        let next = pair.receiver.disk.reads;
+        pair.receiver.disk.faults.push(Fault::Read(next, kind));
+        go_on(&mut pair, token);
+        pair.finish();
+        let expected = [(FileIndex(0), ErrorCode::StorageFailed)];
+        assert_eq!(pair.receiver.failed_files(), expected, "{kind:?}");
+        assert_eq!(pair.sender.failed_files(), expected, "{kind:?}");
+        assert_eq!((completion(&pair).delivered, completion(&pair).failed), (1, 1));
+    }
+}
+
 /// RS-REPAIR-JOURNAL, RS-LEAVES: bytes that the receiver's storage lost after it
 /// had noted them are found by a second cut in the middle of a repair too.
 #[test]

@@ -6,6 +6,7 @@ mod cause;
 mod facts;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 use passel_proto::connection::{Event, Progress};
 use passel_proto::frame::Frame;
@@ -42,7 +43,7 @@ const READS_AT_ONCE: u64 = (1 << 20) + MAX_CHUNK as u64;
 /// The truth about one run.
 #[derive(Debug)]
 pub struct Oracle {
-    plan: Plan,
+    plan: Rc<Plan>,
     /// Every transfer that was offered.
     pub transfers: BTreeMap<TransferId, Facts>,
     /// The next counter of each side and channel, which goes on over the epochs.
@@ -62,7 +63,7 @@ impl Oracle {
     /// The truth about a plan before its run.
     pub fn new(plan: &Plan) -> Self {
         Self {
-            plan: plan.clone(),
+            plan: Rc::new(plan.clone()),
             transfers: BTreeMap::new(),
             counters: BTreeMap::new(),
             received: [0; 2],
@@ -306,14 +307,15 @@ impl Oracle {
                 }
             }
             Event::FileFailed { transfer, file, error } => {
-                cause::check(&self.plan, error)?;
+                let plan = Rc::clone(&self.plan);
                 let facts = self.facts(*transfer)?;
+                cause::check_transfer(&plan, facts.of(), error)?;
                 if side != facts.from && facts.taken.contains_key(file) {
                     facts.lapsed.insert(*file);
                 }
             }
             Event::Completed { transfer, completion } => {
-                let plan = self.plan.clone();
+                let plan = Rc::clone(&self.plan);
                 let facts = self.facts(*transfer)?;
                 facts.end(side, Ending::Completed(*completion))?;
                 if side != facts.from {
@@ -327,8 +329,9 @@ impl Oracle {
                 }
             }
             Event::Ended { transfer, error, kept } => {
-                cause::check(&self.plan, error)?;
+                let plan = Rc::clone(&self.plan);
                 let facts = self.facts(*transfer)?;
+                cause::check_transfer(&plan, facts.of(), error)?;
                 facts.kept = if side == facts.from { facts.kept } else { *kept };
                 let planned = self.facts(*transfer)?.planned;
                 if cause::is_calm(&self.plan, planned) {
@@ -340,7 +343,7 @@ impl Oracle {
             Event::Closed { error } => {
                 self.closed[side.place()] = true;
                 if let Some(error) = error {
-                    cause::check(&self.plan, error)?;
+                    cause::check_connection(&self.plan, error)?;
                 }
             }
             _ => {} // News that nothing has to be true of.

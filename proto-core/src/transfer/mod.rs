@@ -125,17 +125,26 @@ fn cancel_frame(transfer: TransferId, error: &Error) -> Cancel {
     Cancel { transfer, code: error.code.to_wire(), text: wire_text(error) }
 }
 
-/// What a failure of the receiver's storage is called on the wire. The local
-/// text stays here: it may name paths of this machine.
+/// What it is called on the wire that a sender cannot read its source (`TR-FAILED-CODE`).
+/// The local text stays here: it may name paths of this machine.
+pub(crate) fn source_failure(error: &StorageError) -> Error {
+    let code = match error.kind {
+        StorageErrorKind::Changed => ErrorCode::SourceChanged,
+        _ => ErrorCode::SourceUnreadable,
+    };
+    Error::new(Blame::Local, code, error.text.clone())
+}
+
+/// What a failure of the receiver's storage is called on the wire (`TR-FAILED-CODE`).
+/// The local text stays here, as above.
 pub(crate) fn storage_failure(error: &StorageError) -> Error {
     let code = match error.kind {
         StorageErrorKind::NoSpace => ErrorCode::NoSpace,
-        StorageErrorKind::Unreadable => ErrorCode::SourceUnreadable,
-        StorageErrorKind::Changed => ErrorCode::SourceChanged,
+        StorageErrorKind::Changed => ErrorCode::SourceChanged, // RS-STORED-CHECK
         StorageErrorKind::NameConflict => ErrorCode::NameConflict,
         StorageErrorKind::Refused => ErrorCode::PolicyRefused, // TR-POLICY-CONTENT
         StorageErrorKind::WrongLeaf => ErrorCode::HashMismatch,
-        StorageErrorKind::Other => ErrorCode::StorageFailed,
+        StorageErrorKind::Unreadable | StorageErrorKind::Other => ErrorCode::StorageFailed,
     };
     Error::new(Blame::Local, code, error.text.clone())
 }

@@ -4,51 +4,107 @@
 use passel_proto::error::{Error, ErrorCode};
 
 use super::{Broken, broken};
-use crate::plan::{Answer, DiskError, Fault, Plan};
+use crate::plan::{Answer, DiskError, Fault, Plan, Side};
 
 /// A partition that is surely outlived: its length, the delays around it and
 /// two PINGs are shorter than the idle timer.
 const OUTLIVED_US: u64 = 5_000_000;
+/// The most that an offer and its answer take on their way.
+const ON_ITS_WAY_US: u64 = 5_000_000;
 
-/// Whether the plan explains the error.
-pub(super) fn check(plan: &Plan, error: &Error) -> Result<(), Broken> {
+/// What failed: a transfer or an entry of it, or else the connection.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Of {
+    /// Place of the transfer in the plan.
+    pub(super) planned: usize,
+    /// Who offered it.
+    pub(super) from: Side,
+}
+
+/// Whether the plan explains that a transfer, or an entry of it, failed: the disk of the
+/// side that stores or reads it, a person at either side, or what explains the end of the
+/// connection.
+pub(super) fn check_transfer(plan: &Plan, of: Of, error: &Error) -> Result<(), Broken> {
     use ErrorCode as E;
-    let fault = |is: fn(&Fault) -> bool| plan.faults.iter().any(is);
-    let disk = |kinds: &[DiskError]| {
+    let disk = |at: Side, kinds: &[DiskError]| {
         plan.faults.iter().any(|fault| match fault {
-            Fault::DiskError { error, .. } => kinds.contains(error),
+            Fault::DiskError { side, error, .. } => *side == at && kinds.contains(error),
             _ => false,
         })
     };
+    let fault = |is: &dyn Fn(&Fault) -> bool| plan.faults.iter().any(is);
+    let planned = plan.transfers.get(of.planned);
+    let answers = |answer| planned.is_some_and(|planned| planned.answer == answer);
+    let (sender, receiver) = (of.from, of.from.peer());
     let explained = match error.code {
-        E::Cancelled => fault(|fault| matches!(fault, Fault::Cancel { .. } | Fault::Close { .. })),
-        E::Declined => plan.transfers.iter().any(|transfer| transfer.answer == Answer::Reject),
-        E::NoSpace => fault(|fault| matches!(fault, Fault::DiskFull { .. })),
-        E::StorageFailed => disk(&[DiskError::Write, DiskError::Sync, DiskError::Commit]),
-        E::NameConflict => disk(&[DiskError::CommitConflict]),
-        E::SourceUnreadable => disk(&[DiskError::ReadUnreadable]),
-        E::SourceChanged => {
-            disk(&[DiskError::ReadChanged]) || fault(|fault| matches!(fault, Fault::Change { .. }))
+        E::Cancelled => {
+            let cancels = |fault: &Fault| match fault {
+                Fault::Cancel { transfer, .. } => *transfer == of.planned,
+                _ => false,
+            };
+            fault(&cancels) || check_connection(plan, error).is_ok()
         }
-        E::OfferExpired => plan.transfers.iter().any(|t| t.answer == Answer::Silence),
-        E::HandshakeTimeout | E::IdleTimeout => fault(|fault| {
-            use Fault as F;
-            matches!(fault, F::Partition { .. } | F::Crash { .. } | F::CrashAt { .. })
-        }),
+        E::Declined => answers(Answer::Reject),
+        E::OfferExpired => {
+            // An answer may also come too late, or be kept from coming.
+            let last = plan.knobs.offer_expiry_us.saturating_sub(ON_ITS_WAY_US);
+            let is_slow = planned.is_some_and(|planned| planned.answer_after_us >= last);
+            answers(Answer::Silence) || is_slow || is_ever_silent(plan)
+        }
+        E::NoSpace => {
+            fault(&|fault| matches!(fault, Fault::DiskFull { side, .. } if *side == receiver))
+        }
+        E::StorageFailed => {
+            use DiskError::{Commit, ReadChanged, ReadUnreadable, Sync, Write};
+            // It reads back what it stored.
+            disk(receiver, &[Write, Sync, Commit, ReadUnreadable, ReadChanged])
+        }
+        E::NameConflict => disk(receiver, &[DiskError::CommitConflict]),
+        E::SourceUnreadable => disk(sender, &[DiskError::ReadUnreadable]),
+        E::SourceChanged => {
+            let changes = |fault: &Fault| match fault {
+                Fault::Change { transfer, .. } => *transfer == of.planned,
+                _ => false,
+            };
+            disk(sender, &[DiskError::ReadChanged]) || fault(&changes)
+        }
+        _ => return check_connection(plan, error),
+    };
+    say(explained, error)
+}
+
+/// Whether the plan explains that the connection ended.
+pub(super) fn check_connection(plan: &Plan, error: &Error) -> Result<(), Broken> {
+    use ErrorCode as E;
+    use Fault as F;
+    let fault = |is: fn(&Fault) -> bool| plan.faults.iter().any(is);
+    let explained = match error.code {
+        E::HandshakeTimeout | E::IdleTimeout => is_ever_silent(plan),
         E::TransportFailed => fault(|fault| {
-            use Fault as F;
             let cuts = matches!(fault, F::Cut { .. } | F::CutAgain { .. } | F::Close { .. });
             cuts || matches!(fault, F::Crash { .. } | F::CrashAt { .. })
         }),
+        E::Cancelled => fault(|fault| matches!(fault, F::Close { .. })),
         E::ResumptionUnknown => plan.again > 0,
-        // Every abort has a code, and no code accuses an honest peer.
+        // Every end has a code, and no code accuses an honest peer.
         _ => false,
     };
+    say(explained, error)
+}
+
+/// Whether nothing may be heard of a peer for a time.
+fn is_ever_silent(plan: &Plan) -> bool {
+    use Fault as F;
+    let silences =
+        |fault: &F| matches!(fault, F::Partition { .. } | F::Crash { .. } | F::CrashAt { .. });
+    plan.faults.iter().any(silences)
+}
+
+fn say(explained: bool, error: &Error) -> Result<(), Broken> {
     if explained {
-        Ok(())
-    } else {
-        broken("nothing fails without a cause", format!("{error}, {:?}", error.blame))
+        return Ok(());
     }
+    broken("nothing fails without a cause", format!("{error}, {:?}", error.blame))
 }
 
 /// Whether the transfer at this place of the plan must be completed in full.

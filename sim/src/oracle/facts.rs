@@ -9,6 +9,7 @@ use passel_proto::error::ErrorCode;
 use passel_proto::ids::{FileIndex, TransferId};
 use passel_proto::manifest::Manifest;
 
+use super::cause::Of;
 use super::{Broken, broken};
 use crate::disk::Disk;
 use crate::plan::Side;
@@ -93,6 +94,11 @@ impl Facts {
     /// Whether the receiver has accepted.
     pub fn is_accepted(&self) -> bool {
         self.accepted.is_some()
+    }
+
+    /// Whose faults explain what fails of it.
+    pub(super) fn of(&self) -> Of {
+        Of { planned: self.planned, from: self.from }
     }
 
     /// What a file holds; nothing for a directory.

@@ -151,6 +151,7 @@ pub(super) fn receiving(scene: Arc<Scene>, seat: Seat) -> Running {
             } else {
                 words.push(invitation.link);
             }
+            scene.witness.trying(invitation.number);
             let exit = scene.run(&seat, words).await;
             let is_newest = scene.witness.is_newest(invitation.number);
             if exit == Exit::Authentication && !scene.witness.is_received() && is_newest {

@@ -27,6 +27,7 @@ pub const TICK_MS: u64 = 5;
 /// What the network between the hosts is like, and what goes wrong. Hosts are
 /// named by their places in the list of programs, from 0.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Stage {
     /// Draws everything that the plan does not say.
     pub seed: u64,
@@ -42,7 +43,7 @@ pub struct Stage {
 
 /// Something that goes wrong, for a while.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Fault {
     /// Nothing passes between two hosts, and what is on its way is lost.
     Partition {

@@ -47,6 +47,18 @@ pub(super) struct Invitation {
     pub(super) code: String,
 }
 
+/// What became of an invitation. One that nothing here is true of is good, and
+/// whoever comes with it is let in.
+#[derive(Clone, Copy, Debug, Default)]
+struct Use {
+    /// Somebody has come with it.
+    is_tried: bool,
+    /// Somebody who has come with it was cut off, killed or told to try again.
+    is_spent: bool,
+    /// The sender's program that gave it out has ended.
+    is_left: bool,
+}
+
 #[derive(Debug, Default)]
 struct Seen {
     invitation: Option<Invitation>,
@@ -56,6 +68,10 @@ struct Seen {
     starts: [u32; 3],
     /// Programs that were run to an end.
     exits: [u32; 3],
+    /// The invitation that the receiver's program came with.
+    tried: u32,
+    /// What became of the newest invitation.
+    use_of: Use,
     /// The code of the last `failed` event of a process.
     failed: [Option<u64>; 3],
     /// Bytes of the present invitation's transfer that the sender knows to be
@@ -125,7 +141,7 @@ impl Witness {
     }
 
     pub(super) fn is_newest(&self, number: u32) -> bool {
-        self.invitation().is_some_and(|newest| newest.number == number)
+        lock(&self.seen).is_newest(number)
     }
 
     pub(super) fn is_sent(&self) -> bool {
@@ -141,9 +157,20 @@ impl Witness {
         lock(&self.seen).is_sent = true;
     }
 
+    /// The receiver's program begins with an invitation, which may be an old one.
+    pub(super) fn trying(&self, number: u32) {
+        let mut seen = lock(&self.seen);
+        if seen.is_newest(number) {
+            seen.use_of.is_spent |= seen.use_of.is_tried;
+            seen.use_of.is_tried = true;
+        }
+        seen.tried = number;
+    }
+
     pub(super) fn started(&self, place: usize, how: Started) {
         let mut seen = lock(&self.seen);
         seen.failed[place] = None;
+        seen.use_of.is_left |= place == SENDER;
         if how == Started::ByWorld {
             seen.starts[place] += 1;
             if seen.starts[place] > 1 && seen.in_transfer {
@@ -166,36 +193,20 @@ impl Witness {
             let detail = format!("exit code {} after {told:?}", exit.code());
             seen.fail("a failure is told before the program exits with it", detail);
         }
-        let expected: &[Exit] = match place {
-            RENDEZVOUS => &[Exit::Ok],
-            SENDER => &[Exit::Ok, Exit::Lost, Exit::Server, Exit::Interrupted, Exit::Cancelled],
-            _ => &[
-                Exit::Ok,
-                Exit::Lost,
-                Exit::Server,
-                Exit::Interrupted,
-                Exit::Cancelled,
-                Exit::Authentication,
-            ],
-        };
-        // A rendezvous that was started again gives out numbers of codes that it gave out
-        // before, so an old code may meet a new invitation. That is a wrong guess, and
-        // burns it.
-        let forgets = |fault: &Fault| {
-            matches!(
-                fault,
-                Fault::Crash { host: RENDEZVOUS, .. } | Fault::Terminate { host: RENDEZVOUS, .. }
-            )
-        };
-        let has_forgotten = self.plan.stage.faults.iter().any(forgets);
-        let invited = seen.invitation.as_ref().map_or(0, |newest| newest.number);
-        let is_burnt = self.plan.code && invited > 1 && place == SENDER;
-        let is_burnt = is_burnt && has_forgotten && exit == Exit::Authentication;
         let is_undisturbed = self.plan.stage.faults.is_empty();
-        if !(expected.contains(&exit) || is_burnt) || (is_undisturbed && exit != Exit::Ok) {
+        let is_expected = match exit {
+            Exit::Ok => true,
+            Exit::Lost | Exit::Server | Exit::Interrupted | Exit::Cancelled => {
+                place != RENDEZVOUS && !is_undisturbed
+            }
+            Exit::Authentication => self.is_burnt(&seen, place),
+            _ => false,
+        };
+        if !is_expected {
             let who = ["the rendezvous", "the sender", "the receiver"][place];
             seen.fail("nothing fails without a cause", format!("{who} exits with {}", exit.code()));
         }
+        seen.use_of.is_left |= place == SENDER;
         if exit == Exit::Server {
             seen.met.insert(Condition::RendezvousAway);
         }
@@ -204,6 +215,24 @@ impl Witness {
             (RECEIVER, Exit::Ok) => seen.is_received = true,
             _ => {}
         }
+    }
+
+    /// Whether somebody may be refused who came with what was given out: an invitation
+    /// lets in once, and a rendezvous that was started again gives out numbers of codes
+    /// that it gave out before, so that an old code meets a new invitation. That is a
+    /// wrong guess, and burns it.
+    fn is_burnt(&self, seen: &Seen, place: usize) -> bool {
+        let forgets = |fault: &Fault| {
+            matches!(
+                fault,
+                Fault::Crash { host: RENDEZVOUS, .. } | Fault::Terminate { host: RENDEZVOUS, .. }
+            )
+        };
+        let is_confused = self.plan.code && self.plan.stage.faults.iter().any(forgets);
+        let is_confused =
+            is_confused && seen.invitation.as_ref().is_some_and(|newest| newest.number > 1);
+        let is_used = !seen.is_newest(seen.tried) || seen.use_of.is_spent || seen.use_of.is_left;
+        is_confused || (place == RECEIVER && is_used)
     }
 
     /// What must be true at all times, and what was found meanwhile.
@@ -337,6 +366,10 @@ impl Ear for Witness {
 }
 
 impl Seen {
+    fn is_newest(&self, number: u32) -> bool {
+        self.invitation.as_ref().is_some_and(|newest| newest.number == number)
+    }
+
     fn fail(&mut self, invariant: &'static str, detail: impl Into<String>) {
         self.broken.get_or_insert(Broken { invariant, detail: detail.into() });
     }
@@ -350,6 +383,7 @@ impl Seen {
                     Some(Invitation { number, link: text("link"), code: text("code") });
                 self.durable = 0;
                 self.in_transfer = false;
+                self.use_of = Use::default();
                 if number > 1 {
                     self.met.insert(Condition::InvitedAgain);
                 }
@@ -360,6 +394,7 @@ impl Seen {
             "accepted" => self.in_transfer = true,
             "lost" => {
                 self.met.insert(Condition::ConnectionLost);
+                self.use_of.is_spent |= self.use_of.is_tried;
             }
             "reconnecting" if event["attempt"].as_u64() > Some(1) => {
                 self.met.insert(Condition::SeveralAttempts);

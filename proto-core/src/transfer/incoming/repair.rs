@@ -6,11 +6,10 @@ use std::collections::VecDeque;
 
 use super::file::{Stage, Trust};
 use super::{Incoming, Outbox};
-use crate::error::{Error, ErrorCode};
+use crate::error::{Blame, Error, ErrorCode};
 use crate::frame::{Leaves, LeavesWanted};
 use crate::ids::FileIndex;
 use crate::storage::{StorageError, StorageRequest};
-use crate::transfer::storage_failure;
 use crate::tree::{Hash, TreeBuilder, leaf_hash};
 
 /// What is read back, and what for.
@@ -152,8 +151,9 @@ impl Incoming {
             return Ok(()); // The file was given up meanwhile.
         };
         if let Err(error) = result {
-            let error = storage_failure(&error);
-            self.fail_file(index, error, out);
+            // TR-FAILED-CODE: what cannot be read back is no source.
+            let failure = Error::new(Blame::Local, ErrorCode::StorageFailed, error.text);
+            self.fail_file(index, failure, out);
             return Ok(());
         }
         if self.files.get(&index).is_none_or(|file| file.chunk_len(reading.next) != len) {

@@ -2,8 +2,8 @@
 
 use std::collections::VecDeque;
 
+use super::super::source_failure;
 use super::super::statement::{Statement, next_file};
-use super::super::storage_failure;
 use super::stream::Kept;
 use super::{LoadedChunk, Outgoing, SendFile};
 use crate::error::Error;
@@ -306,7 +306,7 @@ impl Outgoing {
             Ok(()) => self.load(reading, (buf, leaf), out),
             // A file that was given up meanwhile has nothing left to fail.
             Err(error) if self.files.contains_key(&file) => {
-                self.fail_reading(file, storage_failure(&error), out)?;
+                self.fail_reading(file, source_failure(&error), out)?;
             }
             Err(_) => {}
         }
