@@ -97,6 +97,8 @@ pub struct Disk {
     planted: Option<Planted>,
     /// What this host offers.
     pub sources: BTreeMap<Place, Rc<[u8]>>,
+    /// Those of them whose length nobody knows before they are read to their end.
+    pub streams: BTreeSet<Place>,
     /// Files without a final name.
     pub parts: BTreeMap<Place, Part>,
     /// Files with their final names.
@@ -128,6 +130,7 @@ impl Disk {
             faults,
             planted,
             sources: BTreeMap::new(),
+            streams: BTreeSet::new(),
             parts: BTreeMap::new(),
             finals: BTreeMap::new(),
             kept: Kept::default(),
@@ -226,11 +229,15 @@ impl Disk {
                 ];
                 let mut result = self.fails(&kinds, self.reads);
                 self.reads += 1;
-                let from = usize::try_from(offset).unwrap_or(usize::MAX);
+                let mut from = usize::try_from(offset).unwrap_or(usize::MAX);
                 let place = (transfer, file);
                 let source = self.sources.get(&place).map(|source| &source[..]);
                 let source = source.or_else(|| self.parts.get(&place).map(|part| &part.bytes[..]));
-                let until = from.saturating_add(len as usize);
+                let mut until = from.saturating_add(len as usize);
+                if self.streams.contains(&place) {
+                    let end = source.map_or(0, <[u8]>::len);
+                    (from, until) = (from.min(end), until.min(end));
+                }
                 if let Some(bytes) = source.and_then(|source| source.get(from..until)) {
                     buf.extend_from_slice(bytes);
                 } else {

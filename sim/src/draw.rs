@@ -6,7 +6,7 @@ use crate::plan::{
     Answer, Change, DiskError, Fault, Knobs, Plan, Request, Side, TransferPlan, Window,
 };
 use crate::rng::Draw;
-use crate::t0::talk;
+use crate::t0::{compare, talk};
 
 const MS: u64 = 1000;
 const SECOND: u64 = 1_000_000;
@@ -39,6 +39,8 @@ impl Plan {
         let mut draw = Draw::new(seed, "clocks");
         plan.clocks = [Clock::drawn(&mut draw), Clock::drawn(&mut draw)];
         talk::draw(&mut plan);
+        streams(&mut plan);
+        compare::draw(&mut plan);
         plan
     }
 
@@ -61,6 +63,7 @@ impl Plan {
             at_us: 0,
             entries: vec![Some(1000)],
             roots: false,
+            streams: false,
             answer: Answer::All,
             answer_after_us: 0,
         };
@@ -73,8 +76,19 @@ impl Plan {
             aes: Vec::new(),
             hashing: Vec::new(),
             talks: Vec::new(),
+            compare_us: None,
             clocks: [Clock::default(); 2],
             planted: None,
+        }
+    }
+}
+
+/// Makes streams of some transfers.
+fn streams(plan: &mut Plan) {
+    let mut draw = Draw::new(plan.seed, "streams");
+    for transfer in &mut plan.transfers {
+        if plan.again == 0 && draw.chance(200) {
+            (transfer.streams, transfer.roots) = (true, false);
         }
     }
 }
@@ -117,6 +131,7 @@ fn transfer(draw: &mut Draw) -> TransferPlan {
         at_us: draw.pick(&[0, 0, 0, 50 * MS, SECOND, 20 * SECOND]),
         entries: (0..entries).map(|_| entry(draw)).collect(),
         roots: draw.chance(300),
+        streams: false,
         answer: match draw.below(20) {
             0 => Answer::Reject,
             1..4 => Answer::EverySecond,

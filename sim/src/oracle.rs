@@ -54,7 +54,7 @@ pub struct Oracle {
     named: [BTreeSet<Place>; 2],
     /// Bytes and reads that storage has not answered.
     writing: [BTreeMap<TransferId, u64>; 2],
-    reading: [BTreeMap<TransferId, u64>; 2],
+    reading: [BTreeMap<Place, u64>; 2],
     established: [bool; 2],
     closed: [bool; 2],
 }
@@ -171,10 +171,12 @@ impl Oracle {
     /// A connection asks its storage for something.
     pub fn on_request(&mut self, side: Side, request: &StorageRequest) -> Result<(), Broken> {
         match request {
-            StorageRequest::Read { transfer, len, .. } => {
-                let reading = self.reading[side.place()].entry(*transfer).or_default();
-                *reading += u64::from(*len);
-                if *reading > READS_AT_ONCE {
+            StorageRequest::Read { transfer, file, len, .. } => {
+                let reading = &mut self.reading[side.place()];
+                *reading.entry((*transfer, *file)).or_default() += u64::from(*len);
+                let of_one = (*transfer, FileIndex(0))..=(*transfer, FileIndex(u32::MAX));
+                let reading: u64 = reading.range(of_one).map(|(_, bytes)| bytes).sum();
+                if reading > READS_AT_ONCE {
                     return broken("reads are bounded", format!("{reading} bytes"));
                 }
             }
@@ -203,10 +205,20 @@ impl Oracle {
         Ok(())
     }
 
-    /// Storage is done with a read or write of so many bytes.
-    pub fn on_answered(&mut self, side: Side, transfer: TransferId, read: bool, bytes: u64) {
-        let all = if read { &mut self.reading } else { &mut self.writing };
-        if let Some(open) = all[side.place()].get_mut(&transfer) {
+    /// Storage is done with a read of so many bytes.
+    pub fn on_read(&mut self, side: Side, place: Place, bytes: u64) {
+        let reading = &mut self.reading[side.place()];
+        if let Some(open) = reading.get_mut(&place) {
+            *open = open.saturating_sub(bytes);
+            if *open == 0 {
+                reading.remove(&place);
+            }
+        }
+    }
+
+    /// Storage is done with a write of so many bytes.
+    pub fn on_written(&mut self, side: Side, transfer: TransferId, bytes: u64) {
+        if let Some(open) = self.writing[side.place()].get_mut(&transfer) {
             *open = open.saturating_sub(bytes);
         }
     }
@@ -313,6 +325,10 @@ impl Oracle {
                 if side != facts.from && facts.taken.contains_key(file) {
                     facts.lapsed.insert(*file);
                 }
+                if side == facts.from && facts.streams {
+                    // Others do not wait for a stream that is silent.
+                    self.reading[side.place()].remove(&(*transfer, *file));
+                }
             }
             Event::Completed { transfer, completion } => {
                 let plan = Rc::clone(&self.plan);
@@ -359,8 +375,10 @@ impl Oracle {
         progress: Progress,
     ) -> Result<(), Broken> {
         let facts = self.facts(id)?;
+        // What a stream adds to the total is known at its end.
+        let is_more = progress.bytes_durable > progress.bytes_total && !facts.streams;
         let best = &mut facts.durable_bytes[side.place()];
-        if progress.bytes_durable < *best || progress.bytes_durable > progress.bytes_total {
+        if progress.bytes_durable < *best || is_more {
             let detail = format!("{side:?}: {} after {best}", progress.bytes_durable);
             return broken("what is durable stays so", detail);
         }

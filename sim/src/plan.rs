@@ -75,6 +75,10 @@ pub struct TransferPlan {
     pub entries: Vec<Option<u64>>,
     /// Whether the manifest promises the files' roots.
     pub roots: bool,
+    /// Whether the manifest does not tell how long the files are (`TR-STREAM`). Only
+    /// where there is one connection: what a program writes is not there a second time.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub streams: bool,
     /// What the receiver says.
     pub answer: Answer,
     /// How long it takes to say so.
@@ -436,6 +440,10 @@ pub struct Plan {
     /// What is said beside transfers.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub talks: Vec<TalkPlan>,
+    /// The two have no secret, and how long each person takes to say that both screens
+    /// show the same (`HS-SAS-GATE`). Only where there is one connection.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compare_us: Option<[u64; 2]>,
     /// The clocks of both sides.
     #[serde(default, skip_serializing_if = "are_true")]
     pub clocks: [Clock; 2],

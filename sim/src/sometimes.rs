@@ -58,6 +58,10 @@ conditions! {
     SyncFailed = "sync_failed";
     /// An empty file got its name.
     EmptyFile = "empty_file";
+    /// Files whose lengths were not told before were all stored.
+    Streams = "streams";
+    /// Two people without a secret said that both screens show the same.
+    Compared = "compared";
     /// A directory got its name.
     Directory = "directory";
     /// A file whose root the manifest promised got its name.

@@ -4,6 +4,7 @@
 //! that does not hold. Virtual time is the only clock.
 
 mod again;
+pub(crate) mod compare;
 mod people;
 mod picture;
 pub(crate) mod talk;
@@ -15,10 +16,11 @@ use std::time::Instant;
 
 use passel_proto::connection::{Connection, Event, TimerKind};
 use passel_proto::crypto::Entropy;
-use passel_proto::handshake::Resumption;
+use passel_proto::handshake::{Auth, Resumption};
 use passel_proto::ids::{Channel, TransferId};
-use passel_proto::storage::{StorageReply, StorageRequest};
+use passel_proto::storage::StorageRequest;
 
+use self::compare::Screens;
 use self::talk::Said;
 use self::watch::Watch;
 use crate::channel::Link;
@@ -66,6 +68,8 @@ enum Happening {
     Noticed { side: Side },
     /// A side stores what it keeps of the session.
     Secret { side: Side },
+    /// A person has compared what both screens show.
+    Compared { side: Side },
     /// Something is said beside transfers.
     Say { talk: usize, nth: u64 },
     /// The two sides connect again.
@@ -111,6 +115,8 @@ struct Run<'p> {
     messages: Messages,
     /// What was said and not heard in the connection under way.
     said: Said,
+    /// Of two people without a secret.
+    screens: Screens,
     watch: Watch,
     draw: Draw,
     entropy: Entropy,
@@ -154,7 +160,10 @@ impl<'p> Run<'p> {
         let world = World::new();
         let mut entropy = again::entropy(plan);
         let secret = again::first_secret(plan);
-        let auth = || again::auth(&secret, 0);
+        let auth = || match plan.compare_us {
+            Some(_) => Auth::Sas,
+            None => again::auth(&secret, 0),
+        };
         let [inviter, joiner] = again::connect(plan, [auth(), auth()], &mut entropy, &world)?;
         let host = |side, connection| Host {
             side,
@@ -179,6 +188,7 @@ impl<'p> Run<'p> {
             stories: people::stories(plan),
             messages: Messages::default(),
             said: Said::default(),
+            screens: Screens::default(),
             watch,
             draw: Draw::new(plan.seed, "run"),
             entropy,
@@ -311,6 +321,7 @@ impl<'p> Run<'p> {
             Happening::Resume { side, transfer } => self.resume(side, transfer),
             Happening::Noticed { side } => self.transport_closed(side),
             Happening::Secret { side } => self.store_secret(side),
+            Happening::Compared { side } => self.compared(side),
             Happening::Say { talk, nth } => self.say(talk, nth),
             Happening::Connect => Ok(()),
         }
@@ -415,21 +426,21 @@ impl<'p> Run<'p> {
             return Ok(());
         }
         let Some(request) = self.die_at_request(side, request)? else { return Ok(()) };
+        match &request {
+            StorageRequest::Read { transfer, file, len, .. } => {
+                self.oracle.on_read(side, (*transfer, *file), u64::from(*len));
+            }
+            StorageRequest::Write { transfer, data, .. } => {
+                self.oracle.on_written(side, *transfer, data.len() as u64);
+            }
+            _ => {}
+        }
         let (reply, effect) = self.hosts[side.place()].disk.carry_out(request);
         self.on_effect(side, &effect)?;
         let Some(mut reply) = reply else { return Ok(()) };
         self.watch.on_reply(self.world.now(), side, &reply);
         if self.plan.planted == Some(Planted::CompareSkipped) {
             self.skip_compare(&mut reply);
-        }
-        match &reply {
-            StorageReply::Read { transfer, buf, .. } => {
-                self.oracle.on_answered(side, *transfer, true, buf.len() as u64);
-            }
-            StorageReply::Written { transfer, buf, .. } => {
-                self.oracle.on_answered(side, *transfer, false, buf.len() as u64);
-            }
-            _ => {}
         }
         let Some(connection) = self.connection(side) else { return Ok(()) };
         if let Err(error) = connection.handle_storage(now, reply) {
@@ -529,13 +540,10 @@ impl<'p> Run<'p> {
         if self.plan.again > 0 {
             self.on_event_again(side, event)?;
         }
-        let host = &mut self.hosts[side.place()];
+        self.on_event_compare(side, event)?;
         match event {
-            Event::Established { .. } => {
-                host.established = true;
-                for planned in std::mem::take(&mut host.waiting) {
-                    self.schedule(self.world.now(), Happening::Offer { planned });
-                }
+            Event::Established { .. } if self.has_compared(side) => {
+                self.begin(side);
                 Ok(())
             }
             Event::Offered { transfer } => self.offered(side, *transfer),

@@ -1,5 +1,5 @@
 //! How many seeds it takes to find each planted bug. A simulator that finds nothing
-//! shows nothing: each of its invariants is held against a bug that breaks it.
+//! shows nothing: bugs that break its invariants are put into it on purpose.
 
 use serde::Serialize;
 

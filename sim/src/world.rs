@@ -36,11 +36,6 @@ impl<T> World<T> {
         self.now
     }
 
-    /// How many happenings were planned so far; grows with each.
-    pub fn sequence(&self) -> u64 {
-        self.sequence
-    }
-
     /// The virtual time as the state machines want it, by a clock that is true.
     pub fn instant(&self) -> Instant {
         self.instant_by(Clock::default())

@@ -6,9 +6,10 @@
 mod homes;
 
 use passel_sim::Side;
+use passel_sim::net::nat::Dependence;
 use passel_sim::t1::{Condition, MeddlePlan, Meddling, Outcome, Plan, RelayPlan, RoamPlan, Seat};
 
-use homes::{in_the_open, ip, passed};
+use homes::{home, homes, in_the_open, ip, passed};
 
 fn meddled(mut plan: Plan, seat: Seat, nth: u64, how: Meddling) -> Outcome {
     plan.meddlings.push(MeddlePlan { seat, nth, how });
@@ -106,6 +107,43 @@ fn what_somebody_on_the_lines_forges_costs_at_most_the_handshake_and_never_a_byt
         }
     }
     assert!(ended < HANDSHAKE, "{ended}");
+}
+
+/// Two homes that need to be told their outside ends.
+fn told(seed: u64) -> Plan {
+    let kind = (Dependence::EndpointIndependent, Dependence::AddressAndPort);
+    let gateways = ["192.0.2.1", "192.0.2.2"].map(|outside| home(outside, kind.0, kind.1));
+    let mut plan = homes(seed, gateways.to_vec());
+    plan.servers = vec![in_the_open("198.51.100.9")];
+    plan
+}
+
+/// Answers that a server gives before both handshakes are done, and more than all of them.
+const ANSWERS: u64 = 6;
+
+#[test]
+fn what_a_stun_server_says_costs_at_most_the_path_and_only_if_it_is_false() {
+    use Meddling::{Delay, Flip, Inject, Reorder, Replay, Truncate};
+    let mut ended = 0;
+    for (how, is_true) in [
+        (Replay, true),
+        (Reorder, true),
+        (Delay, true),
+        (Flip, false),
+        (Truncate, false),
+        (Inject, false),
+    ] {
+        for nth in 0..ANSWERS {
+            let met = meddled(told(nth), Seat::Server, nth, how).met;
+            let has_ended = met.contains(&Condition::EndedByMeddling);
+            assert!(!has_ended || !is_true, "{nth} {how:?}: {met:?}");
+            if nth < 2 {
+                assert!(met.contains(&Condition::MeddledInServer), "{nth} {how:?}: {met:?}");
+            }
+            ended += u64::from(has_ended);
+        }
+    }
+    assert!(ended < 3 * ANSWERS, "{ended}");
 }
 
 /// A transfer that takes some seconds, in whose midst a host moves.

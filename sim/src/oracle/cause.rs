@@ -47,7 +47,8 @@ pub(super) fn check_transfer(plan: &Plan, of: Of, error: &Error) -> Result<(), B
         E::Declined => answers(Answer::Reject),
         E::OfferExpired => {
             // An answer may also come too late, or be kept from coming.
-            let last = plan.knobs.offer_expiry_us.saturating_sub(ON_ITS_WAY_US);
+            let compares = plan.compare_us.map_or(0, |takes| takes.into_iter().max().unwrap_or(0));
+            let last = plan.knobs.offer_expiry_us.saturating_sub(ON_ITS_WAY_US + compares);
             let is_slow = planned.is_some_and(|planned| planned.answer_after_us >= last);
             answers(Answer::Silence) || is_slow || is_ever_silent(plan)
         }

@@ -32,6 +32,8 @@ pub struct Facts {
     pub from: Side,
     /// What was offered.
     pub manifest: Manifest,
+    /// Whether that does not tell how long the files are.
+    pub streams: bool,
     /// Whether the receiver was told of it.
     pub seen: bool,
     /// Files that had their names before this connection, as they were then.
@@ -70,6 +72,7 @@ impl Facts {
             planned,
             from,
             manifest,
+            streams: false,
             seen: false,
             taken: BTreeMap::new(),
             lapsed: BTreeSet::new(),
@@ -117,13 +120,14 @@ impl Facts {
         wanted.copied().unwrap_or(false)
     }
 
-    /// Files and bytes that were accepted.
+    /// Files that were accepted, and bytes of which it was known.
     pub fn wanted_totals(&self) -> (u32, u64) {
         let mut totals = (0, 0);
         for (place, source) in self.sources.iter().enumerate() {
             let file = FileIndex(u32::try_from(place).unwrap_or(u32::MAX));
             if let Some(source) = source.as_ref().filter(|_| self.wants(file)) {
-                totals = (totals.0 + 1, totals.1 + source.len() as u64);
+                let known = if self.streams { 0 } else { source.len() as u64 };
+                totals = (totals.0 + 1, totals.1 + known);
             }
         }
         totals

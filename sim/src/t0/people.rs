@@ -48,7 +48,7 @@ impl Run<'_> {
         if story.versions.is_empty() && self.plan.again > 0 {
             story.versions.push(sources.clone());
         }
-        let Ok(manifest) = manifest(&sources, transfer.roots, 1 << chunk_log2) else {
+        let Ok(manifest) = manifest(&sources, transfer, 1 << chunk_log2) else {
             return broken("the plan can be run", "its manifest is refused");
         };
         let offered = match story.token {
@@ -71,9 +71,13 @@ impl Run<'_> {
         for (place, source) in sources.iter().enumerate() {
             if let Some(source) = source {
                 host.disk.sources.insert((id, index(place)), Rc::clone(source));
+                if transfer.streams {
+                    host.disk.streams.insert((id, index(place)));
+                }
             }
         }
-        let facts = Facts::new(planned, side, manifest, sources, chunk_log2);
+        let mut facts = Facts::new(planned, side, manifest, sources, chunk_log2);
+        facts.streams = transfer.streams;
         self.oracle.transfers.insert(id, facts);
         self.drain(side)
     }
@@ -86,10 +90,13 @@ impl Run<'_> {
         else {
             return broken("transfers are offered first", format!("{id:?} is not known"));
         };
+        facts.seen = true;
+        if manifest.is_none() && self.plan.compare_us.is_some() {
+            return Ok(()); // Withdrawn while the two compared, which is told next.
+        }
         if manifest.as_deref() != Some(&facts.manifest) {
             return broken("the manifest is the one that was offered", format!("{id:?}"));
         }
-        facts.seen = true;
         let transfer = &self.plan.transfers[facts.planned];
         if transfer.answer != Answer::Silence {
             let at = self.world.now() + transfer.answer_after_us;
@@ -224,8 +231,9 @@ impl Run<'_> {
             Fault::Crash { side, notice_us, killed, .. } => self.crash(side, notice_us, killed),
             Fault::Update { side, .. } => {
                 let now = self.instant(side);
+                let has_compared = self.has_compared(side);
                 let Some(connection) = self.connection(side) else { return Ok(()) };
-                if !connection.is_established() {
+                if !connection.is_established() || !has_compared {
                     return Ok(());
                 }
                 if let Err(error) = connection.update_keys(now) {
@@ -360,7 +368,11 @@ fn sources(seed: u64, planned: usize, transfer: &TransferPlan) -> Sources {
     transfer.entries.iter().enumerate().map(source).collect()
 }
 
-fn manifest(sources: &Sources, roots: bool, chunk: usize) -> Result<Manifest, ManifestError> {
+fn manifest(
+    sources: &Sources,
+    transfer: &TransferPlan,
+    chunk: usize,
+) -> Result<Manifest, ManifestError> {
     let mut builder = ManifestBuilder::new();
     let mut directory = String::new();
     for (place, source) in sources.iter().enumerate() {
@@ -370,8 +382,8 @@ fn manifest(sources: &Sources, roots: bool, chunk: usize) -> Result<Manifest, Ma
                 (format!("{IN_NAME}-{place:04}"), EntryKind::Directory)
             }
             Some(source) => {
-                let size = Some(source.len() as u64);
-                let root = roots.then(|| root(source, chunk));
+                let size = (!transfer.streams).then_some(source.len() as u64);
+                let root = transfer.roots.then(|| root(source, chunk));
                 let kind = EntryKind::File { size, executable: false, mime: None, root };
                 (format!("{directory}{IN_NAME}-{place:04}"), kind)
             }

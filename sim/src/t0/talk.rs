@@ -79,6 +79,9 @@ impl Run<'_> {
         }
         let now = self.instant(*from);
         let is_over = self.closing || self.cut || self.oracle.is_closed(*from);
+        // FC-MESSAGE-HELD: a peer that has not compared takes only so much.
+        let is_much = *reliable && *bytes > 1000 && !self.has_compared(from.peer());
+        let is_over = is_over || !self.has_compared(*from) || is_much;
         let Some(connection) = self.connection(*from).filter(|one| one.is_established()) else {
             return Ok(());
         };

@@ -341,6 +341,9 @@ impl Watch {
                 } else {
                     Sometimes::CompletedInPart
                 });
+                if facts.streams && completion.delivered > 0 && completion.failed == 0 {
+                    self.meet(Sometimes::Streams);
+                }
                 if facts.wanted_totals().0 < facts.manifest.files() {
                     self.meet(Sometimes::AcceptedInPart);
                 }

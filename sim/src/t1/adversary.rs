@@ -1,4 +1,4 @@
-//! Somebody inside the rendezvous or the relay, or on the lines of the hosts, who does
+//! Somebody inside the rendezvous or a server, or on the lines of the hosts, who does
 //! to what goes through there whatever can be done without a key. What must hold: no
 //! wrong data and nothing readable, ever; what UDP does anyway is got over; and where
 //! the signaling was forged, both sides end with an error that says whose fault it may
@@ -24,6 +24,8 @@ pub enum Seat {
     Rendezvous,
     /// Is the TURN server, or between it and the peers.
     Relay,
+    /// Is the STUN server, or between it and the hosts.
+    Server,
     /// Is where the lines of both hosts begin: what they send to each other and to
     /// servers goes through there.
     Lines,
@@ -84,14 +86,19 @@ pub(super) fn draw(plan: &mut Plan) {
     inside(plan);
     let mut draw = Draw::new(plan.seed, "adversary on the lines of t1");
     if draw.chance(150) {
-        for _ in 0..draw.between(1, 5) {
-            let nth = draw.below(300);
-            plan.meddlings.push(MeddlePlan {
-                seat: Seat::Lines,
-                nth,
-                how: draw.pick(Meddling::ALL),
-            });
-        }
+        sit(plan, &mut draw, Seat::Lines, 5, 300);
+    }
+    let mut draw = Draw::new(plan.seed, "adversary at the servers of t1");
+    if !plan.servers.is_empty() && draw.chance(150) {
+        sit(plan, &mut draw, Seat::Server, 3, 8);
+    }
+}
+
+/// Somebody who does up to `most` things to the first `of` that go through there.
+fn sit(plan: &mut Plan, draw: &mut Draw, seat: Seat, most: u64, of: u64) {
+    for _ in 0..draw.between(1, most) {
+        let nth = draw.below(of);
+        plan.meddlings.push(MeddlePlan { seat, nth, how: draw.pick(Meddling::ALL) });
     }
 }
 
@@ -117,6 +124,7 @@ fn inside(plan: &mut Plan) {
 pub(super) struct Adversary {
     blobs: u64,
     relayed: u64,
+    answers: u64,
     sent: u64,
     /// Until when nothing of a side is delivered.
     held: [u64; 2],
@@ -190,17 +198,24 @@ impl Run<'_> {
         }
     }
 
-    /// Sends a datagram of the relay at `place`, by way of whoever sits there.
-    pub(super) fn carry_relayed(&mut self, place: usize, datagram: &Datagram) {
-        let nth = self.adversary.relayed;
-        self.adversary.relayed += 1;
-        let Some(how) = self.meddling(Seat::Relay, nth) else {
+    /// Sends a datagram of the server at `place`, by way of whoever sits there.
+    pub(super) fn carry_from_server(&mut self, place: usize, seat: Seat, datagram: &Datagram) {
+        let through = match seat {
+            Seat::Relay => &mut self.adversary.relayed,
+            _ => &mut self.adversary.answers,
+        };
+        let nth = *through;
+        *through += 1;
+        let Some(how) = self.meddling(seat, nth) else {
             return self.send_from_server(place, datagram);
         };
-        if matches!(how, Meddling::Truncate | Meddling::Flip) {
+        // The first answer counts, and nothing in one of a STUN server proves that it is
+        // the right one.
+        let is_believed = how == Meddling::Inject && seat == Seat::Server;
+        if is_believed || matches!(how, Meddling::Truncate | Meddling::Flip) {
             self.oracle.on_meddled();
         }
-        self.watch.on_meddled(self.world.now(), None, Seat::Relay, how);
+        self.watch.on_meddled(self.world.now(), None, seat, how);
         let (before, contents) = self.meddle(how, nth, &datagram.contents);
         if let Some(contents) = before {
             self.send_from_server(place, &Datagram { contents, ..*datagram });

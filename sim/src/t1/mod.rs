@@ -205,18 +205,9 @@ fn on_this_thread(plan: &Plan, watch: Watch) -> (Outcome, Recording) {
 }
 
 impl<'p> Run<'p> {
-    fn new(plan: &'p Plan, mut watch: Watch) -> Result<Self, Broken> {
+    fn new(plan: &'p Plan, watch: Watch) -> Result<Self, Broken> {
         let world = World::new();
         let (hosts, acquaintance) = acquaintance::meet(plan, &world)?;
-        let both = |host: &HostPlan| {
-            [true, false].iter().all(|v4| host.addresses.iter().any(|one| one.is_ipv4() == *v4))
-        };
-        if plan.hosts.iter().all(both) {
-            watch.meet(Condition::BothFamilies);
-        }
-        if Side::BOTH.iter().all(|side| plan.transfers.iter().any(|one| one.from == *side)) {
-            watch.meet(Condition::BothDirections);
-        }
         let relays = plan.relays.iter().map(|relay| &relay.host);
         let rendezvous = plan.rendezvous.iter().map(|rendezvous| &rendezvous.host);
         let standing = plan.hosts.iter().chain(&plan.servers).chain(relays).chain(rendezvous);

@@ -11,6 +11,7 @@ use super::again::Offered;
 use super::disk::digests;
 use super::oracle::Facts;
 use super::sometimes::Condition;
+use crate::net::HostPlan;
 use crate::oracle::{Broken, broken};
 use crate::plan::Side;
 use crate::readable::IN_NOTE;
@@ -68,6 +69,15 @@ impl Run<'_> {
         self.oracle.close(self.world.now());
         if self.hosts[0].clock != self.hosts[1].clock {
             self.watch.meet(Condition::ClocksApart);
+        }
+        let both = |host: &HostPlan| {
+            [true, false].iter().all(|v4| host.addresses.iter().any(|one| one.is_ipv4() == *v4))
+        };
+        if self.plan.hosts.iter().all(both) {
+            self.watch.meet(Condition::BothFamilies);
+        }
+        if Side::BOTH.iter().all(|side| self.plan.transfers.iter().any(|one| one.from == *side)) {
+            self.watch.meet(Condition::BothDirections);
         }
         if self.watch.befallen.lane_lost {
             self.watch.meet(Condition::LaneLost);

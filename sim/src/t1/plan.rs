@@ -169,7 +169,7 @@ pub struct Plan {
     /// Hosts that get other addresses.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub roams: Vec<RoamPlan>,
-    /// What somebody inside the rendezvous or a relay does.
+    /// What somebody hostile does, wherever that one sits.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub meddlings: Vec<MeddlePlan>,
     /// What happens to gateways.

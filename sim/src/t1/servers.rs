@@ -4,7 +4,7 @@
 use passel_sans_io::datagram::Datagram;
 
 use super::plan::Plan;
-use super::{Happening, Run};
+use super::{Happening, Run, Seat};
 use crate::net::nat::Header;
 use crate::net::server::Server;
 
@@ -19,17 +19,12 @@ impl Run<'_> {
         let Datagram { source, destination, ref contents } = *datagram;
         let server = place.checked_sub(self.hosts.len()).and_then(|nth| self.servers.get_mut(nth));
         let Some(server) = server else { return };
-        let relays = matches!(server, Server::Turn(_));
+        let seat = if matches!(server, Server::Turn(_)) { Seat::Relay } else { Seat::Server };
         let sent = server.take(self.world.now(), Header { source, destination }, contents);
         self.has_relayed |= server.open() > 0;
         for (header, contents) in sent {
             let Header { source, destination } = header;
-            let datagram = Datagram { source, destination, contents };
-            if relays {
-                self.carry_relayed(place, &datagram);
-            } else {
-                self.send_from_server(place, &datagram);
-            }
+            self.carry_from_server(place, seat, &Datagram { source, destination, contents });
         }
     }
 

@@ -29,6 +29,8 @@ pub enum Condition {
     MeddledInRendezvous,
     /// Somebody did something to what a relay sends.
     MeddledInRelay,
+    /// Somebody did something to what a STUN server answers.
+    MeddledInServer,
     /// Somebody did something to what a host puts on its line.
     MeddledOnLines,
     /// There was no connection, or none any more, since somebody forged something or a
@@ -59,11 +61,11 @@ pub enum Condition {
     PathV4,
     /// The path that was chosen is of IPv6.
     PathV6,
-    /// Both sides have both families.
+    /// Both sides have both families, and all was completed.
     BothFamilies,
     /// A run was completed by two clocks that do not run alike.
     ClocksApart,
-    /// Both sides sent files.
+    /// Both sides sent files, and all were completed.
     BothDirections,
     /// A file of no bytes got its name.
     EmptyFile,
@@ -99,7 +101,7 @@ pub enum Condition {
     LeftInTransfer,
     /// A lane was lost in the middle of a transfer, which was completed.
     LaneLost,
-    /// A chunk was sent again since its lane was lost.
+    /// A chunk was read and sent again.
     ChunkAgain,
 }
 
@@ -129,6 +131,7 @@ impl Condition {
         Condition::LostByRoam,
         Condition::MeddledInRendezvous,
         Condition::MeddledInRelay,
+        Condition::MeddledInServer,
         Condition::MeddledOnLines,
         Condition::EndedByMeddling,
         Condition::MeddlingGotOver,
@@ -196,6 +199,7 @@ impl Condition {
             Condition::LostByRoam => "lost_by_roam",
             Condition::MeddledInRendezvous => "meddled_in_rendezvous",
             Condition::MeddledInRelay => "meddled_in_relay",
+            Condition::MeddledInServer => "meddled_in_server",
             Condition::MeddledOnLines => "meddled_on_lines",
             Condition::EndedByMeddling => "ended_by_meddling",
             Condition::MeddlingGotOver => "meddling_got_over",

@@ -19,7 +19,7 @@ impl Tier for Plan {
     type Bug = Planted;
     const BUGS: &'static [Planted] = Planted::ALL;
     /// A world of other numbers might not be one in which a transfer must succeed.
-    const HALVED: &'static [&'static str] = &["transfers", "outages"];
+    const HALVED: &'static [&'static str] = &["transfers", "outages", "upsets", "roams", "deaths"];
     /// Hosts must go on having a family of addresses in common.
     const TOGETHER: &'static [&'static str] = &["addresses"];
 

@@ -195,6 +195,7 @@ impl Watch {
         let (condition, place) = match seat {
             Seat::Rendezvous => (Condition::MeddledInRendezvous, "in the rendezvous"),
             Seat::Relay => (Condition::MeddledInRelay, "in the relay"),
+            Seat::Server => (Condition::MeddledInServer, "in the STUN server"),
             Seat::Lines => (Condition::MeddledOnLines, "on the line"),
         };
         self.meet(condition);

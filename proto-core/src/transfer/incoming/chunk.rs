@@ -4,7 +4,8 @@
 //! begins at a multiple of the piece size and is as long as that, but for the
 //! one that ends the chunk, which carries the leaf (`TR-PIECE`). A bitmap says
 //! which are here. Memory is bounded by `MAX_OPEN_BYTES` and one chunk, each
-//! chunk counted whole from its first piece on.
+//! chunk counted whole from its first piece on. What nobody knows the length of, a
+//! stream's chunk, counts as far as its pieces reach: that much was paid for.
 
 use std::collections::BTreeMap;
 
@@ -24,7 +25,8 @@ pub(super) struct WholeChunk {
 
 #[derive(Debug)]
 struct OpenChunk {
-    /// As long as the chunk will be.
+    /// As long as the chunk will be, or, as long as that is not known, as far as its
+    /// pieces reach.
     data: Vec<u8>,
     have: u64,
     /// The chunk's leaf and length, once the piece that ends it is here.
@@ -58,13 +60,13 @@ impl OpenChunks {
     }
 
     /// Puts one piece into its place. Returns the chunk once it is whole.
-    /// `chunk_len` is how long the chunk will be; a piece that is here already is
-    /// ignored if it `may_repeat`.
+    /// `chunk_len` is how long the chunk will be, or at most if that is not known; a
+    /// piece that is here already is ignored if it `may_repeat`.
     pub(super) fn insert(
         &mut self,
         file: FileIndex,
         offset: u64,
-        chunk_len: u64,
+        (chunk_len, is_known): (u64, bool),
         leaf: Option<[u8; 32]>,
         (piece, may_repeat): (&[u8], bool),
     ) -> Result<Option<WholeChunk>, Error> {
@@ -90,8 +92,8 @@ impl OpenChunks {
             // A short chunk gets a short buffer: credit counts what it takes.
             let spare = if chunk_len == self.chunk_size { self.spare.pop() } else { None };
             let mut data = spare.unwrap_or_default();
-            data.resize(chunk_len, 0);
-            self.held += chunk_len as u64;
+            data.resize(if is_known { chunk_len } else { 0 }, 0);
+            self.held += data.len() as u64;
             self.open.insert((file, chunk), OpenChunk { data, have: 0, end: None });
         }
         let Some(open) = self.open.get_mut(&(file, chunk)) else { return Ok(None) };
@@ -112,6 +114,10 @@ impl OpenChunks {
             return Err(violation("a piece lies behind its chunk's end"));
         }
         open.have |= bit;
+        if until > open.data.len() {
+            self.held += (until - open.data.len()) as u64;
+            open.data.resize(until, 0);
+        }
         if let Some(place) = open.data.get_mut(within..until) {
             place.copy_from_slice(piece);
         }
@@ -183,7 +189,7 @@ mod tests {
                 assert!(whole.is_none());
                 let leaf = if n == 3 { LEAF } else { None };
                 whole = open
-                    .insert(FILE, 16384 + n as u64 * 4096, len, leaf, (&pieces[n], false))
+                    .insert(FILE, 16384 + n as u64 * 4096, (len, true), leaf, (&pieces[n], false))
                     .unwrap();
             }
             assert_eq!(whole.unwrap().data, pieces.concat());
@@ -194,24 +200,30 @@ mod tests {
     #[test]
     fn misplaced_pieces_are_refused() {
         let full = vec![0; 4096];
-        assert!(chunks().insert(FILE, 1, LEN, None, (&full, false)).is_err(), "not at a multiple");
         assert!(
-            chunks().insert(FILE, 0, LEN, None, (&full[1..], false)).is_err(),
+            chunks().insert(FILE, 1, (LEN, true), None, (&full, false)).is_err(),
+            "not at a multiple"
+        );
+        assert!(
+            chunks().insert(FILE, 0, (LEN, true), None, (&full[1..], false)).is_err(),
             "short and not the last"
         );
-        assert!(chunks().insert(FILE, 0, LEN, LEAF, (&[], false)).is_err(), "empty");
+        assert!(chunks().insert(FILE, 0, (LEN, true), LEAF, (&[], false)).is_err(), "empty");
         assert!(
-            chunks().insert(FILE, 0, LEN, LEAF, (&[0; 4097], false)).is_err(),
+            chunks().insert(FILE, 0, (LEN, true), LEAF, (&[0; 4097], false)).is_err(),
             "longer than a piece"
         );
         let mut open = chunks();
-        assert!(open.insert(FILE, 4096, LEN, LEAF, (&full, false)).unwrap().is_none());
-        assert!(open.insert(FILE, 8192, LEN, None, (&full, false)).is_err(), "behind the end");
-        assert!(open.insert(FILE, 4096, LEN, None, (&full, false)).is_err(), "twice");
-        let mut open = chunks();
-        assert!(open.insert(FILE, 8192, LEN, None, (&full, false)).unwrap().is_none());
+        assert!(open.insert(FILE, 4096, (LEN, true), LEAF, (&full, false)).unwrap().is_none());
         assert!(
-            open.insert(FILE, 4096, LEN, LEAF, (&full, false)).is_err(),
+            open.insert(FILE, 8192, (LEN, true), None, (&full, false)).is_err(),
+            "behind the end"
+        );
+        assert!(open.insert(FILE, 4096, (LEN, true), None, (&full, false)).is_err(), "twice");
+        let mut open = chunks();
+        assert!(open.insert(FILE, 8192, (LEN, true), None, (&full, false)).unwrap().is_none());
+        assert!(
+            open.insert(FILE, 4096, (LEN, true), LEAF, (&full, false)).is_err(),
             "an end before a piece"
         );
     }
@@ -221,9 +233,9 @@ mod tests {
     fn a_piece_that_may_repeat_is_ignored_where_it_is_here() {
         let mut open = chunks();
         let (first, again) = (vec![1; 4096], vec![2; 4096]);
-        assert!(open.insert(FILE, 0, 8192, None, (&first, true)).unwrap().is_none());
-        assert!(open.insert(FILE, 0, 8192, None, (&again, true)).unwrap().is_none());
-        let whole = open.insert(FILE, 4096, 8192, LEAF, (&again, true)).unwrap().unwrap();
+        assert!(open.insert(FILE, 0, (8192, true), None, (&first, true)).unwrap().is_none());
+        assert!(open.insert(FILE, 0, (8192, true), None, (&again, true)).unwrap().is_none());
+        let whole = open.insert(FILE, 4096, (8192, true), LEAF, (&again, true)).unwrap().unwrap();
         assert_eq!(whole.data, [first, again].concat());
     }
 
@@ -231,7 +243,9 @@ mod tests {
     fn offsets_near_the_end_of_the_world_do_not_overflow() {
         let full = vec![0; 4096];
         let offset = u64::MAX - 4095;
-        assert!(chunks().insert(FILE, offset, LEN, LEAF, (&full, false)).unwrap().is_none());
+        assert!(
+            chunks().insert(FILE, offset, (LEN, true), LEAF, (&full, false)).unwrap().is_none()
+        );
     }
 
     // TR-OPEN-CHUNKS
@@ -241,11 +255,33 @@ mod tests {
         let full = vec![0; 4096];
         let limit = (MAX_OPEN_BYTES / 16384) as u64;
         for chunk in 0..=limit {
-            assert!(open.insert(FILE, chunk * 16384, LEN, None, (&full, false)).unwrap().is_none());
+            assert!(
+                open.insert(FILE, chunk * 16384, (LEN, true), None, (&full, false))
+                    .unwrap()
+                    .is_none()
+            );
         }
         assert_eq!(open.held(), MAX_OPEN_BYTES as u64 + LEN);
-        let error = open.insert(FILE, (limit + 1) * 16384, LEN, None, (&full, false)).unwrap_err();
+        let error =
+            open.insert(FILE, (limit + 1) * 16384, (LEN, true), None, (&full, false)).unwrap_err();
         assert_eq!(error.code, ErrorCode::LimitExceeded);
+        open.forget(FILE);
+        assert_eq!(open.held(), 0);
+    }
+
+    // TR-OPEN-CHUNKS
+    #[test]
+    fn a_chunk_of_unknown_length_counts_as_far_as_its_pieces_reach() {
+        let mut open = chunks();
+        let full = vec![7; 4096];
+        let unknown = (LEN, false);
+        assert!(open.insert(FILE, 4096, unknown, None, (&full, false)).unwrap().is_none());
+        assert_eq!(open.held(), 8192);
+        assert!(open.insert(FILE, 0, unknown, None, (&full, false)).unwrap().is_none());
+        assert_eq!(open.held(), 8192);
+        let whole = open.insert(FILE, 8192, (8300, true), LEAF, (&[7; 108], false)).unwrap();
+        assert_eq!((whole.unwrap().data, open.held()), (vec![7; 8300], 0));
+        assert!(open.insert(FILE, 0, unknown, None, (&full, false)).unwrap().is_none());
         open.forget(FILE);
         assert_eq!(open.held(), 0);
     }
@@ -254,7 +290,7 @@ mod tests {
     fn a_short_chunk_takes_no_more_memory_than_it_is_long() {
         let mut open = chunks();
         open.recycle(Vec::with_capacity(16384));
-        let whole = open.insert(FILE, 0, 1, LEAF, (&[7], false)).unwrap().unwrap();
+        let whole = open.insert(FILE, 0, (1, true), LEAF, (&[7], false)).unwrap().unwrap();
         assert_eq!(whole.data, [7]);
         assert!(whole.data.capacity() < 64, "{}", whole.data.capacity());
     }

@@ -139,7 +139,7 @@ impl Incoming {
             }
             return Err(Error::peer(ErrorCode::ProtocolViolation, "a chunk came twice"));
         }
-        let chunk_len = file.chunk_len(data.offset / chunk_size);
+        let chunk_len = (file.chunk_len(data.offset / chunk_size), file.size().is_some());
         let held = self.open.held();
         let whole = {
             let piece = (payload, may_repeat);
