@@ -108,7 +108,12 @@ fn a_failing_plan_of_t1_shrinks_to_what_it_needs() {
     plan.planted = Some(Planted::WriteMisplaced);
     plan.transfers = t1::Plan::smallest(3).transfers;
     plan.transfers[0].files = vec![10, 200_000, 0, 300];
-    plan.transfers.push(t1::TransferPlan { from: Side::Joiner, at_us: 0, files: vec![50] });
+    plan.transfers.push(t1::TransferPlan {
+        from: Side::Joiner,
+        at_us: 0,
+        files: vec![50],
+        streams: false,
+    });
     plan.hosts[0].up.loss = Loss::Uniform { permille: 5 };
     plan.outages = vec![Outage { host: 0, at_us: 3_000_000, for_us: 100_000 }];
     let invariant =

@@ -39,9 +39,18 @@ impl Disk {
         Self { inner: disk::Disk::new(disk), read: BTreeSet::new(), planted: plan.planted }
     }
 
-    /// Puts a file there that is to be sent.
-    pub(super) fn put(&mut self, place: Place, source: Rc<[u8]>) {
+    /// Puts a file there that is to be sent, and may be a stream.
+    pub(super) fn put(&mut self, place: Place, source: Rc<[u8]>, is_stream: bool) {
         self.inner.sources.insert(place, source);
+        if is_stream {
+            self.inner.streams.insert(place);
+        }
+    }
+
+    /// Whether this asks for a place of a file whose end nobody knows before it is read.
+    pub(super) fn is_of_stream(&self, request: &StorageRequest) -> bool {
+        let StorageRequest::Read { transfer, file, .. } = request else { return false };
+        self.inner.streams.contains(&(*transfer, *file))
     }
 
     /// Takes up a transfer: what there is of it from connections before.

@@ -60,6 +60,7 @@ impl Plan {
         wrap::draw(&mut plan);
         again::draw(&mut plan);
         rendezvous::draw(&mut plan);
+        streams(&mut plan);
         let mut draw = Draw::new(seed, "clocks of t1");
         for host in &mut plan.hosts {
             host.clock = Clock::drawn(&mut draw);
@@ -79,7 +80,12 @@ impl Plan {
             rendezvous: None,
             hosts: [host(0), host(1)],
             entropy: None,
-            transfers: vec![TransferPlan { from: Side::Inviter, at_us: 0, files: vec![1000] }],
+            transfers: vec![TransferPlan {
+                from: Side::Inviter,
+                at_us: 0,
+                files: vec![1000],
+                streams: false,
+            }],
             closer: Side::Inviter,
             outages: Vec::new(),
             gateways: Vec::new(),
@@ -97,6 +103,14 @@ impl Plan {
             deaths: Vec::new(),
             again: 0,
         }
+    }
+}
+
+/// Makes streams of some transfers.
+fn streams(plan: &mut Plan) {
+    let mut draw = Draw::new(plan.seed, "streams of t1");
+    for transfer in &mut plan.transfers {
+        transfer.streams = plan.again == 0 && draw.chance(250);
     }
 }
 
@@ -149,6 +163,7 @@ fn transfer(draw: &mut Draw) -> TransferPlan {
         from: draw.pick(&Side::BOTH),
         at_us: draw.pick(&[0, 0, SECOND, 5 * SECOND]),
         files: (0..files).map(|_| file(draw)).collect(),
+        streams: false,
     }
 }
 

@@ -9,6 +9,7 @@ use super::Run;
 use super::plan::{DeadLane, Plan};
 use super::planted::Planted;
 use super::sometimes::Condition;
+use crate::oracle::{Broken, broken};
 use crate::plan::Side;
 use crate::rng::Draw;
 
@@ -78,12 +79,20 @@ impl Run<'_> {
     }
 
     /// Whether storage gets to a request. A sender that asks for a place of a file
-    /// again sends a chunk again, since a lane ended.
-    pub(super) fn is_served(&mut self, side: Side, request: &StorageRequest) -> bool {
-        if !self.hosts[side.place()].disk.is_read_again(request) {
-            return true;
+    /// again sends a chunk again, since a lane ended; of a stream it has kept it.
+    pub(super) fn is_served(
+        &mut self,
+        side: Side,
+        request: &StorageRequest,
+    ) -> Result<bool, Broken> {
+        let disk = &mut self.hosts[side.place()].disk;
+        if !disk.is_read_again(request) {
+            return Ok(true);
+        }
+        if disk.is_of_stream(request) {
+            return broken("a stream is read once", format!("{side:?}: {request:?}"));
         }
         self.watch.meet(Condition::ChunkAgain);
-        self.plan.planted != Some(Planted::ReadOnce)
+        Ok(self.plan.planted != Some(Planted::ReadOnce))
     }
 }

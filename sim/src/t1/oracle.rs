@@ -50,7 +50,8 @@ impl Facts {
             readable::stamp(&mut bytes);
             let path = SafePath::parse(&format!("{IN_NAME}-{place:04}"))?;
             let (executable, mime, root) = (false, None, None);
-            let kind = EntryKind::File { size: Some(*size), executable, mime, root };
+            let size = (!plan.streams).then_some(*size);
+            let kind = EntryKind::File { size, executable, mime, root };
             builder.push(&Entry { path, kind, modified: None })?;
             sources.push(bytes.into());
         }

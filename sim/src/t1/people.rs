@@ -50,7 +50,7 @@ impl Run<'_> {
             story.offered = Some(Offered { token, entries, manifest, sources });
         }
         for (file, source) in (0..).zip(&facts.sources) {
-            host.disk.put((id, FileIndex(file)), Rc::clone(source));
+            host.disk.put((id, FileIndex(file)), Rc::clone(source), transfer.streams);
         }
         self.oracle.transfers.insert(id, facts);
         self.drain(side)
@@ -79,8 +79,15 @@ impl Run<'_> {
         if Side::BOTH.iter().all(|side| self.plan.transfers.iter().any(|one| one.from == *side)) {
             self.watch.meet(Condition::BothDirections);
         }
+        let has_streams = self.plan.transfers.iter().any(|transfer| transfer.streams);
+        if has_streams {
+            self.watch.meet(Condition::Streams);
+        }
         if self.watch.befallen.lane_lost {
             self.watch.meet(Condition::LaneLost);
+            if has_streams {
+                self.watch.meet(Condition::LaneLostByStream);
+            }
         }
         if self.watch.befallen.upset {
             self.watch.meet(Condition::UpsetGotOver);

@@ -32,6 +32,10 @@ pub struct TransferPlan {
     pub at_us: u64,
     /// The sizes of the files, in bytes.
     pub files: Vec<u64>,
+    /// Whether the manifest does not tell them (`TR-STREAM`). Only where there is one
+    /// connection: what a program writes is not there a second time.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub streams: bool,
 }
 
 /// Something that happens to a gateway.

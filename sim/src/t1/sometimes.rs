@@ -99,6 +99,10 @@ pub enum Condition {
     NoRoom,
     /// A host left the network where it was between the handshake and a transfer's end.
     LeftInTransfer,
+    /// Files whose lengths were not told before were all stored.
+    Streams,
+    /// A lane was lost in the middle of such a transfer.
+    LaneLostByStream,
     /// A lane was lost in the middle of a transfer, which was completed.
     LaneLost,
     /// A chunk was read and sent again.
@@ -156,6 +160,8 @@ impl Condition {
         Condition::SequenceWrapped,
         Condition::SeveralLanes,
         Condition::LanesThroughTranslators,
+        Condition::Streams,
+        Condition::LaneLostByStream,
         Condition::LaneLost,
         Condition::ChunkAgain,
         Condition::KilledInTransfer,
@@ -232,6 +238,8 @@ impl Condition {
             Condition::SequenceWrapped => "sequence_wrapped",
             Condition::SeveralLanes => "several_lanes",
             Condition::LanesThroughTranslators => "lanes_through_translators",
+            Condition::Streams => "streams",
+            Condition::LaneLostByStream => "lane_lost_by_stream",
             Condition::LaneLost => "lane_lost",
             Condition::ChunkAgain => "chunk_again",
         }

@@ -14,7 +14,7 @@ use crate::plan::Side;
 impl Run<'_> {
     /// Asks a disk for something, which it may do at once.
     pub(super) fn request(&mut self, side: Side, request: StorageRequest) -> Result<(), Broken> {
-        if !self.is_served(side, &request) {
+        if !self.is_served(side, &request)? {
             return Ok(());
         }
         let now = self.world.now();

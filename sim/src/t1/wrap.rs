@@ -59,7 +59,7 @@ fn wrapping(plan: &mut Plan, (seed, from): (u64, Side)) {
     plan.entropy = Some(seed);
     plan.lanes = 1;
     plan.dead_lanes.clear();
-    plan.transfers = vec![TransferPlan { from, at_us: 0, files: vec![LENGTH] }];
+    plan.transfers = vec![TransferPlan { from, at_us: 0, files: vec![LENGTH], streams: false }];
 }
 
 /// Smallest plans in which numbers wrap.
