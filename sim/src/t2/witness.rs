@@ -55,8 +55,10 @@ struct Use {
     is_tried: bool,
     /// Somebody who has come with it was cut off, killed or told to try again.
     is_spent: bool,
-    /// The sender's program that gave it out has ended.
+    /// The sender's program that gave it out has failed or ended.
     is_left: bool,
+    /// When it was given out, in milliseconds.
+    since_ms: u64,
 }
 
 #[derive(Debug, Default)]
@@ -68,6 +70,8 @@ struct Seen {
     starts: [u32; 3],
     /// Programs that were run to an end.
     exits: [u32; 3],
+    /// The time, in milliseconds.
+    now_ms: u64,
     /// The invitation that the receiver's program came with.
     tried: u32,
     /// What became of the newest invitation.
@@ -231,15 +235,24 @@ impl Witness {
         let is_confused = self.plan.code && self.plan.stage.faults.iter().any(forgets);
         let is_confused =
             is_confused && seen.invitation.as_ref().is_some_and(|newest| newest.number > 1);
-        let is_used = !seen.is_newest(seen.tried) || seen.use_of.is_spent || seen.use_of.is_left;
+        let Use { is_spent, is_left, since_ms, .. } = seen.use_of;
+        let kills = |fault: &Fault| match fault {
+            Fault::Crash { host: SENDER, at_ms, .. } => (since_ms..=seen.now_ms).contains(at_ms),
+            _ => false,
+        };
+        let is_left = is_left || self.plan.stage.faults.iter().any(kills);
+        let is_used = !seen.is_newest(seen.tried) || is_spent || is_left;
         is_confused || (place == RECEIVER && is_used)
     }
 
     /// What must be true at all times, and what was found meanwhile.
     pub(super) fn check(&self, now_ms: u64) -> Result<(), Broken> {
-        if let Some(found) = lock(&self.seen).broken.clone() {
+        let mut seen = lock(&self.seen);
+        seen.now_ms = now_ms;
+        if let Some(found) = seen.broken.clone() {
             return Err(found);
         }
+        drop(seen);
         if now_ms.is_multiple_of(LOOK_EVERY_MS) { self.look().map(|_| ()) } else { Ok(()) }
     }
 
@@ -383,7 +396,7 @@ impl Seen {
                     Some(Invitation { number, link: text("link"), code: text("code") });
                 self.durable = 0;
                 self.in_transfer = false;
-                self.use_of = Use::default();
+                self.use_of = Use { since_ms: self.now_ms, ..Use::default() };
                 if number > 1 {
                     self.met.insert(Condition::InvitedAgain);
                 }
@@ -408,6 +421,7 @@ impl Seen {
                 self.receipts[place] = Some(text("receipt"));
             }
             "failed" => {
+                self.use_of.is_left |= place == SENDER;
                 self.failed[place] = event["exit"].as_u64();
                 if text("text").contains("was received completely") {
                     self.is_received = true;
