@@ -178,10 +178,10 @@ impl Run<'_> {
         let mut at = self.world.now() + self.plan.signaling_us;
         let mut letters = vec![letter];
         if let Some(how) = self.meddling(Seat::Rendezvous, nth) {
-            let Letter { blob, number } = &letters[0];
+            let Letter { ref blob, number, since } = letters[0];
             let (before, blob) = self.meddle(how, nth, blob);
-            let before = before.map(|blob| Letter { blob, number: None });
-            letters = before.into_iter().chain([Letter { blob, number: *number }]).collect();
+            let before = before.map(|blob| Letter { blob, number: None, since });
+            letters = before.into_iter().chain([Letter { blob, number, since }]).collect();
             match how {
                 Meddling::Reorder => at += 2 * self.plan.signaling_us + SECOND,
                 Meddling::Delay => self.adversary.held[to.place()] = at + 4 * SECOND,

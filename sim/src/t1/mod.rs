@@ -476,6 +476,7 @@ impl<'p> Run<'p> {
 
     fn on_event(&mut self, side: Side, event: &EndpointEvent) -> Result<(), Broken> {
         self.watch.on_event(self.world.now(), side, event);
+        self.oracle.is_letter_late = self.post.is_late(self.world.now());
         if self.oracle.on_event(self.world.now(), side, event)? {
             self.watch.meet(Condition::CloseLost);
         }

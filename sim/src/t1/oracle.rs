@@ -161,6 +161,8 @@ pub(super) struct Oracle {
     pub(super) is_crowded: bool,
     /// The secret that the joiner names is not known to the inviter.
     pub(super) unknown: bool,
+    /// The rendezvous has not brought what it was given long ago.
+    pub(super) is_letter_late: bool,
 }
 
 impl Oracle {
@@ -301,6 +303,9 @@ impl Oracle {
             Outlook::Upset => return Some(Excuse::Upset),
             Outlook::Lost => return self.lost_by,
             _ => {}
+        }
+        if self.is_letter_late && error.code == HandshakeTimeout && !are_established {
+            return Some(Excuse::Losses);
         }
         if self.is_crowded && error.code == HandshakeTimeout && !are_established {
             return Some(Excuse::Crowded);

@@ -21,6 +21,9 @@ const SECOND: u64 = 1_000_000;
 const AGAIN_US: u64 = SECOND;
 /// It waits no longer than this often the first wait.
 const LONGEST_WAIT: u64 = 16;
+/// How long after it was handed over a letter is late: a good part of the time that
+/// there is for a handshake.
+const LATE_US: u64 = 10 * SECOND;
 /// A segment of a stream.
 const SEGMENT: usize = 1200;
 
@@ -45,11 +48,13 @@ pub struct Away {
     pub for_us: u64,
 }
 
-/// A blob on its way, and the number under which it is drawn.
+/// A blob on its way, the number under which it is drawn, and since when it is.
 #[derive(Clone, Debug)]
 pub(super) struct Letter {
     pub(super) blob: Vec<u8>,
     pub(super) number: Option<usize>,
+    /// When its side handed it over.
+    pub(super) since: u64,
 }
 
 impl Letter {
@@ -96,6 +101,12 @@ pub(super) struct Post {
 }
 
 impl Post {
+    /// Whether a letter was lost so often that who waits for it may give up.
+    pub(super) fn is_late(&self, now: u64) -> bool {
+        let mut letters = self.from.iter().chain(&self.to).flat_map(|stream| &stream.letters);
+        letters.any(|letter| letter.since + LATE_US < now)
+    }
+
     fn stream(&mut self, way: Way) -> &mut Stream {
         match way {
             Way::From(side) => &mut self.from[side.place()],
@@ -140,7 +151,7 @@ impl Run<'_> {
     /// A side hands over a blob for the other.
     pub(super) fn post(&mut self, side: Side, blob: Vec<u8>) {
         let number = self.watch.on_signal(self.world.now(), side, &blob);
-        let letter = Letter { blob, number };
+        let letter = Letter { blob, number, since: self.world.now() };
         match self.plan.rendezvous {
             Some(_) => self.put(Way::From(side), letter),
             None => self.at_rendezvous(side, letter),
