@@ -151,6 +151,8 @@ pub(super) struct Oracle {
     now: u64,
     /// When something was lost on the way last.
     lost_at: Option<u64>,
+    /// Something was lost before both handshakes were done, be it a letter.
+    pub(super) is_lost_early: bool,
     /// There is a path, by chance.
     by_chance: bool,
     clocks: [Clock; 2],
@@ -232,6 +234,7 @@ impl Oracle {
         let harmless = [Fate::Queued, Fate::Duplicated, Fate::Reordered];
         if fates.iter().any(|fate| !harmless.contains(fate)) {
             self.lost_at = Some(now);
+            self.is_lost_early |= self.established.contains(&false);
             self.lost_in_closing |= self.closing;
         }
     }

@@ -9,7 +9,7 @@ use passel_sans_io::lane::Path;
 use super::plan::{Plan, RelayPlan};
 use super::sometimes::Condition;
 use super::{Happening, Run, draw};
-use crate::net::{HostPlan, LinePlan, Loss};
+use crate::net::HostPlan;
 use crate::oracle::{Broken, broken};
 use crate::plan::Side;
 use crate::rng::Draw;
@@ -66,10 +66,7 @@ impl Run<'_> {
     /// Whether a server's answer or the word of an address may have come too late: a
     /// peer that is connected through a relay by then does not listen to the rendezvous.
     fn may_be_late(&self) -> bool {
-        let is_bad = |line: &LinePlan| line.loss != Loss::None || line.corrupt_permille > 0;
-        self.plan.lines().any(is_bad)
-            || !self.plan.meddlings.is_empty()
-            || !self.plan.outages.is_empty()
+        self.oracle.is_lost_early || !self.plan.meddlings.is_empty()
     }
 
     /// A side has found a path.

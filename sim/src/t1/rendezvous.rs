@@ -208,7 +208,10 @@ impl Run<'_> {
         }
         let Some(letter) = stream.letters.front() else { return };
         match progress {
-            Progress::IsDue => self.send_first(way),
+            Progress::IsDue => {
+                self.oracle.is_lost_early |= self.oracle.established.contains(&false);
+                self.send_first(way);
+            }
             Progress::Crosses => {
                 for (at, _) in self.network.down(now, to, letter.segment(), true).copies {
                     self.schedule(at, Happening::Mail { way, nth, progress: Progress::Arrives });
