@@ -239,6 +239,11 @@ impl Oracle {
         }
     }
 
+    /// A letter for the rendezvous, or from it, was put on a line, and maybe lost there.
+    pub(super) fn on_letter(&mut self, is_lost: bool) {
+        self.is_lost_early |= is_lost && self.established.contains(&false);
+    }
+
     /// A datagram reaches a side.
     pub(super) fn on_arrival(&mut self, now: u64, to: Side, contents: &[u8]) {
         self.losses.on_arrival(contents);

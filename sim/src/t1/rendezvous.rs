@@ -192,6 +192,7 @@ impl Run<'_> {
         let wait = AGAIN_US * (1 << stream.tries.min(10)).min(LONGEST_WAIT);
         stream.tries += 1;
         let carried = self.network.up(now, from, letter.segment(), true);
+        self.oracle.on_letter(carried.copies.is_empty());
         for (at, _) in carried.copies {
             self.schedule(at, Happening::Mail { way, nth, progress: Progress::Crosses });
         }
@@ -208,12 +209,11 @@ impl Run<'_> {
         }
         let Some(letter) = stream.letters.front() else { return };
         match progress {
-            Progress::IsDue => {
-                self.oracle.is_lost_early |= self.oracle.established.contains(&false);
-                self.send_first(way);
-            }
+            Progress::IsDue => self.send_first(way),
             Progress::Crosses => {
-                for (at, _) in self.network.down(now, to, letter.segment(), true).copies {
+                let carried = self.network.down(now, to, letter.segment(), true);
+                self.oracle.on_letter(carried.copies.is_empty());
+                for (at, _) in carried.copies {
                     self.schedule(at, Happening::Mail { way, nth, progress: Progress::Arrives });
                 }
             }
