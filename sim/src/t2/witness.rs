@@ -236,8 +236,12 @@ impl Witness {
         let is_confused =
             is_confused && seen.invitation.as_ref().is_some_and(|newest| newest.number > 1);
         let Use { is_spent, is_left, since_ms, .. } = seen.use_of;
+        // One that was killed comes back with another; the rendezvous, without any.
         let kills = |fault: &Fault| match fault {
-            Fault::Crash { host: SENDER, at_ms, .. } => (since_ms..=seen.now_ms).contains(at_ms),
+            Fault::Crash { host: SENDER | RENDEZVOUS, at_ms, .. }
+            | Fault::Terminate { host: RENDEZVOUS, at_ms } => {
+                (since_ms..=seen.now_ms).contains(at_ms)
+            }
             _ => false,
         };
         let is_left = is_left || self.plan.stage.faults.iter().any(kills);
