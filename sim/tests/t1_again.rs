@@ -126,5 +126,5 @@ fn a_rendezvous_that_never_comes_back_is_found_out() {
     let away = vec![Away { at_us: 0, for_us: u64::MAX }];
     plan.rendezvous = Some(RendezvousPlan { host: in_the_open("198.51.100.60"), away });
     let broken = run(&plan, false).violation.unwrap().broken;
-    assert_eq!(broken.invariant, "everything ends", "{broken}");
+    assert_eq!(broken.invariant, "nothing fails without a cause", "{broken}");
 }

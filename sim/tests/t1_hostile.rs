@@ -111,8 +111,9 @@ fn what_somebody_on_the_lines_forges_costs_at_most_the_handshake_and_never_a_byt
 
 /// Two homes that need to be told their outside ends.
 fn told(seed: u64) -> Plan {
-    let kind = (Dependence::EndpointIndependent, Dependence::AddressAndPort);
-    let gateways = ["192.0.2.1", "192.0.2.2"].map(|outside| home(outside, kind.0, kind.1));
+    use Dependence::{AddressAndPort, EndpointIndependent};
+    let gateways = ["192.0.2.1", "192.0.2.2"]
+        .map(|outside| home(outside, EndpointIndependent, AddressAndPort));
     let mut plan = homes(seed, gateways.to_vec());
     plan.servers = vec![in_the_open("198.51.100.9")];
     plan

@@ -81,11 +81,11 @@ impl Run<'_> {
         let is_over = self.closing || self.cut || self.oracle.is_closed(*from);
         // FC-MESSAGE-HELD: a peer that has not compared takes only so much.
         let is_much = *reliable && *bytes > 1000 && !self.has_compared(from.peer());
-        let is_over = is_over || !self.has_compared(*from) || is_much;
+        let may_speak = !is_over && !is_much && self.has_compared(*from);
         let Some(connection) = self.connection(*from).filter(|one| one.is_established()) else {
             return Ok(());
         };
-        if is_over {
+        if !may_speak {
             return Ok(());
         }
         let mut content = vec![0; usize::try_from(*bytes).unwrap_or(0)];

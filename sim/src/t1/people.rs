@@ -10,8 +10,9 @@ use super::Run;
 use super::again::Offered;
 use super::disk::digests;
 use super::oracle::Facts;
+use super::prospect::families;
 use super::sometimes::Condition;
-use crate::net::HostPlan;
+use crate::net::reach::Servers;
 use crate::oracle::{Broken, broken};
 use crate::plan::Side;
 use crate::readable::IN_NOTE;
@@ -70,10 +71,8 @@ impl Run<'_> {
         if self.hosts[0].clock != self.hosts[1].clock {
             self.watch.meet(Condition::ClocksApart);
         }
-        let both = |host: &HostPlan| {
-            [true, false].iter().all(|v4| host.addresses.iter().any(|one| one.is_ipv4() == *v4))
-        };
-        if self.plan.hosts.iter().all(both) {
+        let both = Servers { v4: true, v6: true };
+        if self.plan.hosts.iter().all(|host| families(&[host]) == both) {
             self.watch.meet(Condition::BothFamilies);
         }
         if Side::BOTH.iter().all(|side| self.plan.transfers.iter().any(|one| one.from == *side)) {

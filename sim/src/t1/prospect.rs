@@ -69,7 +69,7 @@ impl Prospect {
 }
 
 /// The families of addresses that hosts have.
-fn families(hosts: &[&HostPlan]) -> Servers {
+pub(super) fn families(hosts: &[&HostPlan]) -> Servers {
     let has = |v4: bool| {
         let mut addresses = hosts.iter().flat_map(|host| &host.addresses);
         addresses.any(|address| address.is_ipv4() == v4)

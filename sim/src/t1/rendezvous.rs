@@ -101,10 +101,12 @@ pub(super) struct Post {
 }
 
 impl Post {
-    /// Whether a letter was lost so often that who waits for it may give up.
+    /// Whether a letter was lost so often that who waits for it may give up, though the
+    /// rendezvous has carried others.
     pub(super) fn is_late(&self, now: u64) -> bool {
-        let mut letters = self.from.iter().chain(&self.to).flat_map(|stream| &stream.letters);
-        letters.any(|letter| letter.since + LATE_US < now)
+        let mut streams = self.from.iter().chain(&self.to);
+        let mut letters = streams.clone().flat_map(|stream| &stream.letters);
+        letters.any(|letter| letter.since + LATE_US < now) && streams.any(|stream| stream.come > 0)
     }
 
     fn stream(&mut self, way: Way) -> &mut Stream {

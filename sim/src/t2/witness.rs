@@ -174,7 +174,6 @@ impl Witness {
     pub(super) fn started(&self, place: usize, how: Started) {
         let mut seen = lock(&self.seen);
         seen.failed[place] = None;
-        seen.use_of.is_left |= place == SENDER;
         if how == Started::ByWorld {
             seen.starts[place] += 1;
             if seen.starts[place] > 1 && seen.in_transfer {
