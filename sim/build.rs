@@ -5,7 +5,10 @@ use std::process::Command;
 
 fn main() {
     println!("cargo::rerun-if-changed=../.git/logs/HEAD");
-    println!("cargo::rerun-if-changed=build.rs");
+    // A result of sources that were not committed must say so.
+    for sources in [".", "../proto-core/src", "../sans-io/src", "../cli/src", "../rendezvous/src"] {
+        println!("cargo::rerun-if-changed={sources}");
+    }
     let described = Command::new("git")
         .args(["describe", "--always", "--dirty", "--abbrev=12"])
         .output()

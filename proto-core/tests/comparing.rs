@@ -268,6 +268,22 @@ fn a_side_that_waits_says_nothing_of_a_transfer() {
     assert!(forger.events.contains(&Event::Offered { transfer: OURS }));
 }
 
+// HS-SAS-GATE, RL-UPDATE-DUE: people may take longer than keys last.
+#[test]
+fn keys_are_updated_while_people_compare() {
+    let mut pair = waiting(1);
+    pair.run_until(Duration::from_mins(20), |_| false);
+    pair.sender.connection.confirm_sas(pair.now, true).unwrap();
+    pair.run_until(Duration::from_mins(20), |_| false);
+    for side in [&pair.sender, &pair.receiver] {
+        assert_eq!(side.error(), None);
+        assert!(side.connection.key_epoch() > Some(2), "{:?}", side.connection.key_epoch());
+    }
+    pair.receiver.connection.confirm_sas(pair.now, true).unwrap();
+    pair.transfer(&files());
+    assert!(matches!(pair.sender.ended(), Some(Event::Completed { .. })));
+}
+
 // HS-SAS-MISMATCH
 #[test]
 fn a_difference_ends_the_connection_for_both_and_nothing_was_told() {

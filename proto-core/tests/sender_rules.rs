@@ -289,6 +289,35 @@ fn a_file_that_the_receiver_gives_up_fails_once() {
     assert_eq!(forger.refused(), VIOLATION, "not an entry");
 }
 
+/// TR-FILE-FAILED-STATED: of a file that the receiver gives up before it was begun,
+/// nothing is sent.
+#[test]
+fn a_file_that_the_receiver_gives_up_early_is_not_begun() {
+    let (long, short) = (content(TRANSFER_CREDIT * 2, 1), content(1000, 2));
+    let mut forger = sending(&[("a", long), ("b", short.clone()), ("c", short)]);
+    let failed = |file| FileFailed {
+        transfer: THEIRS,
+        file: FileIndex(file),
+        code: 0x25,
+        text: String::new(),
+    };
+    forger.send(failed(1));
+    forger.send(failed(0));
+    forger.send(Credit { transfer: Some(THEIRS), limit: u64::MAX });
+    assert_eq!(forger.refused(), None);
+    let begun = |file| {
+        forger.got.iter().any(|(frame, _)| match frame {
+            Frame::Data(data) => data.file == FileIndex(file),
+            Frame::FileEnd(end) => end.file == FileIndex(file),
+            _ => false,
+        })
+    };
+    assert!(!begun(1), "it was given up");
+    assert!(begun(2) && complete(&forger).is_some(), "what comes behind it goes on");
+    let failed = [(1, ErrorCode::StorageFailed), (0, ErrorCode::StorageFailed)];
+    assert_eq!(forger.failed(), failed, "each is stated once");
+}
+
 /// TR-PAUSE-ONCE
 #[test]
 fn a_pause_is_begun_and_ended_once_by_each_side() {
@@ -333,6 +362,12 @@ fn close_is_the_last_frame() {
     forger.drain();
     assert!(matches!(forger.got.last(), Some((Frame::Close(_), _))), "no page behind it");
     assert_eq!(forger.count(|frame| matches!(frame, Frame::Close(_))), 1);
+
+    // A wake-up so late that everything is due at once.
+    let mut forger = offered(&files);
+    forger.wait(Duration::from_hours(24));
+    assert_eq!(forger.refused(), Some(ErrorCode::IdleTimeout));
+    assert!(matches!(forger.got.last(), Some((Frame::Close(_), _))), "{:?}", forger.got.last());
 }
 
 /// FC-CLOSE-LINGER: a peer that takes nothing more cannot hold the end up.

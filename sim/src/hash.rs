@@ -28,6 +28,18 @@ impl RunHash {
         }
     }
 
+    /// The digest of these bytes alone, as it stands in lines of text.
+    pub fn of(bytes: &[u8]) -> String {
+        let mut hash = Self::default();
+        hash.bytes(bytes);
+        hash.hex()
+    }
+
+    /// The digest so far.
+    pub fn sum(self) -> u64 {
+        self.0
+    }
+
     /// The digest so far, as 16 hexadecimal digits.
     pub fn hex(self) -> String {
         format!("{:016x}", self.0)

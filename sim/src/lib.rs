@@ -3,7 +3,8 @@
 //!
 //! A [`Plan`] says everything about a run; [`Plan::from_seed`] draws one, and
 //! [`run`] carries it out in virtual time. The [`Outcome`] has a verdict and two
-//! hashes, which are equal for equal plans on any machine, thread and build.
+//! hashes, which are equal for equal plans on any machine, thread and build (T1 and T2
+//! run on Linux: there what libraries draw from the system is drawn from the seed).
 //! [`swarm::swarm`] runs many seeds, [`shrink::shrink`] makes a failing plan
 //! small; both take plans of any [`Tier`].
 //!

@@ -1,6 +1,6 @@
 //! The command line of the simulator: one run, a swarm, a replay, a shrunk
-//! plan. Every command ends with one line of JSON. Nothing of the simulation is
-//! here; real time is read for the reports alone.
+//! plan. Whatever runs a plan ends with one line of JSON. Nothing of the simulation
+//! is here; real time is read for the reports alone.
 
 use std::fs;
 use std::io::Write;

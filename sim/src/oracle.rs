@@ -1,6 +1,6 @@
 //! What is true, known from the plan and the disks alone, and the invariants
-//! that both connections are held against after every step. What a host does is
-//! in `host`, the run itself in `t0`.
+//! that both connections are held against after every step. What the people at the
+//! hosts do, and the run itself, are in `t0`.
 
 mod cause;
 mod facts;
@@ -57,6 +57,8 @@ pub struct Oracle {
     reading: [BTreeMap<Place, u64>; 2],
     established: [bool; 2],
     closed: [bool; 2],
+    /// Somebody was told to close the connection, or that its transport is gone.
+    closing: bool,
 }
 
 impl Oracle {
@@ -72,7 +74,13 @@ impl Oracle {
             reading: [BTreeMap::new(), BTreeMap::new()],
             established: [false; 2],
             closed: [false; 2],
+            closing: false,
         }
+    }
+
+    /// Somebody is told to close the connection, or that its transport is gone.
+    pub fn on_close(&mut self) {
+        self.closing = true;
     }
 
     /// Whether the side's connection has said that it is over.
@@ -358,8 +366,13 @@ impl Oracle {
             }
             Event::Closed { error } => {
                 self.closed[side.place()] = true;
-                if let Some(error) = error {
-                    cause::check_connection(&self.plan, error)?;
+                match error {
+                    Some(error) => cause::check_connection(&self.plan, error)?,
+                    None if self.closing => {}
+                    None => {
+                        let detail = format!("{side:?}: nobody closed it");
+                        return broken("nothing fails without a cause", detail);
+                    }
                 }
             }
             _ => {} // News that nothing has to be true of.

@@ -1,12 +1,13 @@
 //! Many seeds of a tier: runs them on as many threads as are asked for, runs some
-//! twice and compares, and adds up what was met. The result does not depend on the
-//! number of threads.
+//! twice and compares, and adds up what was met. For equal seeds the result does not
+//! depend on the number of threads.
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::Serialize;
 
+use crate::hash::RunHash;
 use crate::outcome::{COMMIT, Outcome, Violation, divergence};
 use crate::tier::{MetBy, Tier, run};
 
@@ -37,6 +38,8 @@ pub struct SwarmOutcome<T: Tier> {
     pub met: MetBy<T>,
     /// Virtual time of all runs together, in microseconds.
     pub virtual_us: u64,
+    /// Both hashes of every run, in a sum: equal swarms have equal ones, on any machine.
+    pub digest: u64,
     /// Whether plans were drawn, so that every condition should be met in time.
     pub drawn: bool,
 }
@@ -58,6 +61,8 @@ pub struct SwarmReport {
     pub failed: usize,
     /// The first of those that failed.
     pub failures: Vec<Failure>,
+    /// The sum of the hashes of all runs, as 16 hexadecimal digits.
+    pub digest: String,
     /// Conditions that no run met.
     pub sometimes_missed: Vec<&'static str>,
     /// Seconds of virtual time.
@@ -74,6 +79,7 @@ impl<T: Tier> Default for SwarmOutcome<T> {
             failures: Vec::new(),
             met: MetBy::<T>::new(),
             virtual_us: 0,
+            digest: 0,
             drawn: false,
         }
     }
@@ -105,6 +111,7 @@ impl<T: Tier> SwarmOutcome<T> {
             twice: self.twice,
             failed: self.failures.len(),
             failures: self.failures.iter().take(20).cloned().collect(),
+            digest: format!("{:016x}", self.digest),
             sometimes_missed: self.missed(),
             virtual_s,
             real_s,
@@ -117,6 +124,7 @@ impl<T: Tier> SwarmOutcome<T> {
         self.seeds += 1;
         self.twice += u64::from(twice);
         self.virtual_us = self.virtual_us.saturating_add(outcome.virtual_us);
+        self.digest = self.digest.wrapping_add(digest(&outcome));
         self.failures.extend(failures(plan, &outcome));
         self.met.extend(outcome.met);
     }
@@ -127,7 +135,17 @@ impl<T: Tier> SwarmOutcome<T> {
         self.failures.extend(other.failures);
         self.met.extend(other.met);
         self.virtual_us = self.virtual_us.saturating_add(other.virtual_us);
+        self.digest = self.digest.wrapping_add(other.digest);
     }
+}
+
+/// One number for both hashes of a run.
+fn digest<T: Tier>(outcome: &Outcome<T>) -> u64 {
+    let mut hash = RunHash::default();
+    hash.number(outcome.seed);
+    hash.bytes(outcome.semantic_hash.as_bytes());
+    hash.bytes(outcome.wire_hash.as_bytes());
+    hash.sum()
 }
 
 fn is_run_twice(plan: &impl Tier) -> bool {

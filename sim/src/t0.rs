@@ -300,6 +300,7 @@ impl<'p> Run<'p> {
             return Ok(());
         }
         self.closing = true;
+        self.oracle.on_close();
         let now = self.instant(Side::Inviter);
         if let Some(connection) = &mut self.hosts[0].connection {
             connection.close(now, None);

@@ -77,16 +77,20 @@ pub type MetBy<T> = BTreeSet<<T as Tier>::Condition>;
 /// is a broken invariant like another.
 pub fn run<T: Tier>(plan: &T, traced: bool) -> Outcome<T> {
     let carried_out = catch_unwind(AssertUnwindSafe(|| plan.carry_out(traced)));
-    carried_out.unwrap_or_else(|panic| {
-        let broken = Broken { invariant: "nothing panics", detail: words(panic.as_ref()) };
-        let violation = Some(Violation { broken, at_us: 0 });
-        Outcome { seed: plan.seed(), violation, ..Outcome::default() }
-    })
+    carried_out.unwrap_or_else(|panic| panicked(plan, panic.as_ref()))
 }
 
-/// Runs a plan and takes down what a person may want to see of it.
+/// Runs a plan and takes down what a person may want to see of it. Of a run that panics
+/// there is nothing to see.
 pub fn record<T: Tier>(plan: &T) -> (Outcome<T>, Recording) {
-    plan.record()
+    let recorded = catch_unwind(AssertUnwindSafe(|| plan.record()));
+    recorded.unwrap_or_else(|panic| (panicked(plan, panic.as_ref()), Recording::default()))
+}
+
+fn panicked<T: Tier>(plan: &T, panic: &(dyn Any + Send)) -> Outcome<T> {
+    let broken = Broken { invariant: "nothing panics", detail: words(panic) };
+    let violation = Some(Violation { broken, at_us: 0 });
+    Outcome { seed: plan.seed(), violation, ..Outcome::default() }
 }
 
 /// The name of a planted bug in plans and reports.
@@ -197,6 +201,9 @@ mod tests {
         let failure = &outcome.failures[0];
         assert_eq!((failure.seed, failure.invariant), (4, "nothing panics"));
         assert_eq!(failure.detail, "12 is too much");
+        let (seen, recording) = record(&Counting::from_seed(4));
+        assert_eq!(seen.violation.map(|found| found.broken.detail), Some(failure.detail.clone()));
+        assert_eq!(recording.hosts.len(), 0);
         assert_eq!(outcome.missed(), [] as [&str; 0]);
         assert_eq!(swarm::<Counting>(0..2, 1, false).missed(), ["much"]);
         let small = shrink(&Counting::from_seed(90), 100).unwrap();

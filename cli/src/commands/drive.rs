@@ -28,6 +28,10 @@ use crate::ui::progress::State;
 /// How often progress is looked at.
 const TICK: Duration = Duration::from_millis(100);
 
+/// How long a receiver that has everything waits for the sender to close. The receipt may
+/// be lost and sent again meanwhile; whoever closes gives that two more seconds only.
+pub(super) const LAST_WORD: Duration = Duration::from_secs(30);
+
 /// The mode in which the two sides share no secret (registry, `auth`).
 const AUTH_SAS: u16 = 3;
 
@@ -99,6 +103,8 @@ pub(super) struct Drive<M: Machine> {
     moved: u64,
     /// When the other side is given up that has not come.
     waits_until: Option<Instant>,
+    /// When a receiver that has everything leaves, whatever the sender does.
+    leaves_at: Option<Instant>,
 }
 
 impl<M: Machine> Drive<M> {
@@ -129,6 +135,7 @@ impl<M: Machine> Drive<M> {
             is_kept: false,
             moved: 0,
             waits_until: None,
+            leaves_at: None,
         }
     }
 
@@ -178,6 +185,11 @@ impl<M: Machine> Drive<M> {
         self.transfer = Some(transfer);
     }
 
+    /// Whether there is a transfer already; others are none of this process's business.
+    pub(super) fn has_transfer(&self) -> bool {
+        self.transfer.is_some()
+    }
+
     /// Takes no controls from standard input, which is being sent.
     pub(super) fn leave_input_alone(&mut self) {
         self.listens = false;
@@ -186,6 +198,7 @@ impl<M: Machine> Drive<M> {
     /// Waits until there is something for the command to decide.
     pub(super) async fn next(&mut self) -> Turn {
         loop {
+            self.leave_in_time();
             while let Some(event) = self.node.poll_event() {
                 if let Some(turn) = self.take(event) {
                     return turn;
@@ -230,6 +243,12 @@ impl<M: Machine> Drive<M> {
     }
 
     fn take_connected(&mut self, event: Connected) -> Option<Turn> {
+        if let (Some(ours), Some(transfer)) = (self.transfer, transfer_of(&event))
+            && ours != transfer
+        {
+            // An offer beside ours was declined or taken back, which is the end of nothing.
+            return None;
+        }
         match event {
             Connected::Established { auth, suite } => {
                 self.say_connected(auth, suite);
@@ -278,6 +297,9 @@ impl<M: Machine> Drive<M> {
                     return None;
                 }
                 self.completion = Some(completion);
+                // A sender closes once it has the receipt.
+                let leaves_at = clock::now() + LAST_WORD;
+                self.leaves_at = (self.side == Side::Receiver).then_some(leaves_at);
                 let time = self
                     .accepted_at
                     .map(|at| clock::now().saturating_duration_since(at))
@@ -351,6 +373,13 @@ impl<M: Machine> Drive<M> {
         if self.waits_until.take_if(|until| clock::now() >= *until).is_some() {
             let text = "the other side did not come back in time";
             self.close(Some(Error::new(Blame::Circumstance, ErrorCode::HandshakeTimeout, text)));
+        }
+    }
+
+    /// Leaves a sender that has not closed although it should know that all is there.
+    fn leave_in_time(&mut self) {
+        if self.leaves_at.take_if(|at| clock::now() >= *at).is_some() {
+            self.close(None);
         }
     }
 
@@ -437,7 +466,8 @@ impl<M: Machine> Drive<M> {
     fn interrupt(&mut self) {
         self.interrupted = true;
         if self.completion.is_some() {
-            return;
+            // Nothing is left to be ended but the wait; the receipt goes out before.
+            return self.close(None);
         }
         let can_go_on = match self.side {
             Side::Sender => self.waits_for_room,
@@ -540,6 +570,21 @@ impl<M: Machine> Drive<M> {
             limit: self.transfer.and_then(|id| self.node.endpoint.rate_limit(Some(id))),
         };
         self.report.progress(&state, now);
+    }
+}
+
+/// The transfer that an event tells something of. An offer is answered whatever else
+/// there is.
+fn transfer_of(event: &Connected) -> Option<TransferId> {
+    match event {
+        Connected::Accepted { transfer, .. }
+        | Connected::Paused { transfer, .. }
+        | Connected::Resumed { transfer, .. }
+        | Connected::FileDone { transfer, .. }
+        | Connected::FileFailed { transfer, .. }
+        | Connected::Completed { transfer, .. }
+        | Connected::Ended { transfer, .. } => Some(*transfer),
+        _ => None,
     }
 }
 

@@ -96,3 +96,6 @@ fn on_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> on
     });
     result
 }
+
+#[cfg(test)]
+mod tests;

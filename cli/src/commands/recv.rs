@@ -361,12 +361,11 @@ impl<M: Machine> Receiving<M> {
 
     /// Shows the whole list before anything is accepted (`TR-LIST-FIRST`).
     fn on_offer(&mut self, transfer: TransferId) {
-        let endpoint = &mut self.drive.node.endpoint;
-        let Some(manifest) = endpoint.manifest(transfer).cloned() else { return };
-        if self.offer.is_some() || self.sink.is_some() {
-            let _ = endpoint.reject(clock::now(), transfer, declined());
-            return;
+        if self.drive.has_transfer() {
+            return self.reject(transfer, declined());
         }
+        let endpoint = &self.drive.node.endpoint;
+        let Some(manifest) = endpoint.manifest(transfer).cloned() else { return };
         let note = endpoint.note(transfer).filter(|note| !note.is_empty()).map(str::to_owned);
         self.drive.follow(transfer);
         self.drive.report.event(&Event::offer(&manifest, note.clone()));
@@ -418,7 +417,7 @@ impl<M: Machine> Receiving<M> {
         };
         let sink = sink.screened(self.screen(&choice));
         let renamed = sink.renamed().clone();
-        let started = self.drive.node.start_storage(Job::Receive(Box::new(sink)));
+        let started = self.drive.node.start_storage(transfer, Job::Receive(Box::new(sink)));
         let accepted = started.and_then(|()| {
             let endpoint = &mut self.drive.node.endpoint;
             endpoint
@@ -477,13 +476,12 @@ impl<M: Machine> Receiving<M> {
     fn screen(&self, choice: &Choice) -> Screen {
         let policy = self.args.taking.policy(!self.args.yes);
         let left = policy.max_total.map(|limit| limit.saturating_sub(choice.bytes()));
-        let max_unknown = [policy.max_file, left].into_iter().flatten().min();
         let scan = self.args.taking.scan.clone().map(|scanner| Scan {
             scanner,
             limit: self.args.taking.scan_timeout(),
             stop: self.stop.clone(),
         });
-        Screen { types: policy.types, max_unknown, scan }
+        Screen { types: policy.types, max_file: policy.max_file, max_unknown: left, scan }
     }
 
     /// Tells a program of the files that are not taken.

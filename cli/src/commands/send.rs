@@ -340,6 +340,7 @@ async fn connection<M: Machine>(
                 // `send` takes nothing.
                 let error = super::recv::declined();
                 let _ = drive.node.endpoint.reject(crate::clock::now(), id, error);
+                drive.node.flush();
             }
             Turn::Tick => {}
         }
@@ -351,14 +352,14 @@ fn offer<M: Machine>(drive: &mut Drive<M>, offering: &mut Offering<'_, M>) {
     let manifest = Arc::clone(offering.sources.manifest());
     let note = offering.keeping.note(offering.args).to_owned();
     let event = Event::offer(&manifest, Some(note.clone()).filter(|note| !note.is_empty()));
-    let job = Job::Send(Arc::clone(offering.sources));
-    let offered = drive.node.start_storage(job).and_then(|()| {
-        let (now, endpoint) = (crate::clock::now(), &mut drive.node.endpoint);
-        let offered = match offering.keeping.token() {
-            None => endpoint.offer(now, manifest, &note),
-            Some(token) => endpoint.offer_again(now, manifest, &note, token),
-        };
-        offered.map_err(|error| Failure::of_error(&error))
+    let (now, endpoint) = (crate::clock::now(), &mut drive.node.endpoint);
+    let offered = match offering.keeping.token() {
+        None => endpoint.offer(now, manifest, &note),
+        Some(token) => endpoint.offer_again(now, manifest, &note, token),
+    };
+    let offered = offered.map_err(|error| Failure::of_error(&error)).and_then(|transfer| {
+        let job = Job::Send(Arc::clone(offering.sources));
+        drive.node.start_storage(transfer, job).map(|()| transfer)
     });
     match offered {
         Ok(transfer) => {

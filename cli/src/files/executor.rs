@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 
+use passel_proto::ids::TransferId;
 use passel_proto::storage::{StorageError, StorageErrorKind, StorageReply, StorageRequest};
 use passel_proto::tree::leaf_hash;
 
@@ -57,15 +58,17 @@ impl std::fmt::Debug for Executor {
 }
 
 impl Executor {
-    /// Starts the thread. At most `capacity` requests may wait at one time. With
-    /// `hashes`, it computes the leaves of what it reads and compares what it is to
-    /// write (`Config::storage_checks_leaves`).
+    /// Starts the thread, for requests of `transfer`: those of another one touch nothing.
+    /// At most `capacity` requests may wait at one time. With `hashes`, it computes the
+    /// leaves of what it reads and compares what it is to write
+    /// (`Config::storage_checks_leaves`).
     ///
     /// `deliver` is called with each reply, in the order of the requests but for
     /// those of streams, which have threads of their own. It must not wait for
     /// whoever drops the executor; the sender of an unbounded channel is right,
     /// as replies are no more than requests.
     pub fn spawn(
+        transfer: TransferId,
         job: Job,
         hashes: bool,
         capacity: usize,
@@ -74,7 +77,7 @@ impl Executor {
         let (queue, requests) = sync_channel(capacity);
         let thread =
             std::thread::Builder::new().name("passel-storage".to_owned()).spawn(move || {
-                let mut work = work(job, hashes, deliver);
+                let mut work = work(transfer, job, hashes, deliver);
                 requests.iter().for_each(&mut work);
             })?;
         Ok(Self { queue: Some(queue), thread: Some(thread), inline: None })
@@ -83,11 +86,13 @@ impl Executor {
     /// One without a thread, which carries requests out where they are submitted:
     /// for simulations, in which only one thing happens at a time.
     pub fn inline(
+        transfer: TransferId,
         job: Job,
         hashes: bool,
         deliver: impl FnMut(StorageReply) + Clone + Send + 'static,
     ) -> Self {
-        Self { queue: None, thread: None, inline: Some(Box::new(work(job, hashes, deliver))) }
+        let work = work(transfer, job, hashes, deliver);
+        Self { queue: None, thread: None, inline: Some(Box::new(work)) }
     }
 
     /// Hands a request to the thread; never waits for it.
@@ -127,6 +132,7 @@ enum Files {
 }
 
 fn work(
+    transfer: TransferId,
     job: Job,
     hashes: bool,
     mut deliver: impl FnMut(StorageReply) + Clone + Send + 'static,
@@ -140,6 +146,9 @@ fn work(
     };
     let mut worker = Worker { files, hashes };
     move |request| {
+        if transfer_of(&request) != transfer {
+            return deliver(answer_of_another(request));
+        }
         let request = match &mut streams {
             Some(streams) => streams.take(request),
             None => Some(request),
@@ -216,6 +225,45 @@ impl Worker {
     }
 }
 
+fn transfer_of(request: &StorageRequest) -> TransferId {
+    match request {
+        StorageRequest::Read { transfer, .. }
+        | StorageRequest::Write { transfer, .. }
+        | StorageRequest::Sync { transfer, .. }
+        | StorageRequest::Commit { transfer, .. }
+        | StorageRequest::Check { transfer, .. }
+        | StorageRequest::Release { transfer, .. }
+        | StorageRequest::Discard { transfer, .. } => *transfer,
+    }
+}
+
+/// The answer to a request of a transfer that has nothing here, such as an offer that was
+/// declined: there is nothing to let go of, and nothing else that could be done.
+fn answer_of_another(request: StorageRequest) -> StorageReply {
+    let result = Err(other("nothing is stored of this transfer"));
+    match request {
+        StorageRequest::Read { transfer, file, offset, buf, .. } => {
+            StorageReply::Read { transfer, file, offset, buf, leaf: None, result }
+        }
+        StorageRequest::Write { transfer, file, offset, data, .. } => {
+            StorageReply::Written { transfer, file, offset, buf: data, result }
+        }
+        StorageRequest::Sync { transfer, .. } => StorageReply::Synced { transfer, result },
+        StorageRequest::Commit { transfer, file, .. } => {
+            StorageReply::Committed { transfer, file, result }
+        }
+        StorageRequest::Check { transfer, file, .. } => {
+            StorageReply::Checked { transfer, file, result }
+        }
+        StorageRequest::Release { transfer, .. } => {
+            StorageReply::Released { transfer, result: Ok(()) }
+        }
+        StorageRequest::Discard { transfer, .. } => {
+            StorageReply::Discarded { transfer, result: Ok(()) }
+        }
+    }
+}
+
 /// `Config::storage_checks_leaves`
 fn wrong_leaf() -> StorageError {
     let text = "a chunk does not have its hash".to_owned();
@@ -226,7 +274,7 @@ fn wrong_leaf() -> StorageError {
 mod tests {
     use super::*;
     use crate::files::walk::walk;
-    use passel_proto::ids::{FileIndex, TransferId};
+    use passel_proto::ids::FileIndex;
     use std::fs;
     use std::sync::Mutex;
     use std::sync::mpsc::{Receiver, channel};
@@ -235,7 +283,7 @@ mod tests {
 
     fn start(job: Job) -> (Executor, Receiver<StorageReply>) {
         let (deliver, replies) = channel();
-        let executor = Executor::spawn(job, true, 4, move |reply| {
+        let executor = Executor::spawn(ID, job, true, 4, move |reply| {
             let _ = deliver.send(reply);
         });
         (executor.unwrap(), replies)
@@ -332,6 +380,44 @@ mod tests {
     }
 
     #[test]
+    fn what_is_asked_for_another_transfer_touches_nothing() {
+        let temp = tempfile::tempdir().unwrap();
+        fs::write(temp.path().join("a"), b"abc").unwrap();
+        let manifest = Arc::clone(walk(&[temp.path().join("a")]).unwrap().manifest());
+        let out = temp.path().join("out");
+        let sink = Sink::create(&out, manifest).unwrap();
+        let (mut executor, replies) = start(Job::Receive(Box::new(sink)));
+        let (another, file, size, root) = (TransferId(4), FileIndex(0), 3, None);
+        let mut ask = |request| {
+            executor.submit(request).unwrap();
+            replies.recv().unwrap()
+        };
+        let (data, leaf) = (b"abc".to_vec(), leaf_hash(b"abc"));
+        let written = ask(StorageRequest::Write { transfer: ID, file, offset: 0, data, leaf });
+        assert!(matches!(written, StorageReply::Written { result: Ok(()), .. }));
+        for request in [
+            StorageRequest::Discard { transfer: another, file: Some(file) },
+            StorageRequest::Discard { transfer: another, file: None },
+            StorageRequest::Release { transfer: another, completed: false },
+            StorageRequest::Release { transfer: another, completed: true },
+        ] {
+            let reply = ask(request);
+            assert_eq!(reply.transfer(), another);
+            let is_fine = matches!(
+                reply,
+                StorageReply::Discarded { result: Ok(()), .. }
+                    | StorageReply::Released { result: Ok(()), .. }
+            );
+            assert!(is_fine, "{reply:?}");
+        }
+        let theirs = ask(StorageRequest::Commit { transfer: another, file, size, root });
+        assert!(matches!(theirs, StorageReply::Committed { result: Err(_), .. }), "{theirs:?}");
+        let ours = ask(StorageRequest::Commit { transfer: ID, file, size, root });
+        assert!(matches!(ours, StorageReply::Committed { result: Ok(()), .. }), "{ours:?}");
+        assert_eq!(fs::read(out.join("a")).unwrap(), b"abc");
+    }
+
+    #[test]
     fn requests_that_do_not_fit_the_job_are_answered_with_an_error() {
         let temp = tempfile::tempdir().unwrap();
         let sources = Arc::new(walk(&[temp.path().to_owned()]).unwrap());
@@ -353,7 +439,7 @@ mod tests {
         let (gate, wait) = channel::<()>();
         let wait = Arc::new(Mutex::new(wait));
         let (deliver, replies) = channel();
-        let mut executor = Executor::spawn(Job::Send(sources), true, 1, move |reply| {
+        let mut executor = Executor::spawn(ID, Job::Send(sources), true, 1, move |reply| {
             let _ = wait.lock().unwrap().recv();
             let _ = deliver.send(reply);
         })

@@ -90,6 +90,18 @@ impl Ledger {
         }
     }
 
+    /// The length of a file that was stored and is still there.
+    pub(super) fn stored_size(
+        &self,
+        file: FileIndex,
+        out: &Dir,
+    ) -> Result<Option<u64>, StorageError> {
+        let Some(FileRecord::Stored { size, name, inode, .. }) = self.record(file)? else {
+            return Ok(None);
+        };
+        Ok(is_there(out, &name, size, inode).then_some(size))
+    }
+
     /// Nothing more comes on this connection; a `completed` transfer is remembered
     /// as such (`RS-COMPLETE-AGAIN`).
     pub(super) fn release(&mut self, completed: bool) -> Result<(), StorageError> {

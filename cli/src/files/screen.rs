@@ -3,11 +3,13 @@
 //! user's scanner says (`TR-POLICY-CONTENT`). What does not live here: rules that the
 //! list alone decides (`passel_proto::policy`).
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
 use std::path::Path;
 
 use passel_proto::escape::for_terminal;
+use passel_proto::ids::FileIndex;
 use passel_proto::manifest::{Entry, EntryKind};
 use passel_proto::policy::{TypeRules, UNKNOWN_TYPE};
 use passel_proto::storage::{StorageError, StorageErrorKind};
@@ -24,21 +26,80 @@ pub struct Screen {
     /// Media types that are taken.
     pub types: TypeRules,
     /// Most bytes of a file whose size was not offered; none for no limit.
+    pub max_file: Option<u64>,
+    /// Most bytes of all such files together; none for no limit.
     pub max_unknown: Option<u64>,
     /// The user's scanner, if there is one.
     pub scan: Option<Scan>,
 }
 
+/// How far the files reach whose size was not offered, and how long they are together.
+#[derive(Debug, Default)]
+pub(super) struct Reached {
+    files: BTreeMap<FileIndex, Reach>,
+    together: u64,
+}
+
+/// How far one file reaches.
+#[derive(Clone, Copy, Debug, Default)]
+struct Reach {
+    end: u64,
+    /// What an earlier session stored of it, in bytes: that stays whatever becomes of it now.
+    stored: u64,
+}
+
+impl Reached {
+    /// How long all of them are together once this one reaches to `end`.
+    pub(super) fn with(&self, file: FileIndex, end: u64) -> u64 {
+        let before = self.files.get(&file).map_or(0, |reach| reach.end);
+        self.together.saturating_add(end.saturating_sub(before))
+    }
+
+    /// This file reaches to `end`, if it did not before.
+    pub(super) fn reach(&mut self, file: FileIndex, end: u64) {
+        self.together = self.with(file, end);
+        let reach = self.files.entry(file).or_default();
+        reach.end = reach.end.max(end);
+    }
+
+    /// An earlier session stored this file, which has `size` bytes. It comes again, and
+    /// counts once.
+    pub(super) fn store(&mut self, file: FileIndex, size: u64) {
+        self.reach(file, size);
+        self.files.entry(file).or_default().stored = size;
+    }
+
+    /// Whether an earlier session stored this file.
+    pub(super) fn has_stored(&self, file: FileIndex) -> bool {
+        self.files.get(&file).is_some_and(|reach| reach.stored > 0)
+    }
+
+    /// What came of this file is gone.
+    pub(super) fn forget(&mut self, file: FileIndex) {
+        if let Some(reach) = self.files.get_mut(&file) {
+            let gone = reach.end.saturating_sub(reach.stored);
+            reach.end = reach.stored;
+            self.together = self.together.saturating_sub(gone);
+        }
+    }
+}
+
 impl Screen {
-    /// Looks at what is written at `offset`, so that what is refused stops early.
-    pub fn on_write(&self, entry: &Entry, offset: u64, data: &[u8]) -> Result<(), StorageError> {
-        let end = offset.saturating_add(data.len() as u64);
-        if entry.size().is_none() && self.max_unknown.is_some_and(|limit| end > limit) {
+    /// Looks at how far a file grows whose size was not offered: to `end`, and all such
+    /// files to `together`.
+    pub fn on_growth(&self, entry: &Entry, end: u64, together: u64) -> Result<(), StorageError> {
+        let is_above = |limit: Option<u64>, bytes: u64| limit.is_some_and(|limit| bytes > limit);
+        if is_above(self.max_file, end) || is_above(self.max_unknown, together) {
             return Err(refused(
                 entry,
                 "it grew above the limit of size (--max-file, --max-total)",
             ));
         }
+        Ok(())
+    }
+
+    /// Looks at what is written at `offset`, so that what is refused stops early.
+    pub fn on_write(&self, entry: &Entry, offset: u64, data: &[u8]) -> Result<(), StorageError> {
         if offset == 0 {
             return self.check_type(entry, data.get(..LOOKED_AT).unwrap_or(data));
         }
@@ -187,8 +248,38 @@ mod tests {
 
     #[test]
     fn a_file_of_unknown_size_is_stopped_where_it_grows_too_large() {
-        let screen = Screen { max_unknown: Some(10), ..Screen::default() };
-        assert!(screen.on_write(&entry(None), 6, b"1234").is_ok());
-        assert!(screen.on_write(&entry(None), 7, b"1234").is_err());
+        let screen = Screen { max_file: Some(10), ..Screen::default() };
+        assert!(screen.on_growth(&entry(None), 10, 100).is_ok());
+        assert!(screen.on_growth(&entry(None), 11, 11).is_err());
+    }
+
+    #[test]
+    fn files_of_unknown_size_are_stopped_where_they_grow_too_large_together() {
+        let screen = Screen { max_file: Some(8), max_unknown: Some(10), ..Screen::default() };
+        let grow = |reached: &mut Reached, file: u32, end: u64| {
+            let (entry, file) = (entry(None), FileIndex(file));
+            let is_ok = screen.on_growth(&entry, end, reached.with(file, end)).is_ok();
+            if is_ok {
+                reached.reach(file, end);
+            }
+            is_ok
+        };
+        let mut reached = Reached::default();
+        assert!(grow(&mut reached, 0, 6) && grow(&mut reached, 0, 3), "one end, the highest");
+        assert!(grow(&mut reached, 1, 4) && !grow(&mut reached, 1, 5));
+        reached.forget(FileIndex(0));
+        assert!(grow(&mut reached, 1, 8) && !grow(&mut reached, 1, 9), "each has its limit too");
+        assert!(grow(&mut reached, 2, 2) && !grow(&mut reached, 2, 3));
+    }
+
+    #[test]
+    fn what_an_earlier_session_stored_counts_once_and_for_good() {
+        let mut reached = Reached::default();
+        reached.store(FileIndex(0), 6);
+        assert!(reached.has_stored(FileIndex(0)) && !reached.has_stored(FileIndex(1)));
+        assert_eq!((reached.with(FileIndex(0), 4), reached.with(FileIndex(1), 4)), (6, 10));
+        reached.reach(FileIndex(0), 7);
+        reached.forget(FileIndex(0));
+        assert_eq!(reached.with(FileIndex(1), 4), 10);
     }
 }

@@ -21,7 +21,7 @@ use passel_proto::storage::{JournalEntry, StorageError};
 
 use super::ledger::{self, Ledger};
 use super::places::{Places, move_new};
-use super::screen::Screen;
+use super::screen::{Reached, Screen};
 use super::temporary::{Temporary, Unsynced};
 use super::written::Written;
 use super::{other, read_exact_at, real_handle, writing};
@@ -49,6 +49,8 @@ pub struct Sink {
     /// The first failed sync. What it lost is unknown, so none may succeed after it.
     lost: Option<StorageError>,
     screen: Screen,
+    /// What the screen compares with its limits.
+    reached: Reached,
 }
 
 impl Sink {
@@ -74,6 +76,7 @@ impl Sink {
             is_resumed: false,
             lost: None,
             screen: Screen::default(),
+            reached: Reached::default(),
         })
     }
 
@@ -102,8 +105,11 @@ impl Sink {
             return Err(other("a directory cannot be written to"));
         };
         let end = offset.checked_add(data.len() as u64);
-        if end.is_none_or(|end| size.is_some_and(|size| end > size)) {
-            return Err(other("the write lies beyond the end of the file"));
+        let end = end.filter(|&end| size.is_none_or(|size| end <= size));
+        let end = end.ok_or_else(|| other("the write lies beyond the end of the file"))?;
+        if size.is_none() {
+            self.screen.on_growth(&entry, end, self.reached.with(file, end))?;
+            self.reached.reach(file, end);
         }
         self.screen.on_write(&entry, offset, data)?;
         let temporary = self.temporary.as_mut().ok_or_else(over)?;
@@ -208,7 +214,11 @@ impl Sink {
             (_, None) => Ok(()),
             (Some(file), Some(temporary)) => {
                 self.unsynced.forget(file.0);
-                if let Some(ledger) = &mut self.ledger {
+                self.reached.forget(file);
+                // What an earlier session stored of a stream lies there still, and counts.
+                if let Some(ledger) = &mut self.ledger
+                    && !self.reached.has_stored(file)
+                {
                     ledger.forget(file);
                 }
                 temporary.remove(file.0)

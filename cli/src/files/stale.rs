@@ -13,8 +13,8 @@ use cap_fs_ext::DirExt;
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 
-use super::real_handle;
 use super::temporary::{is_temporary, try_lock};
+use super::{real_handle, written};
 
 /// Age of its last change from which on a directory may be removed.
 pub const STALE_AFTER: Duration = Duration::from_secs(3_600);
@@ -69,12 +69,13 @@ fn remove_if_stale(out: &Dir, name: &str, now: SystemTime) -> io::Result<bool> {
     Ok(true)
 }
 
-/// Whether it is a name that an entry's temporary file has: its number.
+/// Whether it is a name that a file in a temporary directory of ours has: that of an
+/// entry, which is its number, or that of notes.
 fn is_file_name(name: &str) -> bool {
     let is_number = name.parse::<u32>().is_ok_and(|number| number.to_string() == name);
     // Of a transfer that was to go on, and of which nothing else is left.
     let is_digest = name.len() == 32 && name.bytes().all(|b| b.is_ascii_hexdigit());
-    is_number || is_digest
+    is_number || is_digest || written::NAMES.contains(&name)
 }
 
 /// A time in the future is not old.
@@ -123,6 +124,22 @@ mod tests {
         assert_eq!(fs::read_dir(out.path()).unwrap().count(), 0);
     }
 
+    // RS-FORGET
+    #[test]
+    fn what_is_left_of_a_transfer_that_was_to_go_on_is_removed_with_its_notes() {
+        let out = tempfile::tempdir().unwrap();
+        let kept = out.path().join(NAME);
+        fs::create_dir(&kept).unwrap();
+        for name in ["0123456789abcdef0123456789abcdef", "written-0", "written-1"] {
+            fs::write(kept.join(name), b"half").unwrap();
+        }
+        assert_eq!(remove_stale(out.path(), SystemTime::now(), &|_| false), 0);
+        assert_eq!(remove_stale(out.path(), later(), &|name| name == NAME), 0);
+        assert_eq!(fs::read_dir(&kept).unwrap().count(), 3);
+        assert_eq!(remove_stale(out.path(), later(), &|_| false), 1);
+        assert_eq!(fs::read_dir(out.path()).unwrap().count(), 0);
+    }
+
     #[test]
     fn what_a_process_uses_stays_however_old_it_is() {
         let out = tempfile::tempdir().unwrap();
@@ -154,7 +171,7 @@ mod tests {
             fs::create_dir(out.path().join(name)).unwrap();
         }
         fs::write(out.path().join(".passel-1111111111111111.part"), b"a file").unwrap();
-        for (name, file) in [("2", "notes"), ("3", "01"), ("4", "+1")] {
+        for (name, file) in [("2", "notes"), ("3", "01"), ("4", "+1"), ("6", "written-2")] {
             let dir = out.path().join(format!(".passel-{}.part", name.repeat(16)));
             fs::create_dir(&dir).unwrap();
             fs::write(dir.join(file), b"mine").unwrap();

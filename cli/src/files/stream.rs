@@ -213,7 +213,8 @@ mod tests {
     fn sending(paths: &[PathBuf]) -> (Executor, Receiver<StorageReply>) {
         let sources = Arc::new(walk(paths).unwrap());
         let (deliver, replies) = sync_channel(64);
-        let executor = Executor::spawn(Job::Send(sources), true, 64, move |reply| {
+        let job = Job::Send(sources);
+        let executor = Executor::spawn(TransferId(0), job, true, 64, move |reply| {
             let _ = deliver.send(reply);
         });
         (executor.unwrap(), replies)

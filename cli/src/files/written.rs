@@ -17,7 +17,7 @@ use sha2::{Digest as _, Sha256};
 use crate::journal::received::EntryDigest;
 
 /// How the files are called; those of entries have hexadecimal digits only.
-const NAMES: [&str; 2] = ["written-0", "written-1"];
+pub(super) const NAMES: [&str; 2] = ["written-0", "written-1"];
 /// A note: entry, offset, length, leaf and check.
 const NOTE: usize = 32 + 8 + 4 + 32 + CHECK;
 const CHECK: usize = 4;

@@ -123,3 +123,6 @@ pub trait Machine: Clone + Send + Sync + 'static {
     /// nobody. Without one, a request is carried out where it is made.
     fn has_threads(&self) -> bool;
 }
+
+#[cfg(test)]
+pub(crate) mod memory;

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use passel_proto::connection::Event;
 use passel_proto::crypto::Entropy;
 use passel_proto::error::{Blame, Error, ErrorCode};
-use passel_proto::ids::Role;
+use passel_proto::ids::{Role, TransferId};
 use passel_proto::signal::SignalSession;
 use passel_proto::storage::{StorageReply, StorageRequest};
 use passel_proto::suite::Suite;
@@ -55,7 +55,9 @@ pub(crate) struct Node<M: Machine> {
     reply_to: mpsc::UnboundedSender<StorageReply>,
     /// What the rendezvous did that ended everything, if it did.
     signal_failure: Option<Failure>,
-    signaling_over: bool,
+    /// Whether there is a path to the peer, so that nothing the rendezvous does ends
+    /// anything any more.
+    has_path: bool,
 }
 
 /// What woke the node.
@@ -110,19 +112,20 @@ impl<M: Machine> Node<M> {
             batch: RecvBatch::default(),
             carriers,
             lanes_first: false,
-            signaling: Some(SignalTask::spawn(socket)),
+            signaling: Some(SignalTask::spawn(socket, role)),
             storage: None,
             replies,
             reply_to,
             signal_failure: None,
-            signaling_over: false,
+            has_path: false,
         };
         node.flush();
         Ok(node)
     }
 
-    /// Starts the thread that carries out the transfer's storage requests.
-    pub(crate) fn start_storage(&mut self, job: Job) -> Result<(), Failure> {
+    /// Starts the thread that carries out the transfer's storage requests. To be called
+    /// before the node is flushed with the transfer in it that this side offers or takes.
+    pub(crate) fn start_storage(&mut self, transfer: TransferId, job: Job) -> Result<(), Failure> {
         let reply_to = self.reply_to.clone();
         let deliver = move |reply| {
             // After the node is gone nobody waits for replies.
@@ -130,9 +133,9 @@ impl<M: Machine> Node<M> {
         };
         let hashes = self.machine.storage_hashes();
         let executor = if self.machine.has_threads() {
-            Executor::spawn(job, hashes, STORAGE_QUEUE, deliver)
+            Executor::spawn(transfer, job, hashes, STORAGE_QUEUE, deliver)
         } else {
-            Ok(Executor::inline(job, hashes, deliver))
+            Ok(Executor::inline(transfer, job, hashes, deliver))
         };
         let executor = executor.map_err(|error| {
             Failure::new(
@@ -243,9 +246,9 @@ impl<M: Machine> Node<M> {
                 self.endpoint.handle_signal_closed(now, error);
             }
             Signaled::Failed(failure) => {
-                let text = "the rendezvous ended";
-                let error = Error::new(Blame::Circumstance, ErrorCode::TransportFailed, text);
-                if !self.signaling_over {
+                if !self.has_path {
+                    let text = "the rendezvous ended";
+                    let error = Error::new(Blame::Circumstance, ErrorCode::TransportFailed, text);
                     self.signal_failure = Some(failure);
                     self.endpoint.handle_signal_closed(now, error);
                 }
@@ -332,12 +335,11 @@ impl<M: Machine> Node<M> {
                 event => break event,
             }
         };
-        if let Some(EndpointEvent::Connection(Event::Established { .. })) = &event {
-            // The rendezvous has done its part.
-            self.signaling_over = true;
-            if let Some(task) = self.signaling.take() {
-                drop(task);
-            }
+        match &event {
+            Some(EndpointEvent::Connected { .. }) => self.has_path = true,
+            // The rendezvous has done its part, for the peer too.
+            Some(EndpointEvent::Connection(Event::Established { .. })) => self.signaling = None,
+            _ => {}
         }
         event
     }
@@ -369,3 +371,6 @@ fn no_socket(error: &io::Error) -> Failure {
         "Check the network, and the address given with --bind.",
     )
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,7 +3,8 @@
 
 use std::time::Duration;
 
-use passel_rendezvous::messages::CloseReason;
+use passel_proto::ids::Role;
+use passel_rendezvous::messages::{CloseReason, ErrorCode};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
@@ -35,11 +36,13 @@ pub(super) struct SignalTask {
 }
 
 impl SignalTask {
-    pub(super) fn spawn(socket: Socket) -> Self {
+    /// `role` says whose socket it is: that of the side which invited, or of the one
+    /// that joined.
+    pub(super) fn spawn(socket: Socket, role: Role) -> Self {
         // The signaling session bounds how many blobs there are.
         let (blobs, outgoing) = mpsc::unbounded_channel();
         let (to_node, events) = mpsc::channel(EVENTS);
-        let task = tokio::spawn(run(socket, outgoing, to_node));
+        let task = tokio::spawn(run(socket, role, outgoing, to_node));
         Self { blobs, events, task }
     }
 
@@ -67,6 +70,7 @@ impl SignalTask {
 
 async fn run(
     mut socket: Socket,
+    role: Role,
     mut outgoing: mpsc::UnboundedReceiver<Vec<u8>>,
     to_node: mpsc::Sender<Signaled>,
 ) {
@@ -86,6 +90,9 @@ async fn run(
             Ok(Event::Blob(blob)) => Signaled::Blob(blob),
             Ok(Event::PeerJoined) => continue,
             Ok(Event::PeerLeft | Event::Closed(_)) => Signaled::PeerLeft,
+            Ok(Event::Error { code: ErrorCode::Expired, .. }) => {
+                Signaled::Failed(nobody_came(role))
+            }
             Ok(Event::Error { code, .. }) => failed(&SignalError::of_code(code, None)),
             Err(error) => failed(&error),
         };
@@ -102,6 +109,23 @@ async fn run(
 
 fn failed(error: &SignalError) -> Signaled {
     Signaled::Failed(failure(error))
+}
+
+/// The failure of a side whose session expired while its socket was open. What it came
+/// with was good, and it is the other side that is missing.
+fn nobody_came(role: Role) -> Failure {
+    match role {
+        Role::Responder => Failure::new(
+            Exit::Declined,
+            "nobody came in time, and the server waits no longer",
+            "Run 'passel send' again and pass on the new code or link: the old one has expired.",
+        ),
+        Role::Initiator => Failure::new(
+            Exit::Lost,
+            "the other side did not answer in time, and the server waits no longer",
+            "Ask the other side to start again.",
+        ),
+    }
 }
 
 /// The failure that ends the program when the rendezvous fails.
@@ -127,4 +151,21 @@ pub(crate) fn failure(error: &SignalError) -> Failure {
         ),
     };
     Failure::new(exit, error, advice)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The same word of the server means two things: that a code or link is of no use, to
+    /// whoever comes with it too late, and that nobody came, to whoever waits.
+    #[test]
+    fn an_invitation_that_nobody_took_is_no_wrong_code() {
+        let told = nobody_came(Role::Responder);
+        assert_eq!(told.exit, Exit::Declined);
+        assert!(told.text.starts_with("Nobody came in time"), "{told}");
+        assert!(told.advice.contains("new code or link"), "{told}");
+        assert_eq!(nobody_came(Role::Initiator).exit, Exit::Lost);
+        assert_eq!(failure(&SignalError::Expired).exit, Exit::Authentication);
+    }
 }

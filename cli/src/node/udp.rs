@@ -231,7 +231,10 @@ impl<M: Machine> UdpPaths<M> {
                     Ok(()) => return Ok(()),
                     // Some systems report here that an earlier datagram found nobody.
                     Err(error) if is_transient(&error) => {}
-                    Err(error) => return Err(error),
+                    Err(error) => {
+                        batch.local = path.local; // The others come before it the next time.
+                        return Err(error);
+                    }
                 }
             }
             any(self.paths.iter().map(|(_, path)| path.socket.readable())).await?;

@@ -50,12 +50,15 @@ impl Established {
     }
 
     /// The next frame for `control`. Before the comparison only what keeps the
-    /// connection alive or ends it; the rest waits (`HS-SAS-GATE`).
+    /// connection alive or ends it, and what its keys need; the rest waits (`HS-SAS-GATE`).
     pub(super) fn next_control(&mut self) -> Option<Frame> {
         if self.comparison.is_settled() {
             return self.out.control.pop_front();
         }
-        let may_go = |frame: &Frame| matches!(frame, Frame::Ping(_) | Frame::Close(_));
+        let may_go = |frame: &Frame| {
+            use Frame::{Close, KeyUpdate, KeyUpdateAnswer, Ping};
+            matches!(frame, Ping(_) | Close(_) | KeyUpdate(_) | KeyUpdateAnswer(_))
+        };
         let place = self.out.control.iter().position(may_go)?;
         self.out.control.remove(place)
     }

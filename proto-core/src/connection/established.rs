@@ -537,6 +537,9 @@ impl Established {
         let due: Vec<TimerKind> =
             self.timers().filter(|(at, _)| *at <= now).map(|(_, kind)| kind).collect();
         for kind in due {
+            if self.is_closing() && kind != TimerKind::Linger {
+                continue; // FC-CLOSE: nothing comes behind what one of them has queued.
+            }
             match kind {
                 TimerKind::Handshake => {}
                 TimerKind::KeepAlive => self.ping(now),

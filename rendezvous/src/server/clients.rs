@@ -11,13 +11,13 @@ use super::config::{Config, Rate};
 /// What counts as one client: an IPv4 address, or an IPv6 network of 64 bits,
 /// since that is what one subscriber gets (`RV-RATE-PREFIX`).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum ClientKey {
+pub(crate) enum ClientKey {
     V4(u32),
     V6(u64),
 }
 
 impl ClientKey {
-    pub(super) fn of(ip: IpAddr) -> Self {
+    pub(crate) fn of(ip: IpAddr) -> Self {
         match ip.to_canonical() {
             IpAddr::V4(v4) => ClientKey::V4(v4.to_bits()),
             IpAddr::V6(v6) => ClientKey::V6(u64::try_from(v6.to_bits() >> 64).unwrap_or_default()),

@@ -17,7 +17,8 @@ use std::time::{Duration, Instant};
 use chacha20::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
 
-use self::clients::{Action as ClientAction, ClientKey, Clients};
+pub(crate) use self::clients::ClientKey;
+use self::clients::{Action as ClientAction, Clients};
 pub use self::config::{Config, Rate};
 use self::session::{Peer, Seat, Session, Side};
 pub use self::state::{Event, State, Verdict, next};

@@ -1,6 +1,6 @@
-//! Accepts connections and serves HTTP/1.1 on them, with bounds on their number
-//! and on the time that a request may take to arrive. They are TCP's, or those of
-//! a simulation.
+//! Accepts connections and serves one request of HTTP/1.1 on each, with bounds on
+//! their number and on the time that a request may take to arrive. They are TCP's, or
+//! those of a simulation.
 
 use std::future::Future;
 use std::io;
@@ -9,6 +9,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::ConnectInfo;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::middleware::map_response;
+use axum::response::Response;
 use axum::{Extension, Router};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -18,6 +21,7 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
+use super::crowd::Crowd;
 use super::{Rendezvous, ShellConfig, router};
 
 /// Pause after a failed accept, such as for want of file descriptors.
@@ -68,7 +72,8 @@ pub async fn serve(
 }
 
 /// Serves `router`, which may hold other routes next to [`router`]'s, until
-/// `shutdown` is done. WebSockets outlive it: see [`Rendezvous::close_sockets`].
+/// `shutdown` is done. A connection ends with its first answer, unless it becomes a
+/// WebSocket. These outlive it: see [`Rendezvous::close_sockets`].
 pub async fn serve_router(
     listener: impl Listener,
     router: Router,
@@ -76,6 +81,8 @@ pub async fn serve_router(
     shutdown: impl Future<Output = ()>,
 ) {
     let permits = Arc::new(Semaphore::new(config.max_connections.clamp(1, Semaphore::MAX_PERMITS)));
+    let crowd = Crowd::new(config);
+    let router = router.layer(map_response(only_answer));
     let mut connections = JoinSet::new();
     let mut http = http1::Builder::new();
     // RV-BODY-TIME
@@ -100,6 +107,11 @@ pub async fn serve_router(
                 continue;
             }
         };
+        // RV-CONNECTIONS
+        let Some(room) = crowd.enter(remote.ip()) else {
+            tracing::debug!("connection closed: its client has too many");
+            continue;
+        };
         let service = router.clone().layer(Extension(ConnectInfo(remote)));
         let connection = http
             .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service))
@@ -108,7 +120,16 @@ pub async fn serve_router(
             if let Err(error) = connection.await {
                 tracing::debug!(timed_out = error.is_timeout(), "connection failed");
             }
-            drop(permit);
+            drop((permit, room));
         });
     }
+}
+
+/// Has a connection end with its answer, so that nobody holds one by asking again and
+/// again (`RV-CONNECTIONS`). Clients ask once on each.
+async fn only_answer(mut response: Response) -> Response {
+    if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
 }

@@ -1,9 +1,10 @@
 //! The server behind HTTP and WebSocket, with tokio and axum: it brings the
 //! clock, the entropy and the sockets. No decision of the protocol is made
 //! here. `http` has the requests, `socket` the WebSockets, `origin` says whose
-//! request it is, `listen` accepts connections. Their log lines name kinds of
-//! failures and codes alone (`RV-LOG`).
+//! request it is, `listen` accepts connections, `crowd` counts those of each client.
+//! Their log lines name kinds of failures and codes alone (`RV-LOG`).
 
+mod crowd;
 mod http;
 mod listen;
 mod origin;
@@ -31,8 +32,12 @@ pub struct ShellConfig {
     /// Reverse proxies whose `X-Forwarded-For` is believed. Everybody else's is
     /// ignored, since anybody can send one.
     pub trusted_proxies: Vec<IpAddr>,
-    /// TCP connections at once; more wait to be accepted.
+    /// TCP connections at once; more wait to be accepted. One that has become a
+    /// socket counts no longer, as the server counts it.
     pub max_connections: usize,
+    /// Of these, connections of one client; more are closed at once. Trusted proxies
+    /// stand for many clients and have as many as they like (`RV-CONNECTIONS`).
+    pub max_connections_per_client: usize,
     /// Time for a client to send a request's head, and again for its body
     /// (`RV-BODY-TIME`).
     pub request_timeout: Duration,
@@ -48,6 +53,8 @@ impl Default for ShellConfig {
             server: Config::default(),
             trusted_proxies: Vec::new(),
             max_connections: 5_000,
+            // All sockets of one client may be opened at the same time.
+            max_connections_per_client: 80,
             request_timeout: Duration::from_secs(10),
             ping_interval: Duration::from_secs(25),
             silence: Duration::from_secs(90),

@@ -39,12 +39,8 @@ async fn site(config: ShellConfig) -> Site {
 impl Site {
     /// Sends raw bytes and reads until the server closes.
     async fn raw(&self, bytes: &[u8]) -> String {
-        let mut stream = TcpStream::connect(self.address).await.unwrap();
-        stream.write_all(bytes).await.unwrap();
-        let mut answer = Vec::new();
-        let reading = stream.read_to_end(&mut answer);
-        let _ = tokio::time::timeout(Duration::from_secs(5), reading).await.expect("a close");
-        String::from_utf8(answer).unwrap()
+        let stream = TcpStream::connect(self.address).await.unwrap();
+        exchange(stream, bytes).await
     }
 
     async fn post(&self, path: &str, body: &str) -> (u16, String, String) {
@@ -91,6 +87,15 @@ impl Site {
         assert_eq!(text(&mut b).await, here);
         (a, b)
     }
+}
+
+/// Sends bytes on a connection and reads until the server closes it.
+async fn exchange(mut stream: TcpStream, bytes: &[u8]) -> String {
+    stream.write_all(bytes).await.unwrap();
+    let mut answer = Vec::new();
+    let reading = stream.read_to_end(&mut answer);
+    let _ = tokio::time::timeout(Duration::from_secs(5), reading).await.expect("a close");
+    String::from_utf8(answer).unwrap()
 }
 
 /// The next message that is no ping; nothing at the end.
@@ -234,6 +239,71 @@ async fn a_request_that_does_not_arrive_is_given_up() {
     assert_eq!(site.raw(b"").await, "");
     let half = format!("POST {PATH_CREATE} HTTP/1.1\r\nhost: a\r\ncontent-length: 9\r\n\r\n{{");
     assert!(site.raw(half.as_bytes()).await.starts_with("HTTP/1.1 408 "));
+}
+
+/// Only on Linux does every address of 127.0.0.0/8 belong to the host.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn one_client_cannot_hold_the_connections_of_all() {
+    // RV-CONNECTIONS
+    let config =
+        ShellConfig { max_connections: 4, max_connections_per_client: 2, ..ShellConfig::default() };
+    let site = site(config).await;
+    let connect_from = async |last: u8| {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind(SocketAddr::from(([127, 0, 0, last], 0))).unwrap();
+        socket.connect(site.address).await.unwrap()
+    };
+    let mut idle = Vec::new();
+    for _ in 0..6 {
+        idle.push(connect_from(1).await);
+    }
+    let health = format!("GET {PATH_HEALTH} HTTP/1.1\r\nhost: a\r\n\r\n");
+    let answer = exchange(connect_from(2).await, health.as_bytes()).await;
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    // Four of the six were closed, and the two that have room are served.
+    for mut closed in idle.split_off(2) {
+        let reading = closed.read_u8();
+        let end = tokio::time::timeout(Duration::from_secs(5), reading).await.expect("a close");
+        assert!(end.is_err(), "nothing is said");
+    }
+    for stream in idle {
+        let answer = exchange(stream, health.as_bytes()).await;
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn a_connection_ends_with_its_first_answer_unless_it_becomes_a_socket() {
+    // RV-CONNECTIONS
+    let site = site(ShellConfig::default()).await;
+    for (path, status) in [(PATH_HEALTH, 200), (PATH_SOCKET, 400), ("/", 404)] {
+        // It would wait for a second request twice as long as this waits for the close.
+        let request = format!("GET {path} HTTP/1.1\r\nhost: a\r\n\r\n");
+        let answer = site.raw(request.as_bytes()).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
+        assert!(answer.contains("\r\nconnection: close\r\n"), "{answer}");
+    }
+    let url = format!("ws://{}{PATH_SOCKET}", site.address);
+    let (_, answer) = tokio_tungstenite::connect_async(url).await.unwrap();
+    let said: Vec<_> = answer.headers().get_all("connection").iter().collect();
+    assert_eq!(said, ["upgrade"]);
+}
+
+#[test]
+fn the_defaults_are_the_specs() {
+    // RV-LIMITS
+    let spec = include_str!("../../../spec/09-rendezvous.md");
+    let defaults = ShellConfig::default();
+    for (name, value) in [
+        ("time for a request", format!("{} s", defaults.request_timeout.as_secs())),
+        ("connections", defaults.max_connections.to_string()),
+        ("connections of one client", defaults.max_connections_per_client.to_string()),
+        ("messages waiting on one open socket", SOCKET_BACKLOG.to_string()),
+    ] {
+        let row = format!("| {name} | {value} |");
+        assert!(spec.contains(&row), "the spec lacks the row {row}");
+    }
 }
 
 #[tokio::test]

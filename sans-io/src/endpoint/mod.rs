@@ -368,11 +368,12 @@ impl Endpoint {
         if self.connect_by.is_some_and(|by| now >= by) {
             // TB-CONNECT-TIMEOUT
             self.connect_by = None;
-            self.fail(Error::new(
-                Blame::Circumstance,
-                ErrorCode::HandshakeTimeout,
-                "no path to the peer was found in time",
-            ));
+            let text = match &self.remote_fingerprint {
+                Some(_) => "no path to the peer was found in time",
+                None => "the peer's answer did not come in time",
+            };
+            let code = ErrorCode::HandshakeTimeout;
+            self.fail(Error::new(Blame::Circumstance, code, text));
         }
         if self.close_by.is_some_and(|by| now >= by) {
             self.close_by = None;

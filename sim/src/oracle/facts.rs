@@ -209,7 +209,10 @@ impl Facts {
         let counts = |file| self.source(file).is_some() && !self.lapsed.contains(&file);
         let files = disk.finals.range(of).filter(|((_, file), _)| counts(*file));
         let (mut delivered, mut lasting) = (0, 0);
-        for (_, named) in files {
+        for (&(_, file), named) in files {
+            if self.source(file) != Some(&named.bytes[..]) {
+                return broken("what has its name is its source", format!("{file:?} of {id:?}"));
+            }
             delivered += 1;
             lasting += u32::from(named.durable);
         }

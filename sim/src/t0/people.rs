@@ -258,6 +258,7 @@ impl Run<'_> {
             Fault::Pause { side, transfer, for_us, .. } => self.pause(side, transfer, for_us),
             Fault::Close { side, .. } => {
                 let now = self.instant(side);
+                self.oracle.on_close();
                 if let Some(connection) = self.connection(side) {
                     connection.close(now, None);
                 }
@@ -341,6 +342,7 @@ impl Run<'_> {
     }
 
     pub(super) fn transport_closed(&mut self, side: Side) -> Result<(), Broken> {
+        self.oracle.on_close();
         if let Some(connection) = self.connection(side) {
             connection.handle_transport_closed(None);
         }

@@ -13,6 +13,7 @@ use super::people::ends;
 use super::picture;
 use crate::clock::Clock;
 use crate::disk::{Disk, Effect};
+use crate::hash::RunHash;
 use crate::log::Log;
 use crate::oracle::{Ending, Oracle};
 use crate::outcome::{Outcome, Violation};
@@ -89,7 +90,9 @@ impl Watch {
         self.log.wire.number(now << 3 | u64::from(channel.id()) << 1 | side.place() as u64);
         self.log.wire.bytes(message);
         let (name, len) = (channel.name(), message.len());
-        self.log.line(now, || format!("{side:?} sends {len} bytes on {name}"));
+        self.log.line(now, || {
+            format!("{side:?} sends {len} bytes on {name}: {}", RunHash::of(message))
+        });
         let Some(recording) = &mut self.recording else { return 0 };
         let (from, to) = (side.place(), side.peer().place());
         recording.sent(now, from, to, &words::message(channel, message), message.len())

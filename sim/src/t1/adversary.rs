@@ -188,7 +188,7 @@ impl Run<'_> {
                 _ => {}
             }
             if how != Meddling::Delay {
-                self.oracle.on_meddled();
+                self.oracle.on_forged();
             }
             self.watch.on_meddled(self.world.now(), Some(side), Seat::Rendezvous, how);
         }

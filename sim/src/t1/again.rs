@@ -98,7 +98,8 @@ impl Run<'_> {
         }
         self.prospect = self.prospect_now();
         let clocks = self.plan.hosts.each_ref().map(|host| host.clock);
-        self.oracle = Oracle::new(self.prospect.direct || self.prospect.relayed, clocks);
+        self.oracle =
+            Oracle::new(self.prospect.direct || self.prospect.relayed, clocks, self.healed);
         let anew = self.hosts.iter().any(|host| host.kept.is_empty());
         if anew {
             // Only one of the two knows that they have met, or neither does.

@@ -1,7 +1,7 @@
-//! Draws a plan of T1 from a seed. What a plan is stands in `plan`. Every world
-//! that is drawn is one in which a transfer must succeed: its hosts have a
-//! family of addresses in common, and its lines lose no more than a connection
-//! is expected to get over.
+//! Draws a plan of T1 from a seed. What a plan is stands in `plan`. The hosts
+//! that are drawn here have a family of addresses in common, and their lines lose no
+//! more than a connection is expected to get over; whether gateways let them have a
+//! path is told by `net::reach`, and who else may cost them one by the modules below.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 

@@ -230,6 +230,7 @@ impl<'p> Run<'p> {
             oracle: Oracle::new(
                 prospect.direct || prospect.relayed,
                 plan.hosts.each_ref().map(|host| host.clock),
+                false,
             ),
             prospect,
             watch,
@@ -476,7 +477,7 @@ impl<'p> Run<'p> {
 
     fn on_event(&mut self, side: Side, event: &EndpointEvent) -> Result<(), Broken> {
         self.watch.on_event(self.world.now(), side, event);
-        self.oracle.is_letter_late = self.post.is_late(self.world.now());
+        self.oracle.is_letter_late = self.is_letter_late();
         if self.oracle.on_event(self.world.now(), side, event)? {
             self.watch.meet(Condition::CloseLost);
         }

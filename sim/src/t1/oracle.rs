@@ -137,8 +137,12 @@ pub(super) struct Oracle {
     outlook: Outlook,
     /// By what the connection was lost, if it was.
     pub(super) lost_by: Option<Excuse>,
-    /// Somebody forged what goes between the two, so that there may be no connection.
+    /// Somebody forged something, or a line altered it, so that there may be no connection.
     pub(super) meddled: bool,
+    /// It was a letter, whose contents may say anything.
+    forged: bool,
+    /// The world has healed: nothing explains any more that something fails.
+    healed: bool,
     /// Somebody was told to close.
     pub(super) closing: bool,
     /// Something was lost on the way since then, or shortly before, and may not have
@@ -168,10 +172,11 @@ pub(super) struct Oracle {
 }
 
 impl Oracle {
-    /// Of a run in which there can be a path, or cannot.
-    pub(super) fn new(possible: bool, clocks: [Clock; 2]) -> Self {
+    /// Of a connection for which there can be a path, or cannot, in a world that has
+    /// healed, or has not.
+    pub(super) fn new(possible: bool, clocks: [Clock; 2], healed: bool) -> Self {
         let outlook = if possible { Outlook::Path } else { Outlook::NoPath };
-        Self { outlook, clocks, ..Self::default() }
+        Self { outlook, healed, clocks, ..Self::default() }
     }
 
     /// A gateway has forgotten everything.
@@ -210,6 +215,12 @@ impl Oracle {
     /// done that is as good as lost; before, it may end the connection.
     pub(super) fn on_meddled(&mut self) {
         self.meddled |= self.established.contains(&false);
+    }
+
+    /// Somebody has forged a letter.
+    pub(super) fn on_forged(&mut self) {
+        self.on_meddled();
+        self.forged |= self.meddled;
     }
 
     /// Whether nothing has happened that could have changed the path.
@@ -273,13 +284,13 @@ impl Oracle {
             Event::Completed { transfer, completion } => {
                 self.completed(side, *transfer, *completion)?;
             }
-            Event::Ended { error, .. } if self.excuse(error).is_some() => {}
+            Event::Ended { error, .. } if self.excuse(side, error).is_some() => {}
             Event::Ended { error, .. } | Event::FileFailed { error, .. } => {
                 return broken("nothing fails without a cause", format!("{side:?}: {error}"));
             }
             Event::Closed { error } => {
                 self.closed[side.place()] = true;
-                if let Some(excuse) = error.as_ref().and_then(|error| self.excuse(error)) {
+                if let Some(excuse) = error.as_ref().and_then(|error| self.excuse(side, error)) {
                     (self.outlook, self.lost_by) = (Outlook::Lost, Some(excuse));
                 }
                 return self.on_closed(side, error.as_ref());
@@ -290,21 +301,26 @@ impl Oracle {
     }
 
     /// What this may come of, if anything has happened that may cost the connection.
-    fn excuse(&self, error: &Error) -> Option<Excuse> {
+    fn excuse(&self, side: Side, error: &Error) -> Option<Excuse> {
         use ErrorCode::{HandshakeTimeout, IdleTimeout, ResumptionUnknown, TransportFailed};
         if self.unknown && error.code == ResumptionUnknown {
             return Some(Excuse::Unknown);
         }
+        let is_late = error.code == HandshakeTimeout && self.established[side.place()];
+        if self.healed || (is_late && !error.from_peer) {
+            return None;
+        }
+        let is_silence = [HandshakeTimeout, IdleTimeout, TransportFailed].contains(&error.code);
         let are_established = self.established == [true; 2];
         if self.meddled && !are_established {
-            // It says whose fault it may be. Only DTLS may get stuck, which is a defect
-            // of its own (`sim/known/`).
-            let is_stuck = error.code == TransportFailed;
+            // A letter may say anything, so the error says whose fault it may be. What is
+            // altered under DTLS is as good as lost, though DTLS may get stuck by it,
+            // which is a defect of its own (`sim/known/`).
             let is_named =
                 [Blame::Peer, Blame::Incompatible, Blame::Circumstance].contains(&error.blame);
-            return (is_named || is_stuck).then_some(Excuse::Meddled);
+            return (is_silence || (self.forged && is_named)).then_some(Excuse::Meddled);
         }
-        if ![HandshakeTimeout, IdleTimeout, TransportFailed].contains(&error.code) {
+        if !is_silence {
             return None;
         }
         match self.outlook {
@@ -340,7 +356,7 @@ impl Oracle {
             return broken("a peer that is gone is given up", format!("{side:?}: {heard_at}"));
         }
         match error {
-            Some(error) if self.excuse(error).is_some() => Ok(false),
+            Some(error) if self.excuse(side, error).is_some() => Ok(false),
             Some(error)
                 if matches!(self.outlook, Outlook::NoPath | Outlook::Chance)
                     && error.code == ErrorCode::HandshakeTimeout =>

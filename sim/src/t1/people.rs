@@ -122,6 +122,9 @@ impl Run<'_> {
         let now = self.instant(side);
         let host = &mut self.hosts[side.place()];
         let manifest = host.endpoint.manifest(id).map(AsRef::as_ref);
+        if manifest.is_none() && host.endpoint.progress(id).is_none() {
+            return Ok(()); // The end came together with it, and is told next.
+        }
         let planned = self.oracle.on_offered(side, id, manifest, host.endpoint.note(id))?;
         let token = host.endpoint.token(id);
         let offered = self.stories[planned].offered.as_ref();

@@ -101,12 +101,11 @@ pub(super) struct Post {
 }
 
 impl Post {
-    /// Whether a letter was lost so often that who waits for it may give up, though the
-    /// rendezvous has carried others.
-    pub(super) fn is_late(&self, now: u64) -> bool {
-        let mut streams = self.from.iter().chain(&self.to);
-        let mut letters = streams.clone().flat_map(|stream| &stream.letters);
-        letters.any(|letter| letter.since + LATE_US < now) && streams.any(|stream| stream.come > 0)
+    /// Whether a letter was lost so often that who waits for it may give up.
+    fn is_late(&self, now: u64) -> bool {
+        let streams = self.from.iter().chain(&self.to);
+        let mut letters = streams.flat_map(|stream| &stream.letters);
+        letters.any(|letter| letter.since + LATE_US < now)
     }
 
     fn stream(&mut self, way: Way) -> &mut Stream {
@@ -150,6 +149,14 @@ impl Plan {
 }
 
 impl Run<'_> {
+    /// Whether a letter is late. Of a rendezvous that does not come back, that is no excuse.
+    pub(super) fn is_letter_late(&self) -> bool {
+        let now = self.world.now();
+        let mut away = self.plan.rendezvous.iter().flat_map(|rendezvous| &rendezvous.away);
+        let is_away = away.any(|away| now >= away.at_us && now - away.at_us < away.for_us);
+        self.post.is_late(now) && !is_away
+    }
+
     /// A side hands over a blob for the other.
     pub(super) fn post(&mut self, side: Side, blob: Vec<u8>) {
         let number = self.watch.on_signal(self.world.now(), side, &blob);

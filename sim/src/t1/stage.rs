@@ -6,6 +6,7 @@
 use std::time::Instant;
 
 use passel_sans_io::datagram::Datagram;
+use serde::{Deserialize, Serialize};
 
 use super::plan::UpsetPlan;
 use crate::hash::RunHash;
@@ -34,7 +35,8 @@ pub trait Machine {
 }
 
 /// The world that the machines stand in.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Stage {
     /// Seeds every draw of the network.
     pub seed: u64,
@@ -50,7 +52,8 @@ pub struct Stage {
     /// When lines carry nothing. Servers have the places after the hosts', relays those
     /// after the servers'.
     pub outages: Vec<Outage>,
-    /// What happens to gateways.
+    /// What happens to gateways, from the world's beginning on. There is but one
+    /// connection as far as the stage knows, so that of each is ignored.
     pub upsets: Vec<UpsetPlan>,
     /// The virtual time by which all must be done.
     pub bound_us: u64,
@@ -118,7 +121,9 @@ struct Run<'m, M> {
     trace: Vec<String>,
 }
 
-/// Has the machines, by the places of their hosts, play until all are done.
+/// Has the machines, by the places of their hosts, play until all are done, on the
+/// current thread. What they draw must not come from the system, or equal stages have
+/// unequal runs. A stage with more or fewer hosts than machines is broken.
 pub fn play<M: Machine>(stage: &Stage, machines: &mut [M]) -> Played {
     let count = machines.len();
     let standing = [&stage.hosts[..], &stage.servers, &stage.relays].concat();
@@ -139,7 +144,11 @@ pub fn play<M: Machine>(stage: &Stage, machines: &mut [M]) -> Played {
         wire: RunHash::default(),
         trace: Vec::new(),
     };
-    let result = run.complete(stage.bound_us);
+    let result = if count == stage.hosts.len() {
+        run.complete(stage.bound_us)
+    } else {
+        broken("the stage can be played", format!("{count} machines for its hosts"))
+    };
     Played {
         broken: result.err(),
         semantic_hash: run.semantic.hex(),

@@ -98,7 +98,8 @@ impl Watch {
     pub(super) fn on_signal(&mut self, now: u64, side: Side, blob: &[u8]) -> Option<usize> {
         self.log.wire.number(now << 2 | 2 | side.place() as u64);
         self.log.wire.bytes(blob);
-        self.log.line(now, || format!("{side:?} signals {} bytes", blob.len()));
+        self.log
+            .line(now, || format!("{side:?} signals {} bytes: {}", blob.len(), RunHash::of(blob)));
         self.picture.as_mut().map(|picture| picture.on_signal(now, side, blob.len()))
     }
 
@@ -106,7 +107,10 @@ impl Watch {
     pub(super) fn on_delivered(&mut self, now: u64, to: Side, letter: &Letter) {
         self.log.wire.number(now << 2 | 2 | to.place() as u64);
         self.log.wire.bytes(&letter.blob);
-        self.log.line(now, || format!("{} bytes are signaled to {to:?}", letter.blob.len()));
+        self.log.line(now, || {
+            let (len, hash) = (letter.blob.len(), RunHash::of(&letter.blob));
+            format!("{len} bytes are signaled to {to:?}: {hash}")
+        });
         if let (Some(picture), Some(number)) = (&mut self.picture, letter.number) {
             picture.on_delivered(now, number);
         }
@@ -119,10 +123,8 @@ impl Watch {
         }
         self.log.wire.bytes(&datagram.contents);
         self.log.line(now, || {
-            let mut hash = RunHash::default();
-            hash.bytes(&datagram.contents);
-            let (len, to, hash) = (datagram.contents.len(), datagram.destination, hash.hex());
-            format!("{side:?} sends {len} bytes to {to}: {hash}")
+            let (len, to) = (datagram.contents.len(), datagram.destination);
+            format!("{side:?} sends {len} bytes to {to}: {}", RunHash::of(&datagram.contents))
         });
         if let Some(picture) = &mut self.picture {
             picture.on_datagram(now, side, datagram);

@@ -94,6 +94,15 @@ pub enum Fault {
 }
 
 impl Fault {
+    /// The places of the hosts that it touches.
+    pub fn hosts(&self) -> Vec<usize> {
+        match *self {
+            Fault::Partition { between, .. } | Fault::Hold { between, .. } => between.to_vec(),
+            Fault::OneWay { from, to, .. } => vec![from, to],
+            Fault::Crash { host, .. } | Fault::Terminate { host, .. } => vec![host],
+        }
+    }
+
     /// When it begins and ends.
     pub fn span(&self) -> (u64, u64) {
         match *self {
@@ -196,7 +205,8 @@ pub struct Played {
 
 /// Has the programs play under the faults of the stage until all have finished,
 /// on the current thread; see [`on_own_thread`]. `check` is called after each
-/// step with the time in milliseconds.
+/// step with the time in milliseconds. A stage with a fault of a host that there is
+/// not is broken.
 pub fn play(
     stage: &Stage,
     hosts: Vec<Host>,
@@ -220,6 +230,10 @@ fn play_logged(
     virtual_ms: &mut u64,
     check: &mut dyn FnMut(u64) -> Result<(), Broken>,
 ) -> Result<(), Broken> {
+    let absent = |fault: &&Fault| fault.hosts().into_iter().any(|host| host >= hosts.len());
+    if let Some(fault) = stage.faults.iter().find(absent) {
+        return broken("the stage can be played", format!("{fault:?} names no host"));
+    }
     let addresses = log.addresses();
     let asking: Asking = Arc::new(Mutex::new(hosts.iter().map(|_| None).collect()));
     let disks: Vec<Option<PathBuf>> = hosts.iter().map(|host| host.disk.clone()).collect();

@@ -19,7 +19,7 @@ use passel_proto::tree::leaf_hash;
 use super::{Ledger, Sink, ledger, move_new, over, writing};
 use crate::files::places::{Earlier, Places};
 use crate::files::read_exact_at;
-use crate::files::screen::Screen;
+use crate::files::screen::{Reached, Screen};
 use crate::files::temporary::{Temporary, Unsynced};
 use crate::files::written::{Note, Written};
 use crate::journal::received::{EntryDigest, FileRecord, Inode, Journal, Transfer, temporary_name};
@@ -96,6 +96,7 @@ impl Sink {
             is_resumed: true,
             lost: None,
             screen: Screen::default(),
+            reached: Reached::default(),
             manifest,
         };
         sink.keep(journal);
@@ -114,6 +115,12 @@ impl Sink {
             let (Some(ledger), EntryKind::File { size, .. }) = (&self.ledger, &entry.kind) else {
                 continue;
             };
+            // A stream that was stored is of no use to the protocol, and takes its room.
+            if size.is_none()
+                && let Some(stored) = ledger.stored_size(file, &self.out)?
+            {
+                self.reached.store(file, stored);
+            }
             let record = match size {
                 Some(size) => ledger.record(file)?.map(|record| (*size, record)),
                 None => None,

@@ -13,6 +13,12 @@ pub(super) fn file(path: &str, size: usize) -> Entry {
     Entry { path: SafePath::parse(path).unwrap(), kind, modified: None }
 }
 
+/// A file whose size is not known.
+pub(super) fn stream(path: &str) -> Entry {
+    let kind = EntryKind::File { size: None, executable: false, mime: None, root: None };
+    Entry { kind, ..file(path, 0) }
+}
+
 pub(super) fn directory(path: &str) -> Entry {
     let path = SafePath::parse(path).unwrap();
     Entry { path, kind: EntryKind::Directory, modified: None }
@@ -141,6 +147,26 @@ fn a_write_beyond_the_end_is_refused() {
     assert!(sink.write(FileIndex(0), 3, b"xx").is_err());
     assert!(sink.write(FileIndex(0), u64::MAX, b"xx").is_err());
     assert!(sink.write(FileIndex(1), 0, b"xx").is_err());
+}
+
+#[test]
+fn streams_are_refused_where_they_grow_above_the_total_together() {
+    let out = tempfile::tempdir().unwrap();
+    let screen = Screen { max_unknown: Some(10), ..Screen::default() };
+    let entries = [file("a", 100), stream("b"), stream("c")];
+    let mut sink = sink(&out, &entries).screened(screen);
+    sink.write(FileIndex(1), 0, b"abcdef").unwrap();
+    sink.write(FileIndex(1), 2, b"cd").unwrap(); // again, and counts once
+    sink.write(FileIndex(2), 0, b"abcd").unwrap();
+    let error = sink.write(FileIndex(2), 4, b"e").unwrap_err();
+    assert_eq!(error.kind, StorageErrorKind::Refused);
+    // Those of known size were counted before.
+    put(&mut sink, 0, &[b'x'; 100]).unwrap();
+    // What is given up makes room.
+    sink.discard(Some(FileIndex(2))).unwrap();
+    sink.write(FileIndex(1), 6, b"ghij").unwrap();
+    let error = sink.write(FileIndex(1), 10, b"k").unwrap_err();
+    assert_eq!(error.kind, StorageErrorKind::Refused);
 }
 
 // SC-NO-OVERWRITE

@@ -89,8 +89,10 @@ impl OpenChunks {
                     "too many chunks are partly sent",
                 ));
             }
-            // A short chunk gets a short buffer: credit counts what it takes.
-            let spare = if chunk_len == self.chunk_size { self.spare.pop() } else { None };
+            // Credit counts what a chunk takes, so a short one, or one that may be short,
+            // gets no buffer that is long.
+            let is_long = is_known && chunk_len == self.chunk_size;
+            let spare = if is_long { self.spare.pop() } else { None };
             let mut data = spare.unwrap_or_default();
             data.resize(if is_known { chunk_len } else { 0 }, 0);
             self.held += data.len() as u64;
@@ -116,6 +118,7 @@ impl OpenChunks {
         open.have |= bit;
         if until > open.data.len() {
             self.held += (until - open.data.len()) as u64;
+            open.data.reserve_exact(until - open.data.len());
             open.data.resize(until, 0);
         }
         if let Some(place) = open.data.get_mut(within..until) {
@@ -284,6 +287,24 @@ mod tests {
         assert!(open.insert(FILE, 0, unknown, None, (&full, false)).unwrap().is_none());
         open.forget(FILE);
         assert_eq!(open.held(), 0);
+    }
+
+    // TR-OPEN-CHUNKS: a chunk that was whole leaves a buffer behind, which no piece gets.
+    #[test]
+    fn a_chunk_of_unknown_length_takes_no_more_memory_than_it_counts() {
+        let mut open = chunks();
+        let full = vec![7; 4096];
+        for _ in 0..4 {
+            open.recycle(Vec::with_capacity(16384));
+        }
+        for (chunk, pieces) in [(0, 1), (1, 2), (2, 3)] {
+            for piece in 0..pieces {
+                let offset = chunk * LEN + piece * 4096;
+                open.insert(FILE, offset, (LEN, false), None, (&full, false)).unwrap();
+            }
+        }
+        let taken: usize = open.open.values().map(|open| open.data.capacity()).sum();
+        assert_eq!((taken as u64, open.held()), (6 * 4096, 6 * 4096));
     }
 
     #[test]

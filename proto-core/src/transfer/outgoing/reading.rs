@@ -252,11 +252,15 @@ impl Outgoing {
         Some(Reading { file, offset, len, purpose, stream, abandoned: false })
     }
 
-    /// Begins with the next selected file.
+    /// Begins with the next selected file that was not given up.
     fn open_next(&mut self) -> Option<()> {
-        let place = self.read_ahead.next_file?;
-        self.read_ahead.next_file = next_file(&self.manifest, &self.selected, place + 1);
-        let file = FileIndex(place);
+        let file = loop {
+            let place = self.read_ahead.next_file?;
+            self.read_ahead.next_file = next_file(&self.manifest, &self.selected, place + 1);
+            if !self.failed.contains(place.into()) {
+                break FileIndex(place);
+            }
+        };
         let size = self.manifest.kind(file)?.size();
         let chunk_size = self.chunk_size();
         let claimed = self.claim_of(file, size.unwrap_or(0).div_ceil(chunk_size));

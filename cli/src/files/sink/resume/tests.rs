@@ -9,7 +9,7 @@ use passel_proto::storage::{JournalEntry, StorageErrorKind};
 use tempfile::TempDir;
 
 use super::*;
-use crate::files::sink::tests::{directory, file, manifest, names};
+use crate::files::sink::tests::{directory, file, manifest, names, stream};
 use crate::journal::StateDir;
 use crate::journal::secrets::{Kept, tests::session};
 
@@ -265,6 +265,31 @@ fn an_offer_that_changed_goes_on_with_the_entries_that_did_not() {
     assert_eq!(names(&disk.out.join("d (1)")), ["a", "b"]);
     assert!(names(&disk.out.join("d")).is_empty());
     assert_eq!(fs::read(disk.out.join("top")).unwrap(), b"abab");
+}
+
+#[test]
+fn a_stream_that_an_earlier_session_stored_counts_in_all_that_follow() {
+    let disk = Disk::new();
+    let offer = manifest(&[stream("a"), stream("b")]);
+    let mut sink = disk.begin(&offer);
+    sink.write(FileIndex(0), 0, b"abcdef").unwrap();
+    sink.commit(FileIndex(0), 6, Some([1; 32])).unwrap();
+    sink.write(FileIndex(1), 0, b"gone with its session").unwrap();
+    sink.release(false).unwrap();
+    drop(sink);
+    for _ in 0..2 {
+        let (sink, have) = disk.again(&offer);
+        assert_eq!(have, [], "a stream comes again");
+        let mut sink = sink.screened(Screen { max_unknown: Some(10), ..Screen::default() });
+        sink.write(FileIndex(0), 0, b"abcdef").unwrap();
+        sink.write(FileIndex(1), 0, b"abcd").unwrap();
+        let error = sink.write(FileIndex(1), 4, b"e").unwrap_err();
+        assert_eq!(error.kind, StorageErrorKind::Refused);
+        sink.discard(Some(FileIndex(0))).unwrap();
+        assert!(sink.write(FileIndex(1), 4, b"e").is_err(), "what has its name stays");
+        sink.release(false).unwrap();
+    }
+    assert_eq!(fs::read(disk.out.join("a")).unwrap(), b"abcdef");
 }
 
 fn written(index: u32, state: &[u8], places: &[u64]) -> Have {
