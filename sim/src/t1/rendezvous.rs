@@ -108,6 +108,11 @@ impl Post {
         letters.any(|letter| letter.since + LATE_US < now)
     }
 
+    /// Whether any letter has come anywhere.
+    fn has_carried(&self) -> bool {
+        self.from.iter().chain(&self.to).any(|stream| stream.come > 0)
+    }
+
     fn stream(&mut self, way: Way) -> &mut Stream {
         match way {
             Way::From(side) => &mut self.from[side.place()],
@@ -149,12 +154,12 @@ impl Plan {
 }
 
 impl Run<'_> {
-    /// Whether a letter is late. Of a rendezvous that does not come back, that is no excuse.
+    /// Whether a letter is late. Of a rendezvous that was never there, that is no excuse.
     pub(super) fn is_letter_late(&self) -> bool {
         let now = self.world.now();
         let mut away = self.plan.rendezvous.iter().flat_map(|rendezvous| &rendezvous.away);
         let is_away = away.any(|away| now >= away.at_us && now - away.at_us < away.for_us);
-        self.post.is_late(now) && !is_away
+        self.post.is_late(now) && (self.post.has_carried() || !is_away)
     }
 
     /// A side hands over a blob for the other.
