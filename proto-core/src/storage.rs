@@ -268,6 +268,21 @@ pub enum StorageReply {
     },
 }
 
+impl StorageRequest {
+    /// The transfer that this is of.
+    pub fn transfer(&self) -> TransferId {
+        match self {
+            StorageRequest::Read { transfer, .. }
+            | StorageRequest::Write { transfer, .. }
+            | StorageRequest::Sync { transfer, .. }
+            | StorageRequest::Commit { transfer, .. }
+            | StorageRequest::Check { transfer, .. }
+            | StorageRequest::Release { transfer, .. }
+            | StorageRequest::Discard { transfer, .. } => *transfer,
+        }
+    }
+}
+
 impl StorageReply {
     /// The transfer whose request this answers.
     pub fn transfer(&self) -> TransferId {

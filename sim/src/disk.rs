@@ -466,19 +466,6 @@ impl Disk {
     }
 }
 
-/// The transfer that a request is of.
-pub fn transfer_of(request: &StorageRequest) -> TransferId {
-    match request {
-        StorageRequest::Read { transfer, .. }
-        | StorageRequest::Write { transfer, .. }
-        | StorageRequest::Sync { transfer, .. }
-        | StorageRequest::Commit { transfer, .. }
-        | StorageRequest::Check { transfer, .. }
-        | StorageRequest::Release { transfer, .. }
-        | StorageRequest::Discard { transfer, .. } => *transfer,
-    }
-}
-
 const OTHER: StorageErrorKind = StorageErrorKind::Other;
 
 fn flip(bytes: &mut [u8]) {

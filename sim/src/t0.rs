@@ -24,7 +24,7 @@ use self::compare::Screens;
 use self::talk::Said;
 use self::watch::Watch;
 use crate::channel::Link;
-use crate::disk::{Disk, transfer_of};
+use crate::disk::Disk;
 use crate::messages::Messages;
 use crate::model::Story;
 use crate::oracle::{Broken, Oracle, broken};
@@ -557,7 +557,7 @@ impl<'p> Run<'p> {
         self.oracle.on_request(side, &request)?;
         let host = &mut self.hosts[side.place()];
         host.requests += 1;
-        let at = host.disk.done_at(self.world.now(), transfer_of(&request));
+        let at = host.disk.done_at(self.world.now(), request.transfer());
         host.disk.on_asked(&request);
         if let StorageRequest::Discard { transfer, file } = &request
             && let Some(facts) = self.oracle.stored_at(side, *transfer)

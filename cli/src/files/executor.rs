@@ -146,7 +146,7 @@ fn work(
     };
     let mut worker = Worker { files, hashes };
     move |request| {
-        if transfer_of(&request) != transfer {
+        if request.transfer() != transfer {
             return deliver(answer_of_another(request));
         }
         let request = match &mut streams {
@@ -222,18 +222,6 @@ impl Worker {
             Files::Sink(sink) => Ok(sink),
             Files::Source(_) => Err(other("a sender writes nothing")),
         }
-    }
-}
-
-fn transfer_of(request: &StorageRequest) -> TransferId {
-    match request {
-        StorageRequest::Read { transfer, .. }
-        | StorageRequest::Write { transfer, .. }
-        | StorageRequest::Sync { transfer, .. }
-        | StorageRequest::Commit { transfer, .. }
-        | StorageRequest::Check { transfer, .. }
-        | StorageRequest::Release { transfer, .. }
-        | StorageRequest::Discard { transfer, .. } => *transfer,
     }
 }
 

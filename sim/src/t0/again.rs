@@ -13,7 +13,7 @@ use passel_proto::tree::leaf_hash;
 use super::talk::Said;
 use super::{Happening, Run};
 use crate::channel::Link;
-use crate::disk::{Effect, transfer_of};
+use crate::disk::Effect;
 use crate::oracle::{Broken, Oracle, broken};
 use crate::plan::{Fault, Plan, Planted, Request, Side, Window};
 use crate::rng::Draw;
@@ -215,7 +215,7 @@ impl Run<'_> {
         side: Side,
         request: StorageRequest,
     ) -> Result<Option<StorageRequest>, Broken> {
-        let (of, transfer) = (kind(&request), transfer_of(&request));
+        let (of, transfer) = (kind(&request), request.transfer());
         let Some((window, notice_us, killed)) = self.dies_at(side, of) else {
             return Ok(Some(request));
         };

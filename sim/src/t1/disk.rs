@@ -12,7 +12,7 @@ use passel_proto::storage::{Have, StorageReply, StorageRequest};
 use super::plan::Plan;
 use super::planted::Planted;
 use crate::disk::{self, DiskPlan, Effect, Part};
-pub(super) use crate::disk::{Digest, Place, transfer_of};
+pub(super) use crate::disk::{Digest, Place};
 use crate::oracle::{Broken, broken};
 use crate::plan::Side;
 use crate::rng::Draw;

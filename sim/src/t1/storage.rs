@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 
 use passel_proto::storage::{StorageReply, StorageRequest};
 
-use super::disk::transfer_of;
 use super::planted::Planted;
 use super::{Happening, Run};
 use crate::oracle::{Broken, broken};
@@ -19,7 +18,7 @@ impl Run<'_> {
         }
         let now = self.world.now();
         let host = &mut self.hosts[side.place()];
-        let at = host.disk.done_at(now, transfer_of(&request));
+        let at = host.disk.done_at(now, request.transfer());
         if at == now {
             return self.answer(side, request);
         }
