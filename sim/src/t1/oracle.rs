@@ -76,9 +76,10 @@ impl Facts {
 /// ever longer, and what is sent meanwhile waits behind them.
 const RECOVERY_US: u64 = 5_000_000;
 
-/// By when a side that hears nothing gives up, by its own clock: the idle timer, and a
-/// little more; and what rounding between that clock and the world's adds.
-const GIVES_UP_US: u64 = 32_000_000 + 1;
+/// By when a side that hears nothing gives up, by its own clock: the idle timer, and how
+/// long its last word may take to leave; and a moment of the world's for each of the two,
+/// whose clock counts whole microseconds, be its own as fast as any.
+const GIVES_UP_US: u64 = 32_000_000 + 3;
 
 /// Nobody who carries the signaling learns an address at which a side is reached, be
 /// it its own, its gateway's or at a relay.
