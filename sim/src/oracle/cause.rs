@@ -9,7 +9,8 @@ use crate::plan::{Answer, DiskError, Fault, Plan, Side};
 /// A partition that is surely outlived: its length, the delays around it and
 /// two PINGs are shorter than the idle timer.
 const OUTLIVED_US: u64 = 5_000_000;
-/// The most that an offer and its answer take on their way.
+/// The most that an offer and its answer take on their way, but for what waits before
+/// them at the wire.
 const ON_ITS_WAY_US: u64 = 5_000_000;
 
 /// What failed: a transfer or an entry of it, or else the connection.
@@ -46,11 +47,8 @@ pub(super) fn check_transfer(plan: &Plan, of: Of, error: &Error) -> Result<(), B
         }
         E::Declined => answers(Answer::Reject),
         E::OfferExpired => {
-            // An answer may also come too late, or be kept from coming.
-            let compares = plan.compare_us.map_or(0, |takes| takes.into_iter().max().unwrap_or(0));
-            let last = plan.knobs.offer_expiry_us.saturating_sub(ON_ITS_WAY_US + compares);
-            let is_slow = planned.is_some_and(|planned| planned.answer_after_us >= last);
-            answers(Answer::Silence) || is_slow || is_ever_silent(plan)
+            // An answer may also be kept from coming.
+            answers(Answer::Silence) || answers_late(plan, of.planned) || is_ever_silent(plan)
         }
         E::NoSpace => {
             fault(&|fault| matches!(fault, Fault::DiskFull { side, .. } if *side == receiver))
@@ -93,6 +91,20 @@ pub(super) fn check_connection(plan: &Plan, error: &Error) -> Result<(), Broken>
     say(explained, error)
 }
 
+/// Whether the answer to an offer may come too late.
+fn answers_late(plan: &Plan, planned: usize) -> bool {
+    let compares = plan.compare_us.map_or(0, |takes| takes.into_iter().max().unwrap_or(0));
+    let on_its_way = ON_ITS_WAY_US + compares + waits_at_wire_us(plan);
+    let last = plan.knobs.offer_expiry_us.saturating_sub(on_its_way);
+    plan.transfers.get(planned).is_some_and(|planned| planned.answer_after_us >= last)
+}
+
+/// How long data waits at most that was given to the wire, and what is given to it after
+/// that, on whatever channel.
+fn waits_at_wire_us(plan: &Plan) -> u64 {
+    plan.knobs.room.saturating_mul(1_000_000).checked_div(plan.knobs.rate).unwrap_or(0)
+}
+
 /// Whether nothing may be heard of a peer for a time.
 fn is_ever_silent(plan: &Plan) -> bool {
     use Fault as F;
@@ -125,5 +137,6 @@ pub(super) fn is_calm(plan: &Plan, planned: usize) -> bool {
         Fault::Cancel { transfer, .. } | Fault::Change { transfer, .. } => *transfer != planned,
         _ => false,
     });
-    harmless && !silence && !reject && partitioned < OUTLIVED_US
+    let completes = !silence && !reject && !answers_late(plan, planned);
+    harmless && completes && partitioned < OUTLIVED_US
 }
