@@ -144,6 +144,21 @@ pub enum StorageRequest {
     },
 }
 
+impl StorageRequest {
+    /// The transfer that this is of.
+    pub fn transfer(&self) -> TransferId {
+        match self {
+            StorageRequest::Read { transfer, .. }
+            | StorageRequest::Write { transfer, .. }
+            | StorageRequest::Sync { transfer, .. }
+            | StorageRequest::Commit { transfer, .. }
+            | StorageRequest::Check { transfer, .. }
+            | StorageRequest::Release { transfer, .. }
+            | StorageRequest::Discard { transfer, .. } => *transfer,
+        }
+    }
+}
+
 /// What the journal shall hold of a file that is under way.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JournalEntry {
@@ -266,21 +281,6 @@ pub enum StorageReply {
         /// How it went. A failure is only shown: nothing depends on it.
         result: Result<(), StorageError>,
     },
-}
-
-impl StorageRequest {
-    /// The transfer that this is of.
-    pub fn transfer(&self) -> TransferId {
-        match self {
-            StorageRequest::Read { transfer, .. }
-            | StorageRequest::Write { transfer, .. }
-            | StorageRequest::Sync { transfer, .. }
-            | StorageRequest::Commit { transfer, .. }
-            | StorageRequest::Check { transfer, .. }
-            | StorageRequest::Release { transfer, .. }
-            | StorageRequest::Discard { transfer, .. } => *transfer,
-        }
-    }
 }
 
 impl StorageReply {

@@ -130,6 +130,14 @@ fn is_completed(event: &Connected) -> bool {
     matches!(event, Connected::Completed { .. })
 }
 
+/// What both sides come to.
+async fn both<T>(
+    receiving: impl Future<Output = Exit>,
+    sending: impl Future<Output = T>,
+) -> (Exit, T) {
+    timeout(HOUR, async { tokio::join!(receiving, sending) }).await.unwrap()
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_second_offer_is_declined_and_ends_nothing() {
     let mut scene = Box::pin(Scene::new()).await;
@@ -150,8 +158,7 @@ async fn a_second_offer_is_declined_and_ends_nothing() {
         sender.until(is_completed).await;
         sender.end().await;
     };
-    let both = async { tokio::join!(receiving, sending) };
-    let (exit, ()) = timeout(HOUR, both).await.unwrap();
+    let (exit, ()) = both(receiving, sending).await;
     assert_eq!(exit, Exit::Ok);
     scene.expect_all();
 }
@@ -172,8 +179,7 @@ async fn a_second_offer_that_is_taken_back_removes_nothing_of_the_first() {
         sender.until(is_completed).await;
         sender.end().await;
     };
-    let both = async { tokio::join!(receiving, sending) };
-    let (exit, ()) = timeout(HOUR, both).await.unwrap();
+    let (exit, ()) = both(receiving, sending).await;
     assert_eq!(exit, Exit::Ok);
     scene.expect_all();
 }
@@ -195,8 +201,7 @@ async fn unclosed(then: impl FnOnce(&Memory)) -> (Exit, Duration) {
         sender.end().await;
         completed
     };
-    let both = async { tokio::join!(receiving, sending) };
-    let (exit, completed) = timeout(HOUR, both).await.unwrap();
+    let (exit, completed) = both(receiving, sending).await;
     scene.expect_all();
     (exit, completed.elapsed())
 }

@@ -343,14 +343,17 @@ mod tests {
         assert_eq!(fs::read_dir(&out).unwrap().count(), 1);
     }
 
+    /// Receives a file `a`, which holds `abc`, to `out` in this directory.
+    fn receiving_abc(dir: &std::path::Path) -> Job {
+        fs::write(dir.join("a"), b"abc").unwrap();
+        let manifest = Arc::clone(walk(&[dir.join("a")]).unwrap().manifest());
+        Job::Receive(Box::new(Sink::create(&dir.join("out"), manifest).unwrap()))
+    }
+
     #[test]
     fn a_chunk_without_its_leaf_is_not_written() {
         let temp = tempfile::tempdir().unwrap();
-        fs::write(temp.path().join("a"), b"abc").unwrap();
-        let manifest = Arc::clone(walk(&[temp.path().join("a")]).unwrap().manifest());
-        let out = temp.path().join("out");
-        let sink = Sink::create(&out, manifest).unwrap();
-        let (mut executor, replies) = start(Job::Receive(Box::new(sink)));
+        let (mut executor, replies) = start(receiving_abc(temp.path()));
         let (transfer, file) = (ID, FileIndex(0));
         let mut write = |data: &[u8], leaf| {
             let data = data.to_vec();
@@ -370,11 +373,7 @@ mod tests {
     #[test]
     fn what_is_asked_for_another_transfer_touches_nothing() {
         let temp = tempfile::tempdir().unwrap();
-        fs::write(temp.path().join("a"), b"abc").unwrap();
-        let manifest = Arc::clone(walk(&[temp.path().join("a")]).unwrap().manifest());
-        let out = temp.path().join("out");
-        let sink = Sink::create(&out, manifest).unwrap();
-        let (mut executor, replies) = start(Job::Receive(Box::new(sink)));
+        let (mut executor, replies) = start(receiving_abc(temp.path()));
         let (another, file, size, root) = (TransferId(4), FileIndex(0), 3, None);
         let mut ask = |request| {
             executor.submit(request).unwrap();
@@ -402,7 +401,7 @@ mod tests {
         assert!(matches!(theirs, StorageReply::Committed { result: Err(_), .. }), "{theirs:?}");
         let ours = ask(StorageRequest::Commit { transfer: ID, file, size, root });
         assert!(matches!(ours, StorageReply::Committed { result: Ok(()), .. }), "{ours:?}");
-        assert_eq!(fs::read(out.join("a")).unwrap(), b"abc");
+        assert_eq!(fs::read(temp.path().join("out/a")).unwrap(), b"abc");
     }
 
     #[test]

@@ -148,7 +148,8 @@ impl Network {
         }
     }
 
-    fn is_out(&self, now: u64, host: usize) -> bool {
+    /// Whether the line of a host carries nothing now, in microseconds of virtual time.
+    pub(crate) fn is_out(&self, now: u64, host: usize) -> bool {
         self.outages.iter().any(|outage| {
             let end = outage.at_us.saturating_add(outage.for_us);
             outage.host == host && (outage.at_us..end).contains(&now)

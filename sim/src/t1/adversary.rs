@@ -59,6 +59,13 @@ impl Meddling {
         Meddling::Delay,
     ];
 
+    /// Whether bytes come out of it that nobody with a key has made. Of those, a STUN server's
+    /// first answer counts, as nothing in it proves that it is the right one; and DTLS may
+    /// take them for a part of a flight.
+    fn forges(self) -> bool {
+        matches!(self, Meddling::Truncate | Meddling::Flip | Meddling::Inject)
+    }
+
     /// How late a datagram comes to which this is done, in microseconds, if it does.
     fn holds_up(self) -> Option<u64> {
         match self {
@@ -209,9 +216,7 @@ impl Run<'_> {
         let Some(how) = self.meddling(seat, nth) else {
             return self.send_from_server(place, datagram);
         };
-        // The first answer of a STUN server counts, and nothing in it proves that it is the
-        // right one. What a relay invents, DTLS may take for a part of a flight.
-        if matches!(how, Meddling::Truncate | Meddling::Flip | Meddling::Inject) {
+        if how.forges() {
             self.oracle.on_meddled();
         }
         self.watch.on_meddled(self.world.now(), None, seat, how);
@@ -232,7 +237,7 @@ impl Run<'_> {
             return self.put_on_line(side, datagram);
         };
         let now = self.world.now();
-        if matches!(how, Meddling::Truncate | Meddling::Flip | Meddling::Inject) {
+        if how.forges() {
             self.oracle.on_meddled();
         }
         self.watch.on_meddled(now, Some(side), Seat::Lines, how);

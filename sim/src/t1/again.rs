@@ -77,8 +77,7 @@ impl Run<'_> {
         if self.plan.again == 0 || self.stories.iter().all(|story| story.over) {
             return false;
         }
-        let prospect = self.prospect_now();
-        prospect.direct || prospect.relayed
+        self.prospect_now().has_path()
     }
 
     fn prospect_now(&self) -> Prospect {
@@ -98,8 +97,7 @@ impl Run<'_> {
         }
         self.prospect = self.prospect_now();
         let clocks = self.plan.hosts.each_ref().map(|host| host.clock);
-        self.oracle =
-            Oracle::new(self.prospect.direct || self.prospect.relayed, clocks, self.healed);
+        self.oracle = Oracle::new(self.prospect.has_path(), clocks, self.healed);
         let anew = self.hosts.iter().any(|host| host.kept.is_empty());
         if anew {
             // Only one of the two knows that they have met, or neither does.

@@ -228,7 +228,7 @@ impl<'p> Run<'p> {
             connection: 0,
             healed: false,
             oracle: Oracle::new(
-                prospect.direct || prospect.relayed,
+                prospect.has_path(),
                 plan.hosts.each_ref().map(|host| host.clock),
                 false,
             ),
@@ -302,7 +302,7 @@ impl<'p> Run<'p> {
 
     fn listen_if_done(&mut self) {
         if self.done_at.is_none() && self.hosts.iter().all(|host| host.done) {
-            let possible = self.prospect.direct || self.prospect.relayed;
+            let possible = self.prospect.has_path();
             let has_died = self.oracle.has_died();
             if !possible && !self.oracle.found_by_chance() && !has_died {
                 self.watch.meet(Condition::NoPath);

@@ -66,6 +66,11 @@ impl Prospect {
         }
         Self { direct, relayed, shows }
     }
+
+    /// Whether there can be any path.
+    pub(super) fn has_path(&self) -> bool {
+        self.direct || self.relayed
+    }
 }
 
 /// The families of addresses that hosts have.

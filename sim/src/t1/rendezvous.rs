@@ -103,14 +103,17 @@ pub(super) struct Post {
 impl Post {
     /// Whether a letter was lost so often that who waits for it may give up.
     fn is_late(&self, now: u64) -> bool {
-        let streams = self.from.iter().chain(&self.to);
-        let mut letters = streams.flat_map(|stream| &stream.letters);
+        let mut letters = self.streams().flat_map(|stream| &stream.letters);
         letters.any(|letter| letter.since + LATE_US < now)
     }
 
     /// Whether any letter has come anywhere.
     fn has_carried(&self) -> bool {
-        self.from.iter().chain(&self.to).any(|stream| stream.come > 0)
+        self.streams().any(|stream| stream.come > 0)
+    }
+
+    fn streams(&self) -> impl Iterator<Item = &Stream> {
+        self.from.iter().chain(&self.to)
     }
 
     fn stream(&mut self, way: Way) -> &mut Stream {
@@ -157,9 +160,8 @@ impl Run<'_> {
     /// Whether a letter is late. Of a rendezvous that was never there, that is no excuse.
     pub(super) fn is_letter_late(&self) -> bool {
         let now = self.world.now();
-        let mut away = self.plan.rendezvous.iter().flat_map(|rendezvous| &rendezvous.away);
-        let is_away = away.any(|away| now >= away.at_us && now - away.at_us < away.for_us);
-        self.post.is_late(now) && (self.post.has_carried() || !is_away)
+        let is_away = || self.network.is_out(now, self.plan.place_of_rendezvous());
+        self.post.is_late(now) && (self.post.has_carried() || !is_away())
     }
 
     /// A side hands over a blob for the other.
