@@ -5,16 +5,20 @@
 
 mod common;
 
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::ops::Range;
 use std::time::Duration;
 
 use common::{Noise, Pair, config};
 use passel_proto::error::{Blame, ErrorCode};
 use passel_proto::ids::{Channel, Role};
 use passel_proto::limits::{MAX_CANDIDATES_COUNT, MAX_RECORD};
+use passel_sans_io::datagram::{Datagram, DatagramRef};
 use passel_sans_io::description::{Candidate, CandidateKind};
 use passel_sans_io::lane::{
     DEFAULT_WINDOW, Dtls, DtlsVersion, ICE_SEED, IceCredentials, IceState, Lane, LaneConfig,
-    LaneEvent, LaneOutput, ORDERED_WINDOW,
+    LaneEvent, LaneOutput, MAX_REFLEXIVE_AT_ONCE, ORDERED_WINDOW, REFLEXIVE_INTERVAL,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -287,6 +291,49 @@ fn unusable_and_surplus_candidates_are_ignored_and_counted() {
     }
     // One more came with the description.
     assert_eq!(add("198.51.100.9:9999".into()), 4);
+}
+
+/// Addresses other than its peer's that an end checks, if the peer's checks come again
+/// from these ports.
+fn checked_by(pair: &mut Pair, end: usize, check: &Datagram, ports: Range<u16>) -> usize {
+    let peer = pair.ends[1 - end].address;
+    for port in ports {
+        let source = SocketAddr::new(peer.ip(), port);
+        let now = pair.now;
+        let destination = check.destination;
+        let datagram = DatagramRef { source, destination, contents: &check.contents };
+        pair.ends[end].lane.handle_datagram(now, datagram);
+        pair.drain(end);
+    }
+    pair.run(5 * SECOND);
+    let others = pair.elsewhere.drain(..).filter(|to| *to != peer);
+    others.collect::<BTreeSet<_>>().len()
+}
+
+// TB-CAND-REFLEXIVE
+#[test]
+fn checks_from_ever_new_addresses_are_followed_a_few_times() {
+    for end in 0..2 {
+        let mut pair = default_pair();
+        pair.describe();
+        let is_check = |(_, datagram): &(_, Datagram)| datagram.contents.starts_with(&[0, 1]);
+        assert!(pair.run_until(SECOND, |pair| pair.ends[end].inbox.iter().any(is_check)));
+        let check = pair.ends[end].inbox.iter().find(|one| is_check(one)).unwrap().1.clone();
+        assert!(pair.run_until(5 * SECOND, Pair::all_open));
+        // Forged ones cost nothing.
+        let mut forged = check.clone();
+        forged.contents[30] ^= 1;
+        assert_eq!(checked_by(&mut pair, end, &forged, 3000..3100), 0);
+        assert_eq!(checked_by(&mut pair, end, &check, 4000..4100), MAX_REFLEXIVE_AT_ONCE);
+        assert_eq!(pair.ends[end].lane.metrics().candidates_refused, 84);
+        pair.run(REFLEXIVE_INTERVAL * 20);
+        pair.elsewhere.clear();
+        assert_eq!(checked_by(&mut pair, end, &check, 5000..5100), MAX_REFLEXIVE_AT_ONCE);
+        pair.run(REFLEXIVE_INTERVAL * 2);
+        pair.elsewhere.clear();
+        assert_eq!(checked_by(&mut pair, end, &check, 6000..6100), 2);
+        assert!(pair.ends[end].lane.is_connected());
+    }
 }
 
 // TB-DESC-ONCE

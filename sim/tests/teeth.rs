@@ -30,6 +30,7 @@ fn every_planted_bug_of_t1_is_found_and_by_the_invariant_that_it_breaks() {
             Planted::DirectLost => &[Some("a relay is used only where nothing else is possible")],
             Planted::LostForEver => &[accused, Some("everything ends")],
             Planted::OtherAddress => &[Some("datagrams leave from where they may")],
+            Planted::ChecksWander => &[Some("few are checked")],
             Planted::DoneEarly => &[Some("what is done is silent")],
             Planted::TimerSpins => &[Some("a timer does not spin")],
             Planted::WriteFlipped | Planted::WriteMisplaced | Planted::CutShort => &[other_bytes],

@@ -1,11 +1,11 @@
-//! Bugs of the core, planted in a copy of the project and looked for by the
+//! Bugs of the crates under test, planted in a copy of the project and looked for by the
 //! simulator. The list is `sim/planted/core.toml`; the copy lies under the target
 //! directory and is built as a program of another name, so that nothing that is
 //! ever shipped has a bug in it. What the simulator finds by itself is elsewhere.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::Value;
@@ -79,10 +79,12 @@ pub(crate) fn run() -> Result<(), String> {
         let file = copy.join(&bug.file);
         write(&file, &plant(&read(&file)?, bug)?)?;
     }
-    let core = copy.join("proto-core/src");
-    write(&core.join("planted.rs"), MODULE)?;
-    let crate_root = core.join("lib.rs");
-    write(&crate_root, &format!("{}\nmod planted;\n", read(&crate_root)?))?;
+    for sources in sources(&bugs) {
+        let sources = copy.join(sources);
+        write(&sources.join("planted.rs"), MODULE)?;
+        let crate_root = sources.join("lib.rs");
+        write(&crate_root, &format!("{}\nmod planted;\n", read(&crate_root)?))?;
+    }
     let manifest = copy.join("sim/Cargo.toml");
     let program = "\n[[bin]]\nname = \"passel-sim-planted\"\npath = \"src/main.rs\"\n";
     write(&manifest, &format!("{}{program}", read(&manifest)?))?;
@@ -111,6 +113,15 @@ pub(crate) fn run() -> Result<(), String> {
         }
     }
     if missed.is_empty() { Ok(()) } else { Err(format!("not found: {}", missed.join(", "))) }
+}
+
+/// Where the sources of the crates are that have a bug.
+fn sources(bugs: &[Bug]) -> BTreeSet<PathBuf> {
+    let of = |bug: &Bug| {
+        let mut above = Path::new(&bug.file).ancestors();
+        above.find(|path| path.ends_with("src")).map(Path::to_owned)
+    };
+    bugs.iter().filter_map(of).collect()
 }
 
 /// All files of the project, as git knows them.
@@ -175,6 +186,7 @@ mod tests {
             *text = plant(text, bug).unwrap();
             assert!(text.contains(&format!("planted::is(\"{}\")", bug.name)), "{}", bug.name);
         }
+        assert!(sources(&bugs).contains(Path::new("sans-io/src")));
         assert!(plant("nothing", &bugs[0]).is_err());
     }
 }

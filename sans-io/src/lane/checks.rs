@@ -4,8 +4,15 @@
 
 use std::time::{Duration, Instant};
 
-/// Begins an answer to a check (RFC 8489, 5): a Binding success response.
+/// Begins a check (RFC 8489, 5): a Binding request.
+const REQUEST: [u8; 2] = [0x00, 0x01];
+/// Begins an answer to a check: a Binding success response.
 const ANSWER: [u8; 2] = [0x01, 0x01];
+
+/// Whether a datagram of the peer's is a check.
+pub(super) fn is_request(contents: &[u8]) -> bool {
+    contents.starts_with(&REQUEST)
+}
 
 /// What the stack said of the pair in use, and what was not told yet of it.
 #[derive(Debug, Default)]

@@ -13,6 +13,7 @@ mod dtls;
 mod early;
 mod init;
 mod output;
+mod reflexive;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -31,6 +32,7 @@ use crate::description::{Candidate, CandidateKind, Description, is_usable_addres
 use channels::Channels;
 use checks::Checks;
 use early::EarlyDtls;
+use reflexive::Reflexive;
 
 pub use config::{
     DEFAULT_WINDOW, ICE_SEED, IceCredentials, LaneConfig, MAX_DATAGRAM, MAX_WINDOW, MIN_WINDOW,
@@ -38,6 +40,7 @@ pub use config::{
 };
 pub use dtls::PatientDtls;
 pub use output::{Dtls, IceState, LaneEvent, LaneMetrics, LaneOutput, Path};
+pub use reflexive::{MAX_REFLEXIVE_AT_ONCE, REFLEXIVE_INTERVAL};
 pub use str0m::config::{CryptoProvider, DtlsCert, DtlsVersion};
 
 /// Datagrams taken in before the stack is drained. It refuses more than some
@@ -106,9 +109,9 @@ pub struct Lane {
     /// Candidates that came before the description (`TB-CAND-EARLY`).
     early: Vec<Candidate>,
     early_dtls: EarlyDtls,
-    remote_candidates: usize,
-    /// Relayed addresses of the peer.
-    remote_relays: Vec<SocketAddr>,
+    /// What the peer named, and the stack was told of.
+    remote: Vec<Candidate>,
+    reflexive: Reflexive,
     ice: IceState,
     outputs: VecDeque<LaneOutput>,
     queued_bytes: usize,
@@ -185,8 +188,8 @@ impl Lane {
             opened_early: VecDeque::new(),
             early: Vec::new(),
             early_dtls: EarlyDtls::default(),
-            remote_candidates: 0,
-            remote_relays: Vec::new(),
+            remote: Vec::new(),
+            reflexive: Reflexive::default(),
             ice: IceState::New,
             outputs: VecDeque::new(),
             queued_bytes: 0,
@@ -260,9 +263,12 @@ impl Lane {
     /// Whether what the lane sends goes over a relay of either side.
     pub fn is_relayed(&self) -> bool {
         let Some(path) = self.metrics.path else { return false };
-        let is_ours =
-            |one: &Candidate| one.kind == CandidateKind::Relayed && one.address == path.local;
-        self.local.candidates.iter().any(is_ours) || self.remote_relays.contains(&path.remote)
+        let is_relay = |candidates: &[Candidate], address| {
+            let is_it =
+                |one: &Candidate| (one.kind, one.address) == (CandidateKind::Relayed, address);
+            candidates.iter().any(is_it)
+        };
+        is_relay(&self.local.candidates, path.local) || is_relay(&self.remote, path.remote)
     }
 
     /// The round trip of the latest connectivity check that was answered, if it was not
@@ -345,22 +351,19 @@ impl Lane {
         let loopback = candidate.address.ip().is_loopback()
             && !self.local.candidates.iter().any(|own| own.address.ip().is_loopback());
         // TB-CAND-COUNT, also over several messages.
-        let full = self.remote_candidates >= MAX_CANDIDATES_COUNT;
+        let full = self.remote.len() >= MAX_CANDIDATES_COUNT;
         if loopback || full || candidate.check().is_err() {
             self.metrics.candidates_refused += 1;
             return;
         }
-        self.remote_candidates += 1;
-        if candidate.kind == CandidateKind::Relayed {
-            self.remote_relays.push(candidate.address);
-        }
+        self.remote.push(candidate);
         let kind = match candidate.kind {
             CandidateKind::Host => str0m::CandidateKind::Host,
             CandidateKind::ServerReflexive => str0m::CandidateKind::ServerReflexive,
             CandidateKind::Relayed => str0m::CandidateKind::Relayed,
         };
         self.rtc.add_remote_candidate(str0m::Candidate::from_parts(
-            self.remote_candidates.to_string(),
+            self.remote.len().to_string(),
             1,
             Protocol::Udp,
             candidate.priority,
@@ -394,6 +397,10 @@ impl Lane {
         if !self.rtc.accepts(&input) {
             return self.refuse(datagram);
         }
+        if !self.may_come_from(datagram) {
+            self.metrics.candidates_refused += 1;
+            return;
+        }
         match self.take_in(input, datagram.contents) {
             Err(error) => self.fail_with(&error),
             Ok(false) => {}
@@ -404,6 +411,15 @@ impl Lane {
                 }
             }
         }
+    }
+
+    /// Whether a datagram that is genuine may pass by where it comes from: all but a check
+    /// that would make one more candidate (`TB-CAND-REFLEXIVE`).
+    fn may_come_from(&mut self, datagram: DatagramRef<'_>) -> bool {
+        let DatagramRef { source, contents, .. } = datagram;
+        !checks::is_request(contents)
+            || self.remote.iter().any(|one| one.address == source)
+            || self.reflexive.admits(self.now, source)
     }
 
     /// Hands a datagram to the stack. `false` if it was of no use; an error ends the lane.

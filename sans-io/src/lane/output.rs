@@ -105,7 +105,8 @@ pub struct LaneMetrics {
     pub message_bytes_in: u64,
     /// Bytes of messages accepted by `write`.
     pub message_bytes_out: u64,
-    /// Remote candidates ignored: unusable, or above the limit.
+    /// Remote candidates ignored: unusable, or above the limit; and checks ignored that
+    /// would have made one more of them (`TB-CAND-REFLEXIVE`).
     pub candidates_refused: u64,
     /// The first sequence number of SCTP that the lane sends, if it was drawn ahead
     /// (`TB-SNAP`).

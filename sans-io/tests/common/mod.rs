@@ -69,6 +69,8 @@ pub struct Pair {
     /// How often each datagram that is not lost arrives.
     pub copies: usize,
     pub noise: Noise,
+    /// Where datagrams went that were for neither end.
+    pub elsewhere: Vec<SocketAddr>,
 }
 
 pub fn config(role: Role) -> LaneConfig {
@@ -93,6 +95,7 @@ impl Pair {
             is_lost: |_| false,
             copies: 1,
             noise: Noise(0x9e37_79b9_7f4a_7c15),
+            elsewhere: Vec::new(),
         }
     }
 
@@ -128,7 +131,9 @@ impl Pair {
                 LaneOutput::Transmit(datagram) => {
                     let lost = self.noise.below(1_000) < self.loss || (self.is_lost)(&datagram);
                     let peer = &mut self.ends[1 - i];
-                    if !lost && datagram.destination == peer.address {
+                    if datagram.destination != peer.address {
+                        self.elsewhere.push(datagram.destination);
+                    } else if !lost {
                         let arrival = (self.now + self.delay, datagram);
                         peer.inbox.extend(std::iter::repeat_n(arrival, self.copies));
                     }

@@ -7,6 +7,7 @@
 mod acquaintance;
 mod adversary;
 mod again;
+mod checks;
 pub(crate) mod crypto;
 mod disk;
 mod draw;
@@ -53,6 +54,7 @@ pub use crate::tier::{record, run};
 use self::acquaintance::Acquaintance;
 use self::adversary::Adversary;
 use self::again::Story;
+use self::checks::Checks;
 use self::host::Host;
 use self::oracle::{Excuse, Oracle};
 use self::prospect::Prospect;
@@ -143,6 +145,7 @@ struct Run<'p> {
     has_relayed: bool,
     post: Post,
     adversary: Adversary,
+    checks: Checks,
     hosts: [Host; 2],
     /// Where the hosts are now.
     stands: [HostPlan; 2],
@@ -221,6 +224,7 @@ impl<'p> Run<'p> {
             has_relayed: false,
             post: Post::default(),
             adversary: Adversary::default(),
+            checks: Checks::default(),
             hosts,
             stands: plan.hosts.clone(),
             stories: plan.transfers.iter().map(|_| Story::default()).collect(),

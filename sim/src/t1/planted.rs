@@ -22,6 +22,8 @@ pub enum Planted {
     BlobLost,
     /// A datagram leaves from an address that is not the host's.
     OtherAddress,
+    /// A host checks ever other ports of its peer.
+    ChecksWander,
     /// The network carries so many datagrams and no more.
     NetworkStops,
     /// The network carries nothing that goes from one host to the other but through a
@@ -56,6 +58,7 @@ impl Planted {
         Planted::DatagramReadable,
         Planted::BlobLost,
         Planted::OtherAddress,
+        Planted::ChecksWander,
         Planted::NetworkStops,
         Planted::DirectLost,
         Planted::LostForEver,
@@ -100,6 +103,11 @@ impl Run<'_> {
             }
             Some(Planted::OtherAddress) if self.datagrams == NTH => {
                 datagram.source.set_port(datagram.source.port().wrapping_add(1));
+            }
+            Some(Planted::ChecksWander) if datagram.contents.starts_with(&[0, 1]) => {
+                let nth = u16::try_from(self.datagrams % 20_000).unwrap_or(1);
+                let port = datagram.destination.port().wrapping_add(nth);
+                datagram.destination.set_port(port.max(1));
             }
             Some(Planted::DirectLost) if self.prospect.relayed => {
                 let mut servers = self.plan.all_servers();
