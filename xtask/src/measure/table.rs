@@ -17,9 +17,9 @@ impl Row {
     /// The median of `runs`, of which there is at least one.
     pub(super) fn median(what: String, mut runs: Vec<Run>) -> Self {
         runs.sort_by(|one, other| one.transfer.total_cmp(&other.transfer));
-        let run = runs[runs.len() / 2];
         let mut rates: Vec<f64> = runs.iter().map(rate).collect();
         rates.sort_by(f64::total_cmp);
+        let run = runs.swap_remove(runs.len() / 2);
         Self { what, run, rates }
     }
 }
@@ -29,6 +29,37 @@ fn rate(run: &Run) -> f64 {
     #[allow(clippy::cast_precision_loss, reason = "far below 2^53 bytes")]
     let bytes = run.bytes as f64;
     bytes / run.transfer / 1e6
+}
+
+/// Seconds of both processors that a GiB took.
+fn for_a_gib(run: &Run) -> f64 {
+    #[allow(clippy::cast_precision_loss, reason = "far below 2^53 bytes")]
+    let gib = run.bytes as f64 / f64::from(1 << 30);
+    (run.sender.processor + run.receiver.processor) / gib
+}
+
+/// How the costs of a byte and of a file grow, as far as the rows tell.
+fn growth(rows: &[Row]) -> String {
+    let mut out = String::new();
+    let large: Vec<&Row> = rows.iter().filter(|row| row.run.files == 1).collect();
+    if let [one, .., other] = large.as_slice() {
+        let [few, many] = [&one.run, &other.run].map(for_a_gib);
+        let _ = writeln!(
+            out,
+            "\nA GiB takes {few:.2} s of processor in the first row and {many:.2} s in the row of {}: {:.2} times as much.",
+            other.what,
+            many / few,
+        );
+    }
+    if let Some(Row { what, run: Run { thousands: Some([first, last]), .. }, .. }) =
+        rows.iter().find(|row| row.run.thousands.is_some())
+    {
+        let _ = writeln!(
+            out,
+            "Of {what} the first thousand take {first:.3} s, and the last {last:.3} s."
+        );
+    }
+    out
 }
 
 /// The table, with what it was taken by and on.
@@ -59,6 +90,7 @@ pub(super) fn markdown(rows: &[Row]) -> String {
             mebibytes(run.receiver.peak),
         );
     }
+    out += &growth(rows);
     let _ = writeln!(
         out,
         "\nTaken by `cargo xtask measure`: release build, two processes, loopback interface, disk to disk\n\
@@ -97,6 +129,7 @@ mod tests {
             total: transfer + 0.25,
             bytes: 100_000_000,
             files,
+            thousands: (files > 1000).then_some([0.5, 0.25]),
             sender: usage,
             receiver: usage,
         }
@@ -116,5 +149,19 @@ mod tests {
     fn many_files_are_counted_by_the_second() {
         let table = markdown(&[Row::median("many".into(), vec![run(0.5, 1000)])]);
         assert!(table.contains("| many | 2000 files/s | 0.75 s |"), "{table}");
+    }
+
+    #[test]
+    fn what_grows_with_size_and_number_is_told() {
+        let large = Run { bytes: 800_000_000, ..run(8.0, 1) };
+        let rows = [
+            Row::median("512 MiB".into(), vec![run(1.0, 1)]),
+            Row::median("8 GiB".into(), vec![large]),
+            Row::median("many".into(), vec![run(1.0, 5000)]),
+        ];
+        let table = markdown(&rows);
+        assert!(table.contains("32.21 s of processor in the first row and 4.03 s"), "{table}");
+        assert!(table.contains("8 GiB: 0.12 times as much."), "{table}");
+        assert!(table.contains("the first thousand take 0.500 s, and the last 0.250 s"), "{table}");
     }
 }
