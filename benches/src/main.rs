@@ -86,6 +86,10 @@ struct Compare {
     /// Print one JSON object and no table
     #[arg(long)]
     json: bool,
+    /// Fail if passel is not as many times as fast as another program as is wanted, or if
+    /// that could not be measured
+    #[arg(long, conflicts_with = "alone")]
+    check: bool,
     /// Measure this program, and build none
     #[arg(long, value_name = "FILE")]
     passel: Option<PathBuf>,
@@ -107,10 +111,7 @@ fn main() -> ExitCode {
     };
     match result {
         Ok(report) => {
-            #[allow(clippy::print_stdout, reason = "the result")]
-            {
-                print!("{report}");
-            }
+            compare::show(&report);
             ExitCode::SUCCESS
         }
         Err(error) => {

@@ -87,33 +87,43 @@ pub(crate) fn run(options: &Compare) -> Result<String, String> {
         .iter_mut()
         .map(|peer| {
             say(&format!("{}: making it ready …", peer.name()));
-            let ready = peer.prepare().map(|()| Vec::new());
+            let trouble = peer.prepare().err();
             Row {
                 name: peer.name(),
                 remark: peer.remark(),
                 size: options.size.min(peer.most()),
                 wanted: peer.wanted(),
-                runs: ready,
+                runs: Vec::new(),
+                trouble,
             }
         })
         .collect();
     // By turns, so that what else the machine has to do meets all of them.
     for round in 1..=options.runs {
         for (peer, row) in peers.iter().zip(&mut rows) {
-            let Ok(runs) = &mut row.runs else { continue };
+            if row.trouble.is_some() {
+                continue;
+            }
             say(&format!("{}: {round} of {} …", row.name, options.runs));
             match place.measure(&**peer, &file, row.size) {
-                Ok(run) => runs.push(run),
-                Err(reason) => row.runs = Err(reason),
+                Ok(run) => row.runs.push(run),
+                Err(reason) => row.trouble = Some(reason),
             }
         }
     }
     for row in &rows {
-        if let Err(reason) = &row.runs {
+        if let Some(reason) = &row.trouble {
             say(&format!("{}: {reason}", row.name));
         }
     }
-    Ok(if options.json { report::json(&rows, &before) } else { report::markdown(&rows, &before) })
+    let report =
+        if options.json { report::json(&rows, &before) } else { report::markdown(&rows, &before) };
+    let missed = report::missed(&rows);
+    if !options.check || missed.is_empty() {
+        return Ok(report);
+    }
+    show(&report);
+    Err(missed.join("\n"))
 }
 
 /// The other programs, or those of them that were asked for by a part of their name.
@@ -132,6 +142,12 @@ fn others(installed: &Path, only: &[String]) -> Result<Vec<Box<dyn Peer>>, Strin
         only.is_empty() || only.iter().any(|part| is_meant(&name, part))
     });
     Ok(peers)
+}
+
+/// Puts out a result.
+#[allow(clippy::print_stdout, reason = "the result")]
+pub(crate) fn show(report: &str) {
+    print!("{report}");
 }
 
 /// Tells the person at the terminal something.

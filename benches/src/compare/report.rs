@@ -17,7 +17,10 @@ pub(super) struct Row {
     pub(super) size: u64,
     /// How many times its speed the first program is to have.
     pub(super) wanted: Option<f64>,
-    pub(super) runs: Result<Vec<Run>, String>,
+    /// The runs that went well.
+    pub(super) runs: Vec<Run>,
+    /// Why there were no more of them.
+    pub(super) trouble: Option<String>,
 }
 
 /// Medians over the runs of one program.
@@ -47,7 +50,7 @@ impl Run {
 impl Row {
     fn figures(&self) -> Option<Figures> {
         #[allow(clippy::cast_precision_loss, reason = "far below 2^53")]
-        let (size, runs) = (self.size as f64, self.runs.as_ref().ok()?);
+        let (size, runs) = (self.size as f64, &self.runs);
         let rate = |seconds: f64| size / seconds / 1e6;
         #[allow(clippy::cast_precision_loss, reason = "far below 2^53")]
         let peak = |run: &Run| run.peak as f64 / 1024.0;
@@ -92,7 +95,7 @@ pub(super) fn markdown(rows: &[Row], before: &str) -> String {
     let first = rows.first().and_then(Row::figures);
     for row in rows {
         let Some(figures) = row.figures() else {
-            let reason = row.runs.as_ref().err().map_or("nothing was measured", |text| text);
+            let reason = row.trouble.as_deref().unwrap_or("nothing was measured");
             let _ = writeln!(out, "| {} | not measured: {reason} | | | | |", row.name);
             continue;
         };
@@ -116,7 +119,7 @@ pub(super) fn markdown(rows: &[Row], before: &str) -> String {
             beside(figures.peak, of_first(|first| first.peak)),
         );
     }
-    let runs = rows.iter().filter_map(|row| row.runs.as_ref().ok()).map(Vec::len).max();
+    let runs = rows.iter().map(|row| row.runs.len()).max();
     let _ = writeln!(
         out,
         "\nMedians of {} runs, by turns, on {}. In brackets: times the first.\n",
@@ -124,8 +127,7 @@ pub(super) fn markdown(rows: &[Row], before: &str) -> String {
         machine(before)
     );
     for row in rows.iter().skip(1) {
-        if let (Some(first), Some(figures)) = (first, row.figures()) {
-            let times = first.times(&figures);
+        if let Some(times) = times(rows, row) {
             let wanted = row.wanted.map(|wanted| {
                 let verdict = if times >= wanted { "reached" } else { "missed" };
                 format!(" (at least {wanted:.1} is wanted: {verdict})")
@@ -142,15 +144,35 @@ pub(super) fn markdown(rows: &[Row], before: &str) -> String {
     out.push('\n');
     for row in rows {
         let _ = writeln!(out, "- {}: {}.", row.name, row.remark);
+        if let (Some(reason), runs @ 1..) = (&row.trouble, row.runs.len()) {
+            let _ = writeln!(out, "- {}: after {runs} runs: {reason}", row.name);
+        }
     }
     out
 }
 
+/// How many times as fast as this row's the first program is.
+fn times(rows: &[Row], row: &Row) -> Option<f64> {
+    Some(rows.first()?.figures()?.times(&row.figures()?))
+}
+
+/// What was wanted and is not so, or could not be measured.
+pub(super) fn missed(rows: &[Row]) -> Vec<String> {
+    let missed = |row: &Row| {
+        let wanted = row.wanted?;
+        match times(rows, row) {
+            Some(times) if times >= wanted => None,
+            Some(times) => Some(format!("{}: {times:.2} times, {wanted:.1} wanted", row.name)),
+            None => Some(format!("{}: not measured, {wanted:.1} times wanted", row.name)),
+        }
+    };
+    rows.iter().filter_map(missed).collect()
+}
+
 /// The same for programs, in one line.
 pub(super) fn json(rows: &[Row], before: &str) -> String {
-    let first = rows.first().and_then(Row::figures);
-    let of_row = |row: &Row| match (&row.runs, row.figures()) {
-        (Ok(runs), Some(figures)) => json!({
+    let of_row = |row: &Row| match row.figures() {
+        Some(figures) => json!({
             "name": row.name,
             "remark": row.remark,
             "bytes": row.size,
@@ -158,14 +180,15 @@ pub(super) fn json(rows: &[Row], before: &str) -> String {
             "transfer_megabytes_per_second": figures.inner,
             "processor_seconds_per_gib": figures.processor,
             "peak_mib": figures.peak,
-            "first_is_times_as_fast": first.map(|first| first.times(&figures)),
+            "first_is_times_as_fast": times(rows, row),
             "first_is_wanted_times_as_fast": row.wanted,
-            "runs": runs.iter().map(of_run).collect::<Vec<_>>(),
+            "runs": row.runs.iter().map(of_run).collect::<Vec<_>>(),
+            "trouble": row.trouble,
         }),
-        (runs, _) => json!({
+        None => json!({
             "name": row.name,
             "remark": row.remark,
-            "not_measured": runs.as_ref().err(),
+            "not_measured": row.trouble,
         }),
     };
     let peers: Vec<Value> = rows.iter().map(of_row).collect();
@@ -212,11 +235,12 @@ mod tests {
             size: SIZE,
             wanted: None,
             runs,
+            trouble: None,
         };
-        let half =
-            Row { size: SIZE / 2, wanted: Some(2.5), ..row("half", Ok(vec![run(1.048_576)])) };
+        let half = Row { size: SIZE / 2, wanted: Some(2.5), ..row("half", vec![run(1.048_576)]) };
         let measured = vec![run(2.0), run(1.048_576), run(0.5)];
-        [row("one", Ok(measured)), half, row("other", Err("no network".to_owned()))]
+        let trouble = Some("no network".to_owned());
+        [row("one", measured), half, Row { trouble, ..row("other", Vec::new()) }]
     }
 
     #[test]
@@ -237,7 +261,8 @@ mod tests {
     #[test]
     fn without_the_first_nobody_takes_its_place() {
         let mut rows = rows();
-        rows[0].runs = Err("it is not built".to_owned());
+        rows[0].runs.clear();
+        assert_eq!(missed(&rows), ["half: not measured, 2.5 times wanted"]);
         let table = markdown(&rows, "0.50");
         assert!(
             table.contains("| half | 50 MiB | 50 MB/s | 100 MB/s | 10.24 s | 20.0 MiB |"),
@@ -246,6 +271,27 @@ mod tests {
         assert!(!table.contains("times as fast"), "{table}");
         let value: Value = serde_json::from_str(&json(&rows, "0.50")).unwrap();
         assert_eq!(value["peers"][1]["first_is_times_as_fast"], Value::Null);
+    }
+
+    #[test]
+    fn runs_before_a_failure_count_and_the_failure_is_told() {
+        let mut rows = rows();
+        rows[1].trouble = Some("it hung".to_owned());
+        let table = markdown(&rows, "0.50");
+        assert!(table.contains("| half | 50 MiB | 50 MB/s (0.50) |"), "{table}");
+        assert!(table.contains("- half: after 1 runs: it hung"), "{table}");
+        let value: Value = serde_json::from_str(&json(&rows, "0.50")).unwrap();
+        assert_eq!(value["peers"][1]["trouble"], "it hung");
+    }
+
+    #[test]
+    fn what_is_wanted_and_missed_is_named() {
+        let mut rows = rows();
+        assert_eq!(missed(&rows), ["half: 2.00 times, 2.5 wanted"]);
+        rows[1].wanted = Some(2.0);
+        assert!(missed(&rows).is_empty());
+        rows[2].wanted = Some(1.0);
+        assert_eq!(missed(&rows), ["other: not measured, 1.0 times wanted"]);
     }
 
     #[test]
