@@ -76,6 +76,22 @@ fn automatic_lanes_get_twelve_times_as_much_of_a_lossy_path_as_one() {
     assert!(many.goodput() > 12 * single.goodput(), "{single:?} {many:?}");
 }
 
+/// 128 MiB over 100 Mbit/s without loss: too many lanes would fill the queue and lose, too
+/// few would not fill the path.
+#[test]
+fn automatic_lanes_fill_four_fifths_of_a_path_up_to_100_ms() {
+    std::thread::scope(|scope| {
+        for round_trip_ms in [1, 20, 50, 100] {
+            scope.spawn(move || {
+                let path = PathPlan::new(round_trip_ms * 1000, 12_500_000, 128 * MIB);
+                let measured = one(&PathPlan { pairs: vec![32], ..path.clone() });
+                let is_filled = measured.goodput() * 10 >= path.rate * 8;
+                assert!(is_filled, "{round_trip_ms} ms: {measured:?}");
+            });
+        }
+    });
+}
+
 /// `LN-POLITE`
 #[test]
 fn nobody_starves_where_transfers_with_many_lanes_and_with_one_share_a_path() {
