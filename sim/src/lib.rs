@@ -44,6 +44,7 @@ pub mod plan;
 mod readable;
 pub mod report;
 pub mod rng;
+mod said;
 pub mod shrink;
 mod sometimes;
 pub mod swarm;

@@ -21,7 +21,6 @@ use passel_proto::ids::{Channel, TransferId};
 use passel_proto::storage::StorageRequest;
 
 use self::compare::Screens;
-use self::talk::Said;
 use self::watch::Watch;
 use crate::channel::Link;
 use crate::disk::Disk;
@@ -32,6 +31,7 @@ use crate::outcome::{Outcome, Violation};
 use crate::plan::{Fault, Plan, Planted, Request, Side};
 use crate::readable::IN_CONTENT;
 use crate::rng::Draw;
+use crate::said::Said;
 use crate::sometimes::{Met, Sometimes};
 use crate::trace::Recording;
 use crate::wire;

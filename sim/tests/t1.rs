@@ -24,7 +24,7 @@ fn a_swarm_holds_every_invariant_and_meets_nearly_every_condition() {
     assert_eq!(outcome.failures, []);
     assert_eq!((outcome.seeds, outcome.twice), (200, 4));
     let missed = outcome.missed();
-    assert!(missed.len() <= 6, "never met: {missed:?}");
+    assert!(missed.len() <= 8, "never met: {missed:?}");
 }
 
 #[test]

@@ -533,6 +533,18 @@ impl Endpoint {
         Ok(())
     }
 
+    /// Asks the peer for new keys, as the connection does by itself now and then; see
+    /// [`Connection::update_keys`].
+    ///
+    /// # Errors
+    ///
+    /// Misuse, as there.
+    pub fn update_keys(&mut self, now: Instant) -> Result<(), Error> {
+        self.connection_mut()?.update_keys(now)?;
+        self.drive(now);
+        Ok(())
+    }
+
     /// Limits how fast this side sends; see [`Connection::set_rate_limit`].
     ///
     /// # Errors

@@ -10,13 +10,13 @@ use passel_proto::storage::{StorageReply, StorageRequest};
 use passel_proto::suite::Suite;
 use passel_proto::tree::leaf_hash;
 
-use super::talk::Said;
 use super::{Happening, Run};
 use crate::channel::Link;
 use crate::disk::Effect;
 use crate::oracle::{Broken, Oracle, broken};
 use crate::plan::{Fault, Plan, Planted, Request, Side, Window};
 use crate::rng::Draw;
+use crate::said::Said;
 use crate::sometimes::Sometimes;
 use crate::world::World;
 

@@ -1,8 +1,5 @@
-//! What the people at both ends say to each other beside transfers (`FC-MESSAGE`), and
-//! what must be true of it: what is reliable comes once and in order as long as there is a
-//! connection, and what is not comes at most once.
-
-use std::collections::{BTreeMap, VecDeque};
+//! When the people at both ends say something to each other beside transfers. What must be
+//! true of it is in `said`.
 
 use passel_proto::frame::Message;
 use passel_proto::ids::Channel;
@@ -16,27 +13,6 @@ use crate::sometimes::Sometimes;
 
 const MS: u64 = 1000;
 const SECOND: u64 = 1_000_000;
-
-/// What was said in a connection and has not been heard, by who said it.
-#[derive(Debug, Default)]
-pub(super) struct Said(BTreeMap<(Side, Channel), VecDeque<Message>>);
-
-impl Said {
-    /// A message has come to `side`.
-    fn hear(&mut self, side: Side, channel: Channel, message: &Message) -> Result<(), Broken> {
-        let said = self.0.entry((side.peer(), channel)).or_default();
-        let place = said.iter().position(|one| one == message);
-        match place {
-            Some(0) => said.pop_front(),
-            Some(place) if channel == Channel::Unreliable => said.remove(place),
-            _ => {
-                let detail = format!("{side:?} hears {} bytes on {channel:?}", message.len());
-                return broken("what is said is heard once, and in order", detail);
-            }
-        };
-        Ok(())
-    }
-}
 
 /// Lets the people of a plan talk, or not. Where keys are updated, they talk meanwhile,
 /// over a wire that loses.
@@ -96,7 +72,7 @@ impl Run<'_> {
         if let Err(error) = connection.send_message(now, channel, message.clone()) {
             return broken("something can be said", format!("{from:?}: {error}"));
         }
-        self.said.0.entry((*from, channel)).or_default().push_back(message);
+        self.said.say(*from, channel, message);
         self.drain(*from)
     }
 
@@ -112,32 +88,5 @@ impl Run<'_> {
             _ => Sometimes::HeardReliable,
         });
         self.said.hear(side, channel, message)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn say(said: &mut Said, channel: Channel, numbers: &[u8]) {
-        let queue = said.0.entry((Side::Inviter, channel)).or_default();
-        queue.extend(numbers.iter().map(|number| Message::Binary(vec![*number])));
-    }
-
-    fn hears(said: &mut Said, channel: Channel, number: u8) -> bool {
-        said.hear(Side::Joiner, channel, &Message::Binary(vec![number])).is_ok()
-    }
-
-    #[test]
-    fn what_is_reliable_is_heard_in_order_and_the_rest_once_at_most() {
-        let (mut said, reliable, other) = (Said::default(), Channel::Reliable, Channel::Unreliable);
-        for channel in [reliable, other] {
-            say(&mut said, channel, &[1, 2, 3]);
-        }
-        assert!(!hears(&mut said, reliable, 2) && hears(&mut said, reliable, 1));
-        assert!(!hears(&mut said, reliable, 1), "it was heard");
-        assert!(hears(&mut said, other, 3) && hears(&mut said, other, 1));
-        assert!(!hears(&mut said, other, 3), "it was heard");
-        assert!(!hears(&mut said, other, 9), "nobody said it");
     }
 }

@@ -20,6 +20,7 @@ use super::{Happening, Run};
 use crate::oracle::{Broken, broken};
 use crate::plan::Side;
 use crate::rng::Draw;
+use crate::said::Said;
 
 const MS: u64 = 1000;
 const SECOND: u64 = 1_000_000;
@@ -40,6 +41,20 @@ pub(super) struct Story {
     pub(super) due: bool,
     /// Its sender knows that it is complete.
     pub(super) over: bool,
+    /// Whether somebody wished it to end.
+    pub(super) cancel: Cancel,
+}
+
+/// How far the wish that a transfer ends has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Cancel {
+    /// There is none.
+    #[default]
+    Never,
+    /// Somebody has it.
+    Wished,
+    /// The transfer's receiver has seen the end.
+    Told,
 }
 
 /// A transfer that was offered, and what names it and its entries for ever.
@@ -113,6 +128,7 @@ impl Run<'_> {
         (self.settled, self.done_at) = (true, None);
         self.post = Post::default();
         self.adversary.forget_held();
+        self.said = Said::default();
         self.waiting =
             (0..self.stories.len()).filter(|nth| self.stories[*nth].is_waiting()).collect();
         self.watch.on_connect(self.world.now(), self.connection, self.healed);
@@ -135,6 +151,11 @@ impl Run<'_> {
         for (planned, death) in plan.deaths.iter().enumerate() {
             if death.connection == self.connection {
                 self.schedule(now + death.at_us, Happening::Dies { planned });
+            }
+        }
+        for (planned, wish) in plan.wishes.iter().enumerate() {
+            if wish.connection == self.connection {
+                self.schedule(now + wish.at_us, Happening::Wishes { planned });
             }
         }
         for side in Side::BOTH {

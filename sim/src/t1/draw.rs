@@ -6,7 +6,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::plan::{Plan, Tier, TransferPlan};
-use super::{adversary, again, gateways, lanes, relays, rendezvous, roam, wrap};
+use super::{adversary, again, gateways, lanes, relays, rendezvous, roam, wishes, wrap};
 use crate::clock::Clock;
 use crate::draw::processors;
 use crate::net::{HostPlan, LinePlan, Loss, Outage};
@@ -61,6 +61,7 @@ impl Plan {
         again::draw(&mut plan);
         rendezvous::draw(&mut plan);
         streams(&mut plan);
+        wishes::draw(&mut plan);
         let mut draw = Draw::new(seed, "clocks of t1");
         for host in &mut plan.hosts {
             host.clock = Clock::drawn(&mut draw);
@@ -101,6 +102,7 @@ impl Plan {
             upsets: Vec::new(),
             disks_us: [0; 2],
             deaths: Vec::new(),
+            wishes: Vec::new(),
             again: 0,
         }
     }

@@ -32,11 +32,13 @@ mod tap;
 mod tier;
 mod watch;
 mod wires;
+mod wishes;
 mod wrap;
 
 use std::time::Instant;
 
 use passel_proto::connection::Event;
+use passel_proto::ids::TransferId;
 use passel_proto::storage::StorageRequest;
 use passel_sans_io::datagram::Datagram;
 use passel_sans_io::endpoint::EndpointEvent;
@@ -48,6 +50,7 @@ pub use self::plan::{
 pub use self::planted::Planted;
 pub use self::rendezvous::{Away, RendezvousPlan};
 pub use self::sometimes::Condition;
+pub use self::wishes::{Wish, WishPlan};
 pub use self::wrap::{plans as wrapping_plans, search as wraps};
 pub use crate::tier::{record, run};
 
@@ -66,6 +69,7 @@ use crate::oracle::{Broken, broken};
 use crate::outcome::{self, Violation};
 use crate::plan::Side;
 use crate::readable::{self};
+use crate::said::Said;
 use crate::trace::Recording;
 use crate::world::World;
 
@@ -104,6 +108,10 @@ enum Happening {
     Timer { side: Side, generation: u64 },
     /// A disk gets to a request.
     Storage { side: Side, request: StorageRequest },
+    /// Somebody wishes something of the plan.
+    Wishes { planned: usize },
+    /// Somebody ends a pause.
+    Resumes { side: Side, transfer: TransferId },
     /// A program of the plan dies.
     Dies { planned: usize },
     /// A transfer of the plan is offered.
@@ -125,6 +133,8 @@ impl Happening {
                 | Happening::Timer { .. }
                 | Happening::Storage { .. }
                 | Happening::Dies { .. }
+                | Happening::Wishes { .. }
+                | Happening::Resumes { .. }
                 | Happening::Upset(_)
                 | Happening::Roams { .. }
                 | Happening::Settled
@@ -146,6 +156,8 @@ struct Run<'p> {
     post: Post,
     adversary: Adversary,
     checks: Checks,
+    /// What was said and not heard in the connection under way.
+    said: Said,
     hosts: [Host; 2],
     /// Where the hosts are now.
     stands: [HostPlan; 2],
@@ -225,6 +237,7 @@ impl<'p> Run<'p> {
             post: Post::default(),
             adversary: Adversary::default(),
             checks: Checks::default(),
+            said: Said::default(),
             hosts,
             stands: plan.hosts.clone(),
             stories: plan.transfers.iter().map(|_| Story::default()).collect(),
@@ -347,6 +360,8 @@ impl<'p> Run<'p> {
             }
             Happening::Roams { planned } => self.roam(planned),
             Happening::Upset(_) if self.healed => Ok(()),
+            Happening::Wishes { planned } => self.wish(planned),
+            Happening::Resumes { side, transfer } => self.resume(side, transfer),
             Happening::Dies { planned } => {
                 self.die(planned);
                 Ok(())
@@ -492,6 +507,7 @@ impl<'p> Run<'p> {
         }
         if let EndpointEvent::Connection(event) = event {
             self.on_event_again(side, event)?;
+            self.on_cancelled(side, event);
         }
         match event {
             EndpointEvent::Connected { path, .. } => self.check_new_path(side, *path),
@@ -506,6 +522,9 @@ impl<'p> Run<'p> {
                 Ok(())
             }
             EndpointEvent::Connection(Event::Offered { transfer }) => self.accept(side, *transfer),
+            EndpointEvent::Connection(Event::Message { channel, message }) => {
+                self.hear(side, *channel, message)
+            }
             lane => {
                 self.on_lane(side, lane);
                 Ok(())

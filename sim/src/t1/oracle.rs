@@ -33,6 +33,10 @@ pub(super) struct Facts {
     seen: bool,
     /// How it ended for each side.
     completed: [Option<Completion>; 2],
+    /// Somebody wished it to end.
+    cancelled: bool,
+    /// Whether it has ended so for each side.
+    ended: [bool; 2],
 }
 
 impl Facts {
@@ -56,19 +60,38 @@ impl Facts {
             sources.push(bytes.into());
         }
         let manifest = builder.finish()?;
-        let (from, seen, completed) = (plan.from, false, [None, None]);
-        Ok(Self { planned, from, manifest, sources, seen, completed })
+        Ok(Self::unseen(planned, plan.from, manifest, sources))
     }
 
     /// What was offered in a connection before.
     pub(super) fn again(planned: usize, from: Side, offered: &Offered) -> Self {
-        let (manifest, sources) = (offered.manifest.clone(), offered.sources.clone());
-        Self { planned, from, manifest, sources, seen: false, completed: [None, None] }
+        Self::unseen(planned, from, offered.manifest.clone(), offered.sources.clone())
     }
 
-    /// Whether both sides have completed it.
-    pub(super) fn is_completed(&self) -> bool {
-        self.completed.iter().all(Option::is_some)
+    fn unseen(planned: usize, from: Side, manifest: Manifest, sources: Vec<Rc<[u8]>>) -> Self {
+        let (completed, ended) = ([None, None], [false; 2]);
+        Self { planned, from, manifest, sources, seen: false, completed, cancelled: false, ended }
+    }
+
+    /// Whether both sides have completed it, or it has ended as somebody wished.
+    pub(super) fn is_over(&self) -> bool {
+        Side::BOTH
+            .iter()
+            .all(|side| self.completed[side.place()].is_some() || self.is_cancelled(*side))
+    }
+
+    /// Whether it has ended for a side as somebody wished.
+    pub(super) fn is_cancelled(&self, side: Side) -> bool {
+        self.ended[side.place()]
+    }
+
+    /// It ends for a side with this error. Whether that was wished.
+    fn ends(&mut self, side: Side, error: &Error) -> bool {
+        let is_wished = self.cancelled
+            && error.code == ErrorCode::Cancelled
+            && self.completed[side.place()].is_none();
+        self.ended[side.place()] |= is_wished;
+        is_wished
     }
 }
 
@@ -212,6 +235,24 @@ impl Oracle {
         self.transfers.values().find(|facts| facts.planned == planned)
     }
 
+    /// The same, by the number that it has in this connection.
+    pub(super) fn id_of(&self, planned: usize) -> Option<TransferId> {
+        let mut transfers = self.transfers.iter();
+        transfers.find(|(_, facts)| facts.planned == planned).map(|(id, _)| *id)
+    }
+
+    /// Whether its receiver knows of a transfer.
+    pub(super) fn is_seen(&self, id: TransferId) -> bool {
+        self.transfers.get(&id).is_some_and(|facts| facts.seen)
+    }
+
+    /// Somebody wishes a transfer to end.
+    pub(super) fn on_cancel(&mut self, id: TransferId) {
+        if let Some(facts) = self.transfers.get_mut(&id) {
+            facts.cancelled = true;
+        }
+    }
+
     /// Somebody has forged something, or a line altered it. Once both handshakes are
     /// done that is as good as lost; before, it may end the connection.
     pub(super) fn on_meddled(&mut self) {
@@ -285,6 +326,7 @@ impl Oracle {
             Event::Completed { transfer, completion } => {
                 self.completed(side, *transfer, *completion)?;
             }
+            Event::Ended { transfer, error, .. } if self.ends(side, *transfer, error) => {}
             Event::Ended { error, .. } if self.excuse(side, error).is_some() => {}
             Event::Ended { error, .. } | Event::FileFailed { error, .. } => {
                 return broken("nothing fails without a cause", format!("{side:?}: {error}"));
@@ -299,6 +341,11 @@ impl Oracle {
             _ => {}
         }
         Ok(false)
+    }
+
+    /// Whether a transfer that has ended for a side did so as somebody wished.
+    fn ends(&mut self, side: Side, id: TransferId, error: &Error) -> bool {
+        self.transfers.get_mut(&id).is_some_and(|facts| facts.ends(side, error))
     }
 
     /// What this may come of, if anything has happened that may cost the connection.
@@ -385,7 +432,7 @@ impl Oracle {
         if (completion.delivered as usize, completion.bytes, completion.failed) != all {
             return broken("all that was accepted arrives", format!("{side:?}: {completion:?}"));
         }
-        if facts.completed[side.place()].replace(completion).is_some() {
+        if facts.completed[side.place()].replace(completion).is_some() || facts.is_cancelled(side) {
             return broken("a transfer ends once", format!("{side:?}: {id:?}"));
         }
         let other = &facts.completed[side.peer().place()];

@@ -108,11 +108,11 @@ impl Run<'_> {
         self.drain(closer)
     }
 
-    /// Whether all that was planned is completed, on both sides if it was offered in
-    /// this connection.
+    /// Whether all that was planned is completed or has ended as somebody wished, on both
+    /// sides if it was offered in this connection.
     fn all_completed(&self) -> bool {
         self.stories.iter().enumerate().all(|(planned, story)| match self.oracle.planned(planned) {
-            Some(facts) => facts.is_completed(),
+            Some(facts) => facts.is_over(),
             None => story.over,
         })
     }

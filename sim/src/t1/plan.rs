@@ -10,6 +10,7 @@ use super::adversary::MeddlePlan;
 use super::again::HEALED;
 use super::planted::Planted;
 use super::rendezvous::RendezvousPlan;
+use super::wishes::{Wish, WishPlan};
 use crate::net::{GatewayPlan, HostPlan, LinePlan, Outage, Upset};
 use crate::plan::{PlanError, Side, is_false, is_zero};
 
@@ -185,6 +186,9 @@ pub struct Plan {
     /// Programs that die.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub deaths: Vec<DeathPlan>,
+    /// What people wish beside.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub wishes: Vec<WishPlan>,
     /// How often the two connect again after a connection was lost while the world is
     /// as planned. Then it heals, and all must be completed within a few connections
     /// more. Without any, a lost connection is the end of the run.
@@ -248,7 +252,12 @@ impl Plan {
         // A lossy line may take its time for each window of 10 KB.
         let turns = (bytes / 10_000 + 8 * files + 60).saturating_mul(8 * round_trip);
         let requests = (bytes / 16_384 + 8 * files + 60) * self.disks_us.into_iter().sum::<u64>();
-        let once = [healed, offered, on_wire, turns, requests, 40 * self.signaling_us]
+        let paused = |one: &WishPlan| match one.wish {
+            Wish::Pause { for_us, .. } => for_us,
+            _ => 0,
+        };
+        let paused = self.wishes.iter().map(paused).sum();
+        let once = [healed, offered, paused, on_wire, turns, requests, 40 * self.signaling_us]
             .into_iter()
             .fold(300 * SECOND, u64::saturating_add);
         let connections = if self.again == 0 { 1 } else { 1 + self.again + HEALED };

@@ -107,6 +107,22 @@ pub enum Condition {
     LaneLost,
     /// A chunk was read and sent again.
     ChunkAgain,
+    /// Somebody asked for other keys.
+    Updated,
+    /// The same, with further lanes up.
+    UpdatedWithLanes,
+    /// Somebody had a transfer wait.
+    Paused,
+    /// The same, with further lanes up.
+    PausedWithLanes,
+    /// Somebody ended a transfer.
+    Cancelled,
+    /// The same, with further lanes up.
+    CancelledWithLanes,
+    /// Something that was said was heard.
+    Heard,
+    /// The same, with further lanes up.
+    HeardWithLanes,
 }
 
 impl Condition {
@@ -171,6 +187,14 @@ impl Condition {
         Condition::SecretUnknown,
         Condition::OlderSecret,
         Condition::LeftInTransfer,
+        Condition::Updated,
+        Condition::UpdatedWithLanes,
+        Condition::Paused,
+        Condition::PausedWithLanes,
+        Condition::Cancelled,
+        Condition::CancelledWithLanes,
+        Condition::Heard,
+        Condition::HeardWithLanes,
     ];
 
     /// Its name in reports.
@@ -242,6 +266,14 @@ impl Condition {
             Condition::LaneLostByStream => "lane_lost_by_stream",
             Condition::LaneLost => "lane_lost",
             Condition::ChunkAgain => "chunk_again",
+            Condition::Updated => "updated",
+            Condition::UpdatedWithLanes => "updated_with_lanes",
+            Condition::Paused => "paused",
+            Condition::PausedWithLanes => "paused_with_lanes",
+            Condition::Cancelled => "cancelled",
+            Condition::CancelledWithLanes => "cancelled_with_lanes",
+            Condition::Heard => "heard",
+            Condition::HeardWithLanes => "heard_with_lanes",
         }
     }
 }

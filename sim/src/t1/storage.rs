@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use passel_proto::storage::{StorageReply, StorageRequest};
 
+use super::again::{Cancel, Story};
 use super::planted::Planted;
 use super::{Happening, Run};
 use crate::oracle::{Broken, broken};
@@ -62,29 +63,39 @@ impl Run<'_> {
     /// At the end of all connections, if everything is complete: every file is where it
     /// belongs, and nothing else is.
     pub(super) fn check_disks(&mut self) -> Result<(), Broken> {
+        // Whoever was not told, or died, has kept what there was of it.
+        let is_lost = |story: &Story| match story.cancel {
+            Cancel::Never => false,
+            Cancel::Wished => true,
+            Cancel::Told => self.connection > 0,
+        };
+        let may_leave = self.stories.iter().any(is_lost);
         for side in Side::BOTH {
             let host = &mut self.hosts[side.place()];
             let left = if host.dead { 0 } else { host.disk.parts_left() };
             host.disk.park();
-            if left + host.disk.parts_left() > 0 {
+            if left + host.disk.parts_left() > 0 && !may_leave {
                 return broken("no part is left behind", format!("{side:?}"));
             }
             let stored: BTreeMap<_, _> = host.disk.stored().collect();
-            let mut wanted = 0;
+            let (mut wanted, mut missing) = (0, 0);
             for (story, transfer) in self.stories.iter().zip(&self.plan.transfers) {
                 let Some(offered) = story.offered.as_ref().filter(|_| transfer.from != side) else {
                     continue;
                 };
                 wanted += offered.sources.len();
                 for (entry, source) in offered.entries.iter().zip(&offered.sources) {
-                    if stored.get(&(offered.token, *entry)) != Some(&&source[..]) {
+                    let named = stored.get(&(offered.token, *entry));
+                    if story.cancel != Cancel::Never && named.is_none() {
+                        missing += 1; // It has none of it, or a part.
+                    } else if named != Some(&&source[..]) {
                         let detail = format!("{side:?} lacks some");
                         return broken("all that was accepted arrives", detail);
                     }
                 }
             }
-            if stored.len() != wanted {
-                return broken("all that was accepted arrives", format!("{side:?} has others"));
+            if stored.len() + missing != wanted {
+                return broken("all that was accepted arrives", format!("{side:?} has missing"));
             }
         }
         Ok(())

@@ -183,6 +183,12 @@ impl Watch {
         }
     }
 
+    /// Somebody has something done.
+    pub(super) fn on_wish(&mut self, now: u64, side: Side, text: &str) {
+        self.log.note(now, &format!("{side:?} {text}"));
+        self.on_fault(now, Some(side), text.to_owned());
+    }
+
     /// The two connect again.
     pub(super) fn on_connect(&mut self, now: u64, nth: u32, healed: bool) {
         (self.in_transfer, self.befallen) = (false, Befallen::default());
