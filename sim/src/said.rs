@@ -9,6 +9,15 @@ use passel_proto::ids::Channel;
 
 use crate::oracle::{Broken, broken};
 use crate::plan::Side;
+use crate::readable;
+
+/// The `nth` of some things to say, of so many bytes and a few, unlike all others.
+pub(crate) fn message(of: usize, nth: u64, bytes: u64) -> Message {
+    let mut content = vec![0; usize::try_from(bytes).unwrap_or(0)];
+    readable::stamp(&mut content);
+    content.extend(((of as u64) << 32 | nth).to_le_bytes());
+    Message::Binary(content)
+}
 
 /// What was said in a connection and has not been heard, by who said it.
 #[derive(Debug, Default)]

@@ -7,8 +7,8 @@ use passel_proto::ids::Channel;
 use super::{Happening, Run};
 use crate::oracle::{Broken, broken};
 use crate::plan::{Fault, Plan, Side, TalkPlan};
-use crate::readable;
 use crate::rng::Draw;
+use crate::said;
 use crate::sometimes::Sometimes;
 
 const MS: u64 = 1000;
@@ -64,11 +64,8 @@ impl Run<'_> {
         if !may_speak {
             return Ok(());
         }
-        let mut content = vec![0; usize::try_from(*bytes).unwrap_or(0)];
-        readable::stamp(&mut content);
-        content.extend(((talk as u64) << 32 | nth).to_le_bytes());
         let channel = if *reliable { Channel::Reliable } else { Channel::Unreliable };
-        let message = Message::Binary(content);
+        let message = said::message(talk, nth, *bytes);
         if let Err(error) = connection.send_message(now, channel, message.clone()) {
             return broken("something can be said", format!("{from:?}: {error}"));
         }

@@ -14,8 +14,8 @@ use super::sometimes::Condition;
 use super::{Happening, Run};
 use crate::oracle::{Broken, broken};
 use crate::plan::{Side, is_zero};
-use crate::readable;
 use crate::rng::Draw;
+use crate::said;
 
 const MS: u64 = 1000;
 const SECOND: u64 = 1_000_000;
@@ -109,8 +109,8 @@ impl Run<'_> {
             Wish::UpdateKeys => self.update_keys(side),
             Wish::Pause { transfer, for_us } => self.pause(side, transfer, for_us),
             Wish::Cancel { transfer } => self.cancel(side, transfer),
-            Wish::Say { count, bytes, reliable } => (0..count)
-                .try_for_each(|nth| self.say(side, [planned as u64, nth.into()], bytes, reliable)),
+            Wish::Say { count, bytes, reliable } => (0..count.into())
+                .try_for_each(|nth| self.say(side, said::message(planned, nth, bytes), reliable)),
         }
     }
 
@@ -181,19 +181,9 @@ impl Run<'_> {
         self.drain(side)
     }
 
-    fn say(
-        &mut self,
-        side: Side,
-        number: [u64; 2],
-        bytes: u64,
-        reliable: bool,
-    ) -> Result<(), Broken> {
+    fn say(&mut self, side: Side, message: Message, reliable: bool) -> Result<(), Broken> {
         let now = self.instant(side);
-        let mut content = vec![0; usize::try_from(bytes).unwrap_or(0)];
-        readable::stamp(&mut content);
-        content.extend(number.iter().flat_map(|part| part.to_le_bytes()));
         let channel = if reliable { Channel::Reliable } else { Channel::Unreliable };
-        let message = Message::Binary(content);
         self.said.say(side, channel, message.clone());
         if let Err(error) = self.hosts[side.place()].endpoint.send_message(now, channel, message) {
             return broken("something can be said", format!("{side:?}: {error}"));
