@@ -1,4 +1,4 @@
-//! What it costs to seal a record of 16 KiB, and to open it again.
+//! What it costs to seal a record of 16 KiB, and to open it again, with each suite.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
@@ -13,22 +13,21 @@ use passel_proto::suite::Suite;
 
 const PLAINTEXT: usize = 16 * 1024;
 
-fn keys() -> RecordKeys {
-    RecordKeys::derive(
-        Suite::default(),
-        &Secret32::new([7; 32]),
-        0,
-        Role::Initiator,
-        0,
-        Channel::File,
-    )
+fn keys(suite: Suite) -> RecordKeys {
+    RecordKeys::derive(suite, &Secret32::new([7; 32]), 0, Role::Initiator, 0, Channel::File)
 }
 
 fn records(criterion: &mut Criterion) {
-    let mut group = criterion.benchmark_group("records");
+    for suite in Suite::ALL {
+        of_suite(criterion, suite);
+    }
+}
+
+fn of_suite(criterion: &mut Criterion, suite: Suite) {
+    let mut group = criterion.benchmark_group(format!("records {}", suite.name()));
     group.throughput(Throughput::Bytes(PLAINTEXT as u64));
 
-    let mut sealer = Sealer::new(keys());
+    let mut sealer = Sealer::new(keys(suite));
     let mut record = Vec::with_capacity(RECORD_HEADER + PLAINTEXT + RECORD_TAG);
     group.bench_function("seal 16 KiB", |b| {
         b.iter(|| {
@@ -39,8 +38,8 @@ fn records(criterion: &mut Criterion) {
     });
 
     // A record opens once: each iteration has one of its own, in order.
-    let mut sealer = Sealer::new(keys());
-    let mut opener = Opener::new(keys());
+    let mut sealer = Sealer::new(keys(suite));
+    let mut opener = Opener::new(keys(suite));
     group.bench_function("open 16 KiB", |b| {
         b.iter_batched_ref(
             || {

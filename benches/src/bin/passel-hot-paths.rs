@@ -24,9 +24,11 @@ const BEFORE: u64 = 16;
 type Failure = Box<dyn std::error::Error>;
 type Work = fn(u64) -> Result<(), Failure>;
 
-const PATHS: [(&str, Work); 9] = [
-    ("seal", seal),
-    ("seal-and-open", seal_and_open),
+const PATHS: [(&str, Work); 11] = [
+    ("seal", |times| seal(Suite::ChaCha20Poly1305, times)),
+    ("seal-and-open", |times| seal_and_open(Suite::ChaCha20Poly1305, times)),
+    ("seal-aes", |times| seal(Suite::Aes256Gcm, times)),
+    ("seal-and-open-aes", |times| seal_and_open(Suite::Aes256Gcm, times)),
     ("data-write", data_write),
     ("data-read", data_read),
     ("ack-write", ack_write),
@@ -59,20 +61,13 @@ fn main() -> ExitCode {
     }
 }
 
-fn keys() -> RecordKeys {
-    RecordKeys::derive(
-        Suite::default(),
-        &Secret32::new([7; 32]),
-        0,
-        Role::Initiator,
-        0,
-        Channel::File,
-    )
+fn keys(suite: Suite) -> RecordKeys {
+    RecordKeys::derive(suite, &Secret32::new([7; 32]), 0, Role::Initiator, 0, Channel::File)
 }
 
 /// A record of 16 KiB.
-fn seal(times: u64) -> Result<(), Failure> {
-    let mut sealer = Sealer::new(keys());
+fn seal(suite: Suite, times: u64) -> Result<(), Failure> {
+    let mut sealer = Sealer::new(keys(suite));
     let mut record = Vec::with_capacity(RECORD_HEADER + PIECE + RECORD_TAG);
     for _ in 0..times {
         record.resize(RECORD_HEADER + PIECE, 7);
@@ -82,8 +77,8 @@ fn seal(times: u64) -> Result<(), Failure> {
 }
 
 /// The same, and opened again by the peer.
-fn seal_and_open(times: u64) -> Result<(), Failure> {
-    let (mut sealer, mut opener) = (Sealer::new(keys()), Opener::new(keys()));
+fn seal_and_open(suite: Suite, times: u64) -> Result<(), Failure> {
+    let (mut sealer, mut opener) = (Sealer::new(keys(suite)), Opener::new(keys(suite)));
     let mut record = Vec::with_capacity(RECORD_HEADER + PIECE + RECORD_TAG);
     for _ in 0..times {
         record.resize(RECORD_HEADER + PIECE, 7);
