@@ -154,6 +154,26 @@ fn lanes_without_a_socket_are_asked_for_again_later() {
     }
 }
 
+// LN-PATIENCE
+#[test]
+fn a_caller_that_never_binds_a_socket_is_not_waited_for_for_ever() {
+    let mut world = laned(8);
+    world.is_deaf = true;
+    world.connect();
+    let files = [("a", content(4 << 20, 1))];
+    world.send(&files);
+    world.run(2 * MINUTE, is_done);
+    expect_whole(&world, &files);
+    world.run(MINUTE, |_| false);
+    let sender = &world.peers[0];
+    let wanted = |event: &&EndpointEvent| matches!(event, EndpointEvent::LaneWanted { .. });
+    let wanted = sender.events.iter().filter(wanted).count();
+    assert!((2..10).contains(&wanted), "{wanted}");
+    let is_told = (wanted - 1..=wanted).contains(&lanes_over(sender));
+    assert!(is_told, "of each that it is given up, but maybe of the last");
+    assert_eq!((sender.endpoint.lanes().0, sender.closed()), (1, None));
+}
+
 /// Whoever asks when to wake is not told a moment that is past for ever.
 #[test]
 fn a_connection_that_ends_while_lanes_are_sought_lets_its_caller_sleep() {

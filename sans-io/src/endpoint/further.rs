@@ -47,6 +47,8 @@ struct Wish {
     size: usize,
     connect_timeout: Duration,
     silence: Duration,
+    /// When the caller is not waited for any more.
+    by: Instant,
 }
 
 /// All further lanes of an endpoint.
@@ -102,13 +104,15 @@ impl Further {
     /// connect and to deliver something, if that is not as usual.
     pub(super) fn want(
         &mut self,
+        now: Instant,
         number: u16,
         size: usize,
         patience: Option<(Duration, Duration)>,
     ) {
         let (connect_timeout, silence) = patience.unwrap_or((self.connect_timeout, SILENCE));
         let connect_timeout = connect_timeout.min(self.connect_timeout);
-        self.unbound.insert(number, Wish { early: Vec::new(), size, connect_timeout, silence });
+        let (early, by) = (Vec::new(), now + connect_timeout);
+        self.unbound.insert(number, Wish { early, size, connect_timeout, silence, by });
     }
 
     /// What lanes had to prove is proved: from now on this one is as patient as any.
@@ -206,7 +210,7 @@ impl Further {
         let is_new = !self.unbound.contains_key(&number);
         if is_new {
             // Over a lane of the peer this side sends little.
-            self.want(number, *self.template.mtu.start(), None);
+            self.want(now, number, *self.template.mtu.start(), None);
         }
         let Some(wish) = self.unbound.get_mut(&number) else { return (false, false) };
         wish.early.push(signal);
@@ -241,12 +245,14 @@ impl Further {
             let carrier = further.carrier.as_ref().and_then(Carrier::poll_timeout);
             [carrier, further.connect_by, silent].into_iter().flatten().min()
         };
-        self.lanes.values().filter_map(of).min()
+        let wishes = self.unbound.values().map(|wish| wish.by);
+        self.lanes.values().filter_map(of).chain(wishes).min()
     }
 
     /// Does what is due, and names the lanes that are to be given up.
     pub(super) fn handle_timeout(&mut self, now: Instant) -> Vec<u16> {
-        let mut over = Vec::new();
+        let late = self.unbound.iter().filter(|(_, wish)| wish.by <= now);
+        let mut over: Vec<u16> = late.map(|(number, _)| *number).collect();
         for (number, further) in &mut self.lanes {
             if let Some(carrier) = &mut further.carrier
                 && carrier.poll_timeout().is_some_and(|at| at <= now)

@@ -21,7 +21,8 @@ const MAX_DATAGRAMS: usize = 4096;
 impl Endpoint {
     /// Answers [`EndpointEvent::LaneWanted`]: the caller listens at these addresses
     /// for this lane, on a socket that no other lane of this endpoint uses. With
-    /// none, the lane is given up; a lane that is not wanted (any more) is ignored.
+    /// none, the lane is given up, as it is after some seconds without an answer; a lane
+    /// that is not wanted (any more) is ignored.
     pub fn bind_lane(&mut self, now: Instant, lane: u16, addresses: &[SocketAddr]) {
         self.bind(now, lane, addresses);
         self.drive(now);
@@ -135,7 +136,9 @@ impl Endpoint {
 
     /// A lane is over.
     pub(super) fn lose_lane(&mut self, now: Instant, lane: u16) {
-        if self.is_own(lane) && self.further.came_to_nothing(lane) && !self.sizes.is_trial(lane) {
+        // What came of a trial says something of the path, but not if there was none.
+        let is_trial = self.sizes.is_trial(lane) && !self.further.is_unbound(lane);
+        if self.is_own(lane) && self.further.came_to_nothing(lane) && !is_trial {
             self.attempts.came_to_nothing(now);
         }
         self.remove_lane(lane);
@@ -252,7 +255,7 @@ impl Endpoint {
         let next = next.filter(|lane| !self.further.is_unbound(*lane));
         if let Some(lane) = next.filter(|_| !self.sizes.holds(now, trip)) {
             let size = self.sizes.next(now, lane);
-            self.further.want(lane, size, self.sizes.patience(lane, trip));
+            self.further.want(now, lane, size, self.sizes.patience(lane, trip));
             self.events.push_back(EndpointEvent::LaneWanted { lane });
         }
     }

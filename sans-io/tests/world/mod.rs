@@ -62,6 +62,8 @@ pub struct World {
     pub apart: bool,
     /// Before this moment a peer has no sockets for further lanes.
     pub sockets_from: [Option<Instant>; 2],
+    /// The caller of the sender never says anything of further lanes.
+    pub is_deaf: bool,
     /// Ports of further lanes, counted up from that of lane 0, that reach nobody.
     pub dead: BTreeSet<u16>,
     /// Longer datagrams than this are lost, in bytes of UDP payload.
@@ -131,6 +133,7 @@ fn world_of(
         delay: DELAY,
         apart: false,
         sockets_from: [None; 2],
+        is_deaf: false,
         dead: BTreeSet::new(),
         takes: usize::MAX,
         longest: BTreeMap::new(),
@@ -167,7 +170,9 @@ impl World {
             for n in 0..2 {
                 let peer = &mut self.peers[n];
                 while let Some(event) = peer.endpoint.poll_event() {
-                    if let EndpointEvent::LaneWanted { lane } = event {
+                    if let EndpointEvent::LaneWanted { lane } = event
+                        && !(self.is_deaf && n == 0)
+                    {
                         let mut address = peer.address;
                         address.set_port(address.port() + lane);
                         let has_socket = self.sockets_from[n].is_none_or(|from| from <= self.now);
