@@ -136,6 +136,7 @@ impl Condition {
         Condition::Datagram(Fate::Reordered),
         Condition::Datagram(Fate::Duplicated),
         Condition::Datagram(Fate::Corrupted),
+        Condition::Datagram(Fate::TooLong),
         Condition::Blocked(Blocked::Udp),
         Condition::Blocked(Blocked::TableFull),
         Condition::Blocked(Blocked::NoMapping),
