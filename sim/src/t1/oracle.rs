@@ -88,7 +88,7 @@ impl Facts {
     /// It ends for a side with this error. Whether that was wished.
     fn ends(&mut self, side: Side, error: &Error) -> bool {
         let is_wished = self.cancelled
-            && error.code == ErrorCode::Cancelled
+            && [ErrorCode::Cancelled, ErrorCode::Declined].contains(&error.code)
             && self.completed[side.place()].is_none();
         self.ended[side.place()] |= is_wished;
         is_wished

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use passel_proto::ids::{FileIndex, TransferId};
 
 use super::Run;
-use super::again::Offered;
+use super::again::{Cancel, Offered};
 use super::disk::digests;
 use super::oracle::Facts;
 use super::prospect::families;
@@ -117,7 +117,8 @@ impl Run<'_> {
         })
     }
 
-    /// The receiver takes everything, at once, and says what it has of it.
+    /// The receiver takes everything, at once, and says what it has of it; nothing of what it
+    /// has cancelled before, of which the sender was not told.
     pub(super) fn accept(&mut self, side: Side, id: TransferId) -> Result<(), Broken> {
         let now = self.instant(side);
         let host = &mut self.hosts[side.place()];
@@ -131,6 +132,9 @@ impl Run<'_> {
         let Some(offered) = offered.filter(|offered| Some(offered.token) == token) else {
             return broken("a transfer has one token", format!("{side:?}: {token:?}"));
         };
+        if self.stories[planned].cancel != Cancel::Never {
+            return self.decline(side, id);
+        }
         let have = host.disk.begin(id, offered.token, offered.entries.clone());
         if !have.is_empty() {
             self.watch.meet(Condition::Resumed);

@@ -181,6 +181,17 @@ impl Run<'_> {
         self.drain(side)
     }
 
+    /// Somebody does not want what was cancelled before.
+    pub(super) fn decline(&mut self, side: Side, id: TransferId) -> Result<(), Broken> {
+        let now = self.instant(side);
+        let error = Error::new(Blame::Circumstance, ErrorCode::Declined, "not wanted any more");
+        self.oracle.on_cancel(id);
+        if let Err(error) = self.hosts[side.place()].endpoint.reject(now, id, error) {
+            return broken("an offer can be answered", format!("{side:?}: {error}"));
+        }
+        self.drain(side)
+    }
+
     fn say(&mut self, side: Side, message: Message, reliable: bool) -> Result<(), Broken> {
         let now = self.instant(side);
         let channel = if reliable { Channel::Reliable } else { Channel::Unreliable };
