@@ -29,6 +29,11 @@ impl Said {
         self.0.entry((side, channel)).or_default().push_back(message);
     }
 
+    /// Whether all that is reliable was heard.
+    pub(crate) fn is_heard(&self) -> bool {
+        self.0.iter().all(|((_, channel), said)| *channel != Channel::Reliable || said.is_empty())
+    }
+
     /// A message has come to `side`.
     pub(crate) fn hear(
         &mut self,
@@ -72,6 +77,9 @@ mod tests {
         }
         assert!(!hears(&mut said, reliable, 2) && hears(&mut said, reliable, 1));
         assert!(!hears(&mut said, reliable, 1), "it was heard");
+        assert!(!said.is_heard());
+        assert!(hears(&mut said, reliable, 2) && hears(&mut said, reliable, 3));
+        assert!(said.is_heard(), "but for what may be lost");
         assert!(hears(&mut said, other, 3) && hears(&mut said, other, 1));
         assert!(!hears(&mut said, other, 3), "it was heard");
         assert!(!hears(&mut said, other, 9), "nobody said it");

@@ -57,9 +57,10 @@ impl Run<'_> {
         self.drain(side)
     }
 
-    /// Has the connection closed once all that was planned is completed.
+    /// Has the connection closed once all that was planned is completed, and all that was
+    /// said is heard.
     pub(super) fn close_if_completed(&mut self) -> Result<(), Broken> {
-        if self.oracle.closing || !self.all_completed() {
+        if self.oracle.closing || !self.all_completed() || self.is_listened_to() {
             return Ok(());
         }
         self.watch.in_transfer = false;
@@ -106,6 +107,15 @@ impl Run<'_> {
         let now = self.instant(closer);
         self.hosts[closer.place()].endpoint.close(now, None);
         self.drain(closer)
+    }
+
+    /// Whether something that was said is still to be heard: whoever closed now would cut
+    /// it off.
+    fn is_listened_to(&self) -> bool {
+        let are_there = Side::BOTH
+            .iter()
+            .all(|side| !self.hosts[side.place()].dead && !self.oracle.is_closed(*side));
+        are_there && !self.said.is_heard()
     }
 
     /// Whether all that was planned is completed or has ended as somebody wished, on both
