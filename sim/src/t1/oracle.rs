@@ -7,6 +7,7 @@ use std::rc::Rc;
 use passel_proto::connection::{Completion, Event};
 use passel_proto::error::{Blame, Error, ErrorCode};
 use passel_proto::ids::TransferId;
+use passel_proto::limits::timers::CLOSE_LINGER;
 use passel_proto::manifest::{Entry, EntryKind, Manifest, ManifestBuilder, ManifestError};
 use passel_proto::path::SafePath;
 use passel_sans_io::endpoint::EndpointEvent;
@@ -99,6 +100,10 @@ impl Facts {
 /// ever longer, and what is sent meanwhile waits behind them.
 const RECOVERY_US: u64 = 5_000_000;
 
+/// Longer datagrams of DTLS than this carry data.
+const SMALL: usize = 200;
+const SECOND_US: u64 = 1_000_000;
+
 /// By when a side that hears nothing gives up, by its own clock: the idle timer, and how
 /// long its last word may take to leave; and a moment of the world's for each of the two,
 /// whose clock counts whole microseconds, be its own as fast as any.
@@ -169,12 +174,16 @@ pub(super) struct Oracle {
     healed: bool,
     /// Somebody was told to close.
     pub(super) closing: bool,
+    /// When.
+    closing_at: u64,
     /// Something was lost on the way since then, or shortly before, and may not have
     /// been sent again.
     lost_in_closing: bool,
     losses: Losses,
     /// When each side heard something last.
     heard: [u64; 2],
+    /// When something came to each side last that carries data.
+    fed: [u64; 2],
     /// When something happened to a side last.
     now: u64,
     /// When something was lost on the way last.
@@ -277,7 +286,7 @@ impl Oracle {
 
     /// Somebody is told to close.
     pub(super) fn close(&mut self, now: u64) {
-        self.closing = true;
+        (self.closing, self.closing_at) = (true, now);
         self.lost_in_closing = self.lost_at.is_some_and(|at| at + RECOVERY_US > now);
     }
 
@@ -301,6 +310,9 @@ impl Oracle {
     pub(super) fn on_arrival(&mut self, now: u64, to: Side, contents: &[u8]) {
         self.losses.on_arrival(contents);
         self.heard[to.place()] = now;
+        if contents.len() > SMALL && matches!(contents.first(), Some(20..=63)) {
+            self.fed[to.place()] = now;
+        }
     }
 
     /// Returns whether the end of the connection came without its last word.
@@ -412,10 +424,20 @@ impl Oracle {
                 Ok(false)
             }
             None if self.closing => Ok(false),
-            Some(error) if self.closing && self.lost_in_closing && gone(error) => Ok(true),
+            Some(error) if self.closing && self.is_last_word_lost(side) && gone(error) => Ok(true),
             None => broken("nothing fails without a cause", format!("{side:?}: closed early")),
             Some(error) => broken("nothing fails without a cause", format!("{side:?}: {error}")),
         }
+    }
+
+    /// Whether the last word may not have come to a side: something was lost, or data that came
+    /// until now was in its way for longer than it is waited for (`FC-CLOSE-LINGER`), by any
+    /// clock.
+    fn is_last_word_lost(&self, side: Side) -> bool {
+        let waited = self.now.saturating_sub(self.closing_at);
+        let waited = self.clocks.iter().map(|clock| clock.shows(waited)).max().unwrap_or(waited);
+        let is_late = u128::from(waited / 1000) >= CLOSE_LINGER.as_micros();
+        self.lost_in_closing || (is_late && self.fed[side.place()] + SECOND_US > self.now)
     }
 
     fn completed(
