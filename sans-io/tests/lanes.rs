@@ -19,6 +19,10 @@ fn is_done(world: &World) -> bool {
     world.peers.iter().all(Peer::is_completed)
 }
 
+fn lanes_wanted(peer: &Peer) -> usize {
+    peer.events.iter().filter(|event| matches!(event, EndpointEvent::LaneWanted { .. })).count()
+}
+
 fn lanes_over(peer: &Peer) -> usize {
     peer.events.iter().filter(|event| matches!(event, EndpointEvent::LaneOver { .. })).count()
 }
@@ -138,11 +142,7 @@ fn lanes_without_a_socket_are_asked_for_again_later() {
         world.send(&files);
         world.run(MINUTE, |world| world.now >= from || is_done(world));
         assert!(!is_done(&world));
-        let asked = |peer: &Peer| {
-            let wanted = |event: &&EndpointEvent| matches!(event, EndpointEvent::LaneWanted { .. });
-            peer.events.iter().filter(wanted).count()
-        };
-        let asked = asked(&world.peers[without]);
+        let asked = lanes_wanted(&world.peers[without]);
         // The lanes of a sender end together, and count as one attempt.
         let most = if without == 0 { 10 } else { 40 };
         assert!((1..most).contains(&asked), "{asked}");
@@ -166,8 +166,7 @@ fn a_caller_that_never_binds_a_socket_is_not_waited_for_for_ever() {
     expect_whole(&world, &files);
     world.run(MINUTE, |_| false);
     let sender = &world.peers[0];
-    let wanted = |event: &&EndpointEvent| matches!(event, EndpointEvent::LaneWanted { .. });
-    let wanted = sender.events.iter().filter(wanted).count();
+    let wanted = lanes_wanted(sender);
     assert!((2..10).contains(&wanted), "{wanted}");
     let is_told = (wanted - 1..=wanted).contains(&lanes_over(sender));
     assert!(is_told, "of each that it is given up, but maybe of the last");

@@ -16,6 +16,11 @@ use crate::plan::Side;
 /// Begins a check, and a question to a STUN server (RFC 8489, 5): a Binding request.
 const REQUEST: [u8; 2] = [0x00, 0x01];
 
+/// Whether a datagram is a check, or such a question.
+pub(super) fn is_request(contents: &[u8]) -> bool {
+    contents.starts_with(&REQUEST)
+}
+
 /// What the sockets of one run have checked.
 #[derive(Debug, Default)]
 pub(super) struct Checks(BTreeMap<SocketAddr, Checked>);
@@ -36,7 +41,7 @@ impl Checks {
         datagram: &Datagram,
         plan: &Plan,
     ) -> Result<(), Broken> {
-        if !datagram.contents.starts_with(&REQUEST) {
+        if !is_request(&datagram.contents) {
             return Ok(());
         }
         let checked = self.0.entry(datagram.source);

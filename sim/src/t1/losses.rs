@@ -14,7 +14,7 @@ const LAST_WAIT_US: u64 = 45_000_000;
 
 /// Whether a datagram carries something of DTLS, by its first byte (RFC 7983). Through a
 /// relay, the channel's header stands before it, or it goes in an indication.
-fn is_dtls(contents: &[u8]) -> bool {
+pub(super) fn is_dtls(contents: &[u8]) -> bool {
     match contents {
         [0, 0x16 | 0x17, ..] | [20..=63, ..] => true,
         [0x40..=0x4f, _, _, _, inner @ ..] => is_dtls(inner),

@@ -14,7 +14,7 @@ use passel_sans_io::endpoint::EndpointEvent;
 
 use super::again::Offered;
 use super::disk::{Disk, Place};
-use super::losses::Losses;
+use super::losses::{Losses, is_dtls};
 use super::plan::{Plan, TransferPlan};
 use crate::clock::Clock;
 use crate::net::Fate;
@@ -310,7 +310,7 @@ impl Oracle {
     pub(super) fn on_arrival(&mut self, now: u64, to: Side, contents: &[u8]) {
         self.losses.on_arrival(contents);
         self.heard[to.place()] = now;
-        if contents.len() > SMALL && matches!(contents.first(), Some(20..=63)) {
+        if contents.len() > SMALL && is_dtls(contents) {
             self.fed[to.place()] = now;
         }
     }

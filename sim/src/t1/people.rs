@@ -60,7 +60,7 @@ impl Run<'_> {
     /// Has the connection closed once all that was planned is completed, and all that was
     /// said is heard.
     pub(super) fn close_if_completed(&mut self) -> Result<(), Broken> {
-        if self.oracle.closing || !self.all_completed() || self.is_listened_to() {
+        if self.oracle.closing || !self.all_completed() || self.has_unheard() {
             return Ok(());
         }
         self.watch.in_transfer = false;
@@ -111,7 +111,7 @@ impl Run<'_> {
 
     /// Whether something that was said is still to be heard: whoever closed now would cut
     /// it off.
-    fn is_listened_to(&self) -> bool {
+    fn has_unheard(&self) -> bool {
         let are_there = Side::BOTH
             .iter()
             .all(|side| !self.hosts[side.place()].dead && !self.oracle.is_closed(*side));

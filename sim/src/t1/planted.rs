@@ -6,6 +6,7 @@ use passel_sans_io::datagram::Datagram;
 use serde::{Deserialize, Serialize};
 
 use super::Run;
+use super::checks::is_request;
 use crate::readable::IN_CONTENT;
 
 /// A bug of the world.
@@ -104,7 +105,7 @@ impl Run<'_> {
             Some(Planted::OtherAddress) if self.datagrams == NTH => {
                 datagram.source.set_port(datagram.source.port().wrapping_add(1));
             }
-            Some(Planted::ChecksWander) if datagram.contents.starts_with(&[0, 1]) => {
+            Some(Planted::ChecksWander) if is_request(&datagram.contents) => {
                 let nth = u16::try_from(self.datagrams % 20_000).unwrap_or(1);
                 let port = datagram.destination.port().wrapping_add(nth);
                 datagram.destination.set_port(port.max(1));

@@ -95,7 +95,7 @@ impl Run<'_> {
                 }
             }
             if stored.len() + missing != wanted {
-                return broken("all that was accepted arrives", format!("{side:?} has missing"));
+                return broken("all that was accepted arrives", format!("{side:?} has others"));
             }
         }
         Ok(())

@@ -34,12 +34,7 @@ pub(crate) fn run() -> Result<(), String> {
 
     let file = place.root.join("half");
     random_file(&file, 512 * MIB).map_err(sorry)?;
-    let mut runs = Vec::new();
-    for number in 1..=RUNS {
-        println!("512 MiB, {number} of {RUNS} …");
-        runs.push(place.measure(&binary, &file)?);
-    }
-    rows.push(Row::median(format!("512 MiB, median of {RUNS}"), runs));
+    rows.push(place.measure_often(&binary, &file, "512 MiB")?);
     fs::remove_file(&file).map_err(sorry)?;
 
     println!("8 GiB …");
@@ -48,16 +43,10 @@ pub(crate) fn run() -> Result<(), String> {
     rows.push(Row::median("8 GiB".to_owned(), vec![place.measure(&binary, &file)?]));
     fs::remove_file(&file).map_err(sorry)?;
 
-    println!("{MANY} files …");
     let directory = place.root.join("many");
     many_files(&directory).map_err(sorry)?;
-    let mut runs = Vec::new();
-    for number in 1..=RUNS {
-        println!("{number} of {RUNS} …");
-        runs.push(place.measure(&binary, &directory)?);
-    }
-    let name = format!("100,000 files of {SMALL} bytes, median of {RUNS}");
-    rows.push(Row::median(name, runs));
+    let name = format!("100,000 files of {SMALL} bytes");
+    rows.push(place.measure_often(&binary, &directory, &name)?);
 
     println!("\n{}", table::markdown(&rows));
     Ok(())
@@ -85,6 +74,16 @@ impl Place {
         let root = repo::target().join(format!("measure-{}", std::process::id()));
         fs::create_dir(&root)?;
         Ok(Self { root })
+    }
+
+    /// Sends `path` some times, and takes the median.
+    fn measure_often(&self, binary: &Path, path: &Path, name: &str) -> Result<Row, String> {
+        let mut runs = Vec::new();
+        for number in 1..=RUNS {
+            println!("{name}, {number} of {RUNS} …");
+            runs.push(self.measure(binary, path)?);
+        }
+        Ok(Row::median(format!("{name}, median of {RUNS}"), runs))
     }
 
     /// Sends `path`, compares what arrived, and removes it again.
