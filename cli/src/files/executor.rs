@@ -5,8 +5,9 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use passel_proto::ids::TransferId;
 use passel_proto::storage::{StorageError, StorageErrorKind, StorageReply, StorageRequest};
@@ -17,6 +18,7 @@ use super::sink::Sink;
 use super::source::Source;
 use super::stream::Streams;
 use super::walk::Sources;
+use crate::clock;
 
 /// What an executor works on.
 #[derive(Debug)]
@@ -77,8 +79,8 @@ impl Executor {
         let (queue, requests) = sync_channel(capacity);
         let thread =
             std::thread::Builder::new().name("passel-storage".to_owned()).spawn(move || {
-                let mut work = work(transfer, job, hashes, deliver);
-                requests.iter().for_each(&mut work);
+                let work = work(transfer, job, hashes, deliver.clone());
+                carry_out_all(&requests, work, deliver);
             })?;
         Ok(Self { queue: Some(queue), thread: Some(thread), inline: None })
     }
@@ -91,8 +93,10 @@ impl Executor {
         hashes: bool,
         deliver: impl FnMut(StorageReply) + Clone + Send + 'static,
     ) -> Self {
-        let work = work(transfer, job, hashes, deliver);
-        Self { queue: None, thread: None, inline: Some(Box::new(work)) }
+        let mut work = work(transfer, job, hashes, deliver.clone());
+        let mut deliver = deliver;
+        let inline = move |request| work(request).into_iter().for_each(&mut deliver);
+        Self { queue: None, thread: None, inline: Some(Box::new(inline)) }
     }
 
     /// Hands a request to the thread; never waits for it.
@@ -131,15 +135,43 @@ enum Files {
     Sink(Box<Sink>),
 }
 
+/// How long replies may wait for those of requests that are there already. To wake the
+/// other thread for each small file costs both more than the file.
+const TOGETHER: Duration = Duration::from_millis(1);
+
+/// Carries out what comes until nobody can ask any more.
+fn carry_out_all(
+    requests: &Receiver<StorageRequest>,
+    mut work: impl FnMut(StorageRequest) -> Option<StorageReply>,
+    mut deliver: impl FnMut(StorageReply),
+) {
+    let mut done = Vec::new();
+    while let Ok(first) = requests.recv() {
+        let end = clock::now() + TOGETHER;
+        let mut next = Some(first);
+        while let Some(request) = next {
+            if matches!(request, StorageRequest::Sync { .. }) {
+                // It can take long, and what was done needs none of it.
+                done.drain(..).for_each(&mut deliver);
+            }
+            done.extend(work(request));
+            next = if clock::now() < end { requests.try_recv().ok() } else { None };
+        }
+        done.drain(..).for_each(&mut deliver);
+    }
+}
+
+/// What carries out one request. It gives the reply back, but for those of streams, which go
+/// to `deliver` when they are there.
 fn work(
     transfer: TransferId,
     job: Job,
     hashes: bool,
-    mut deliver: impl FnMut(StorageReply) + Clone + Send + 'static,
-) -> impl FnMut(StorageRequest) {
+    deliver: impl FnMut(StorageReply) + Clone + Send + 'static,
+) -> impl FnMut(StorageRequest) -> Option<StorageReply> {
     let (files, mut streams) = match job {
         Job::Send(sources) => {
-            let streams = Streams::new(Arc::clone(&sources), deliver.clone());
+            let streams = Streams::new(Arc::clone(&sources), deliver);
             (Files::Source(Source::new(sources)), Some(streams))
         }
         Job::Receive(sink) => (Files::Sink(sink), None),
@@ -147,15 +179,13 @@ fn work(
     let mut worker = Worker { files, hashes };
     move |request| {
         if request.transfer() != transfer {
-            return deliver(answer_of_another(request));
+            return Some(answer_of_another(request));
         }
         let request = match &mut streams {
             Some(streams) => streams.take(request),
             None => Some(request),
         };
-        if let Some(request) = request {
-            deliver(worker.carry_out(request));
-        }
+        request.map(|request| worker.carry_out(request))
     }
 }
 
@@ -265,7 +295,7 @@ mod tests {
     use passel_proto::ids::FileIndex;
     use std::fs;
     use std::sync::Mutex;
-    use std::sync::mpsc::{Receiver, channel};
+    use std::sync::mpsc::channel;
 
     const ID: TransferId = TransferId(2);
 
@@ -417,6 +447,47 @@ mod tests {
         };
         assert_eq!((transfer, buf), (ID, vec![7]));
         assert!(result.is_err());
+    }
+
+    #[test]
+    fn replies_come_in_order_and_none_waits_for_a_sync() {
+        let (queue, requests) = channel();
+        let commit = |file| StorageRequest::Commit {
+            transfer: ID,
+            file: FileIndex(file),
+            size: 0,
+            root: None,
+        };
+        let sync = || StorageRequest::Sync { transfer: ID, journal: Vec::new() };
+        let mut sent = Vec::new();
+        for file in 0..50 {
+            queue.send(commit(file)).unwrap();
+            sent.push(Some(file));
+        }
+        queue.send(sync()).unwrap();
+        sent.push(None);
+        drop(queue);
+        let delivered = std::cell::RefCell::new(Vec::new());
+        let work = |request| {
+            let result = Ok(());
+            Some(match request {
+                StorageRequest::Commit { transfer, file, .. } => {
+                    StorageReply::Committed { transfer, file, result }
+                }
+                StorageRequest::Sync { transfer, .. } => {
+                    assert_eq!(delivered.borrow().len(), 50);
+                    StorageReply::Synced { transfer, result }
+                }
+                request => panic!("{request:?}"),
+            })
+        };
+        carry_out_all(&requests, work, |reply| {
+            delivered.borrow_mut().push(match reply {
+                StorageReply::Committed { file, .. } => Some(file.0),
+                _ => None,
+            });
+        });
+        assert_eq!(delivered.into_inner(), sent);
     }
 
     #[test]

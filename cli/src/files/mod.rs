@@ -6,6 +6,7 @@
 
 pub mod executor;
 mod ledger;
+mod opened;
 mod places;
 pub mod scan;
 pub mod screen;

@@ -241,7 +241,12 @@ impl Sink {
         root: Option<[u8; 32]>,
     ) -> Result<(), CommitError> {
         let temporary = self.temporary.as_mut().ok_or_else(over)?;
-        let file = temporary.file(index.0, executable, &mut self.unsynced)?;
+        // What holds bytes is there; only an empty file may have to be made.
+        let existing = if size > 0 { temporary.existing(index.0)? } else { None };
+        let file = match existing {
+            Some(file) => file,
+            None => temporary.file(index.0, executable, &mut self.unsynced)?,
+        };
         let part = temporary.file_name(index.0);
         let data = file.metadata()?;
         if data.len() != size {

@@ -1,6 +1,6 @@
-//! The receiver's temporary directory: files by the number of their entry, a
-//! bounded number of them open, and the record of what is not durable yet. What
-//! does not live here: final names ([`super::places`]).
+//! The receiver's temporary directory: files by the number of their entry, and the
+//! record of what is not durable yet. What does not live here: which of them stay open
+//! ([`super::opened`]), and final names ([`super::places`]).
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -13,11 +13,10 @@ use passel_proto::manifest::Manifest;
 use cap_fs_ext::{FollowSymlinks, OpenOptionsFollowExt};
 use cap_std::fs::{Dir, DirBuilder, OpenOptions};
 
+use super::opened::Opened;
 use super::{real_handle, write_all_at};
 use crate::hex::hex;
 
-/// Most temporary files that are open at one time.
-const MAX_OPEN: usize = 64;
 /// Most files, and most directories, that are synced one by one. Above it the
 /// whole file system is, where the system can do that.
 const MAX_SINGLE_SYNCS: usize = 16;
@@ -63,8 +62,7 @@ pub(super) struct Temporary {
     _lock: Option<File>,
     naming: Naming,
     is_kept: bool,
-    open: Vec<Slot>,
-    uses: u64,
+    open: Opened,
 }
 
 /// How an entry's file is called within the directory.
@@ -74,13 +72,6 @@ enum Naming {
     Number,
     /// By the digest of the entry, which is the same in a later offer.
     Digest(Arc<Manifest>),
-}
-
-#[derive(Debug)]
-struct Slot {
-    index: u32,
-    file: Arc<File>,
-    last_use: u64,
 }
 
 impl Temporary {
@@ -128,8 +119,8 @@ impl Temporary {
             let _ = try_lock(lock);
         }
         let out = out.try_clone()?;
-        let open = Vec::new();
-        Ok(Self { out, name, dir, _lock: lock, naming, is_kept: false, open, uses: 0 })
+        let open = Opened::default();
+        Ok(Self { out, name, dir, _lock: lock, naming, is_kept: false, open })
     }
 
     /// From now on what is here outlives this value, until it is removed.
@@ -177,7 +168,7 @@ impl Temporary {
         executable: bool,
         unsynced: &mut Unsynced,
     ) -> io::Result<Arc<File>> {
-        if let Some(file) = self.recall(index) {
+        if let Some(file) = self.open.get(index) {
             return Ok(file);
         }
         let mut create = options();
@@ -197,35 +188,15 @@ impl Temporary {
                 created
             }
         };
-        Ok(self.remember(index, file.into_std()))
+        Ok(self.open.insert(index, file.into_std()))
     }
 
     fn open(&mut self, index: u32) -> io::Result<Arc<File>> {
-        if let Some(file) = self.recall(index) {
+        if let Some(file) = self.open.get(index) {
             return Ok(file);
         }
         let file = self.dir.open_with(self.file_name(index), &options())?;
-        Ok(self.remember(index, file.into_std()))
-    }
-
-    /// The file of an entry if it is open.
-    fn recall(&mut self, index: u32) -> Option<Arc<File>> {
-        self.uses += 1;
-        let slot = self.open.iter_mut().find(|slot| slot.index == index)?;
-        slot.last_use = self.uses;
-        Some(Arc::clone(&slot.file))
-    }
-
-    fn remember(&mut self, index: u32, file: File) -> Arc<File> {
-        let file = Arc::new(file);
-        if self.open.len() >= MAX_OPEN {
-            let oldest = self.open.iter().enumerate().min_by_key(|(_, slot)| slot.last_use);
-            if let Some((place, _)) = oldest {
-                self.open.swap_remove(place);
-            }
-        }
-        self.open.push(Slot { index, file: Arc::clone(&file), last_use: self.uses });
-        file
+        Ok(self.open.insert(index, file.into_std()))
     }
 
     /// Writes into an entry's file. Zeros become a hole, behind all that is in it and,
@@ -247,7 +218,7 @@ impl Temporary {
 
     /// Closes an entry's file.
     pub(super) fn close(&mut self, index: u32) {
-        self.open.retain(|slot| slot.index != index);
+        self.open.close(index);
     }
 
     /// Closes and removes an entry's file, if it exists.
