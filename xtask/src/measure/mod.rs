@@ -2,7 +2,7 @@
 //! it takes, as a Markdown table. Sender and receiver are two processes on the
 //! loopback interface, and everything goes from disk to disk. It takes 20 GiB of disk:
 //! no copy is removed before the end, since some file systems are slow to make files where
-//! others were removed just now.
+//! many others were removed just now.
 //!
 //! A transfer's two processes are in [`transfer`], what the kernel says of them
 //! in [`usage`], the table in [`table`].
