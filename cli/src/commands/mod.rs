@@ -32,6 +32,7 @@ use crate::machine::{Machine, Real};
 /// Runs the command and returns the exit code.
 pub(crate) fn run(cli: Cli) -> ExitCode {
     crate::ui::log::start(cli.verbose);
+    crate::files::allow_many();
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {

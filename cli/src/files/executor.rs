@@ -66,7 +66,8 @@ impl Executor {
     /// (`Config::storage_checks_leaves`).
     ///
     /// `deliver` is called with each reply, in the order of the requests but for
-    /// those of streams, which have threads of their own. It must not wait for
+    /// those of streams, which have threads of their own; those of small files that
+    /// wait to be written come together. It must not wait for
     /// whoever drops the executor; the sender of an unbounded channel is right,
     /// as replies are no more than requests.
     pub fn spawn(
@@ -79,8 +80,9 @@ impl Executor {
         let (queue, requests) = sync_channel(capacity);
         let thread =
             std::thread::Builder::new().name("passel-storage".to_owned()).spawn(move || {
+                let is_short = is_short(&job);
                 let work = work(transfer, job, hashes, deliver.clone());
-                carry_out_all(&requests, work, deliver);
+                carry_out_all(&requests, is_short, work, deliver);
             })?;
         Ok(Self { queue: Some(queue), thread: Some(thread), inline: None })
     }
@@ -135,13 +137,15 @@ enum Files {
     Sink(Box<Sink>),
 }
 
-/// How long replies may wait for those of requests that are there already. To wake the
-/// other thread for each small file costs both more than the file.
+/// How long replies may wait for those of short requests that are there already. To wake
+/// the other thread for each small file costs both more than the file.
 const TOGETHER: Duration = Duration::from_millis(1);
 
-/// Carries out what comes until nobody can ask any more.
+/// Carries out what comes until nobody can ask any more. Only what `is_short` is carried
+/// out while earlier replies wait.
 fn carry_out_all(
     requests: &Receiver<StorageRequest>,
+    is_short: impl Fn(&StorageRequest) -> bool,
     mut work: impl FnMut(StorageRequest) -> Option<StorageReply>,
     mut deliver: impl FnMut(StorageReply),
 ) {
@@ -150,14 +154,26 @@ fn carry_out_all(
         let end = clock::now() + TOGETHER;
         let mut next = Some(first);
         while let Some(request) = next {
-            if matches!(request, StorageRequest::Sync { .. }) {
-                // It can take long, and what was done needs none of it.
+            if !is_short(&request) {
                 done.drain(..).for_each(&mut deliver);
             }
             done.extend(work(request));
             next = if clock::now() < end { requests.try_recv().ok() } else { None };
         }
         done.drain(..).for_each(&mut deliver);
+    }
+}
+
+/// Whether this takes about as long as the writing of a small file.
+fn is_short(job: &Job) -> impl Fn(&StorageRequest) -> bool + use<> {
+    let may_commit = match job {
+        Job::Send(_) => false,
+        Job::Receive(sink) => !sink.looks_into_files(),
+    };
+    move |request| match request {
+        StorageRequest::Write { .. } => true,
+        StorageRequest::Commit { .. } => may_commit,
+        _ => false,
     }
 }
 
@@ -293,6 +309,7 @@ mod tests {
     use super::*;
     use crate::files::walk::walk;
     use passel_proto::ids::FileIndex;
+    use std::cell::RefCell;
     use std::fs;
     use std::sync::Mutex;
     use std::sync::mpsc::channel;
@@ -449,45 +466,46 @@ mod tests {
         assert!(result.is_err());
     }
 
-    #[test]
-    fn replies_come_in_order_and_none_waits_for_a_sync() {
+    /// What had been delivered when each request was carried out, of `count` of which
+    /// all but each tenth are short, and which take `long` each.
+    fn delivered_before(count: u32, long: Duration) -> Vec<usize> {
         let (queue, requests) = channel();
-        let commit = |file| StorageRequest::Commit {
-            transfer: ID,
-            file: FileIndex(file),
-            size: 0,
-            root: None,
-        };
-        let sync = || StorageRequest::Sync { transfer: ID, journal: Vec::new() };
-        let mut sent = Vec::new();
-        for file in 0..50 {
-            queue.send(commit(file)).unwrap();
-            sent.push(Some(file));
+        for file in 0..count {
+            let (transfer, file, size, root) = (ID, FileIndex(file), 0, None);
+            queue.send(StorageRequest::Commit { transfer, file, size, root }).unwrap();
         }
-        queue.send(sync()).unwrap();
-        sent.push(None);
         drop(queue);
-        let delivered = std::cell::RefCell::new(Vec::new());
-        let work = |request| {
-            let result = Ok(());
-            Some(match request {
-                StorageRequest::Commit { transfer, file, .. } => {
-                    StorageReply::Committed { transfer, file, result }
-                }
-                StorageRequest::Sync { transfer, .. } => {
-                    assert_eq!(delivered.borrow().len(), 50);
-                    StorageReply::Synced { transfer, result }
-                }
-                request => panic!("{request:?}"),
-            })
+        let (delivered, before) = (RefCell::new(Vec::new()), RefCell::new(Vec::new()));
+        let is_short = |request: &StorageRequest| match request {
+            StorageRequest::Commit { file, .. } => file.0 % 10 != 9,
+            _ => false,
         };
-        carry_out_all(&requests, work, |reply| {
-            delivered.borrow_mut().push(match reply {
-                StorageReply::Committed { file, .. } => Some(file.0),
-                _ => None,
-            });
+        let work = |request| {
+            before.borrow_mut().push(delivered.borrow().len());
+            std::thread::sleep(long);
+            let StorageRequest::Commit { transfer, file, .. } = request else { return None };
+            Some(StorageReply::Committed { transfer, file, result: Ok(()) })
+        };
+        carry_out_all(&requests, is_short, work, |reply| {
+            if let StorageReply::Committed { file, .. } = reply {
+                delivered.borrow_mut().push(file.0);
+            }
         });
-        assert_eq!(delivered.into_inner(), sent);
+        assert_eq!(delivered.into_inner(), (0..count).collect::<Vec<_>>());
+        before.into_inner()
+    }
+
+    #[test]
+    fn replies_to_short_requests_come_together_and_wait_for_no_other() {
+        let before = delivered_before(10, Duration::ZERO);
+        // A machine that stands still for a millisecond delivers earlier.
+        assert!(before[1..9].iter().any(|&delivered| delivered == 0), "{before:?}");
+        assert_eq!(before[9], 9);
+    }
+
+    #[test]
+    fn replies_wait_for_no_more_than_a_moment() {
+        assert_eq!(delivered_before(5, 2 * TOGETHER), [0, 1, 2, 3, 4]);
     }
 
     #[test]

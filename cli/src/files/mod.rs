@@ -19,6 +19,8 @@ mod temporary;
 pub mod walk;
 mod written;
 
+pub(crate) use self::opened::allow_many;
+
 use std::fs::File;
 use std::io;
 

@@ -195,6 +195,12 @@ impl Sink {
         })
     }
 
+    /// Whether [`Sink::commit`] looks into files: has them scanned, or compared with what an
+    /// earlier session left.
+    pub(super) fn looks_into_files(&self) -> bool {
+        self.is_resumed || self.screen.scan.is_some()
+    }
+
     /// Whether a file that was stored in an earlier session is still there, and
     /// has this size and root (`RS-STORED-CHECK`).
     pub fn check(&self, file: FileIndex, size: u64, root: &[u8; 32]) -> Result<(), StorageError> {
@@ -241,23 +247,22 @@ impl Sink {
         root: Option<[u8; 32]>,
     ) -> Result<(), CommitError> {
         let temporary = self.temporary.as_mut().ok_or_else(over)?;
-        // What holds bytes is there; only an empty file may have to be made.
-        let existing = if size > 0 { temporary.existing(index.0)? } else { None };
-        let file = match existing {
+        let file = match temporary.take(index.0)? {
             Some(file) => file,
+            None if size > 0 => return Err(wrong_length(0, size).into()),
             None => temporary.file(index.0, executable, &mut self.unsynced)?,
         };
+        temporary.close(index.0);
         let part = temporary.file_name(index.0);
         let data = file.metadata()?;
         if data.len() != size {
-            return Err(other(format!("{} bytes were written of {size}", data.len())).into());
+            return Err(wrong_length(data.len(), size).into());
         }
         let path = self.out_path.join(temporary.name()).join(&part);
         self.screen.on_commit(entry, &file, &path)?;
         set_times(&file, entry);
         // Its length and times are part of what the next sync has to make durable.
         self.unsynced.file(index.0, &file)?;
-        temporary.close(index.0);
         let name = self.places.name(&entry.path).to_owned();
         let parent = entry.path.parent();
         let target = self.places.directory(parent, &mut self.unsynced)?;
@@ -314,6 +319,10 @@ fn set_times(file: &std::fs::File, entry: &Entry) {
     if let Err(error) = file.set_times(FileTimes::new().set_modified(time)) {
         tracing::debug!(%error, path = ?entry.path, "the modification time was not kept");
     }
+}
+
+fn wrong_length(written: u64, size: u64) -> StorageError {
+    other(format!("{written} bytes were written of {size}"))
 }
 
 fn over() -> StorageError {

@@ -13,7 +13,7 @@ use passel_proto::manifest::Manifest;
 use cap_fs_ext::{FollowSymlinks, OpenOptionsFollowExt};
 use cap_std::fs::{Dir, DirBuilder, OpenOptions};
 
-use super::opened::Opened;
+use super::opened::{Opened, is_too_many};
 use super::{real_handle, write_all_at};
 use crate::hex::hex;
 
@@ -119,7 +119,7 @@ impl Temporary {
             let _ = try_lock(lock);
         }
         let out = out.try_clone()?;
-        let open = Opened::default();
+        let open = Opened::new();
         Ok(Self { out, name, dir, _lock: lock, naming, is_kept: false, open })
     }
 
@@ -152,11 +152,7 @@ impl Temporary {
 
     /// The file of an entry if it exists.
     pub(super) fn existing(&mut self, index: u32) -> io::Result<Option<Arc<File>>> {
-        match self.open(index) {
-            Ok(file) => Ok(Some(file)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error),
-        }
+        if_any(self.open(index))
     }
 
     /// The file of an entry, which is created if this is the first time. Then
@@ -178,9 +174,9 @@ impl Temporary {
         let _ = executable;
         // Most files are opened once, to be created.
         let name = self.file_name(index);
-        let file = match self.dir.open_with(&name, &create) {
+        let file = match self.open_with(&name, &create) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                self.dir.open_with(&name, &options())?
+                self.open_with(&name, &options())?
             }
             created => {
                 let created = created?;
@@ -188,15 +184,36 @@ impl Temporary {
                 created
             }
         };
-        Ok(self.open.insert(index, file.into_std()))
+        Ok(self.open.insert(index, file))
+    }
+
+    /// The file of an entry if it exists, for the last time: it stays open no longer.
+    pub(super) fn take(&mut self, index: u32) -> io::Result<Option<Arc<File>>> {
+        if let Some(file) = self.open.take(index) {
+            return Ok(Some(file));
+        }
+        if_any(self.open_with(&self.file_name(index), &options()).map(Arc::new))
     }
 
     fn open(&mut self, index: u32) -> io::Result<Arc<File>> {
         if let Some(file) = self.open.get(index) {
             return Ok(file);
         }
-        let file = self.dir.open_with(self.file_name(index), &options())?;
-        Ok(self.open.insert(index, file.into_std()))
+        let file = self.open_with(&self.file_name(index), &options())?;
+        Ok(self.open.insert(index, file))
+    }
+
+    /// Opens a file. Where this process may have no more open, those are closed that were
+    /// only kept.
+    fn open_with(&mut self, name: &str, options: &OpenOptions) -> io::Result<File> {
+        let opened = match self.dir.open_with(name, options) {
+            Err(error) if is_too_many(&error) => {
+                self.open.clear();
+                self.dir.open_with(name, options)
+            }
+            opened => opened,
+        };
+        opened.map(cap_std::fs::File::into_std)
     }
 
     /// Writes into an entry's file. Zeros become a hole, behind all that is in it and,
@@ -216,9 +233,15 @@ impl Temporary {
         unsynced.file(index, &file)
     }
 
-    /// Closes an entry's file.
+    /// Keeps an entry's file open no longer.
     pub(super) fn close(&mut self, index: u32) {
-        self.open.close(index);
+        self.open.take(index);
+    }
+
+    /// Keeps fewer files open than the system allows.
+    #[cfg(test)]
+    pub(super) fn keep_open(&mut self, most: usize) {
+        self.open = Opened::bounded(most);
     }
 
     /// Closes and removes an entry's file, if it exists.
@@ -248,6 +271,14 @@ impl Drop for Temporary {
         if let Err(error) = self.remove_all() {
             tracing::warn!(%error, directory = self.name, "temporary files were left behind");
         }
+    }
+}
+
+/// Nothing where there is no such file.
+fn if_any(opened: io::Result<Arc<File>>) -> io::Result<Option<Arc<File>>> {
+    match opened {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        opened => opened.map(Some),
     }
 }
 

@@ -63,6 +63,24 @@ fn a_file_above_what_the_disk_can_hold_in_one_fails_alone() {
 }
 
 #[test]
+fn files_arrive_where_few_may_be_open() {
+    const FILES: usize = 600;
+    let room = Room::new();
+    let files = (0..FILES).map(|number| room.file(&format!("many/{number}"), number.to_string()));
+    let directory = files.last().unwrap().parent().unwrap().to_owned();
+    let (sender, link) = send(&[&directory]);
+    let mut command = clean(std::process::Command::new("sh"));
+    command.args(["-c", "ulimit -n 100; exec \"$@\"", "sh"]).arg(binary());
+    let mut command = receiving(command, &link, &room.out());
+    command.arg("--yes");
+    let received = Process::start("receiver", command).end().expect(0);
+    sender.end().expect(0);
+    let arrived = room.out().join("many");
+    assert_eq!(std::fs::read_dir(&arrived).unwrap().count(), FILES, "{}", received.all());
+    assert_eq!(std::fs::read(arrived.join("599")).unwrap(), b"599");
+}
+
+#[test]
 fn a_disk_without_room_for_names_is_full_too() {
     if !namespace::available() {
         return;

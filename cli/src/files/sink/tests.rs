@@ -138,6 +138,10 @@ fn a_short_file_is_not_committed() {
     sink.write(FileIndex(0), 0, b"ab").unwrap();
     assert_eq!(sink.commit(FileIndex(0), 4, None).unwrap_err().kind, StorageErrorKind::Other);
     assert!(!out.path().join("a").exists());
+    sink.discard(Some(FileIndex(0))).unwrap();
+    let error = sink.commit(FileIndex(0), 4, None).unwrap_err();
+    assert_eq!(error.text, "0 bytes were written of 4");
+    assert!(names(&out.path().join(&names(out.path())[0])).is_empty());
 }
 
 #[test]
@@ -296,6 +300,7 @@ fn more_files_than_stay_open_or_are_synced_singly_are_all_written() {
     let out = tempfile::tempdir().unwrap();
     let entries: Vec<Entry> = (0..200).map(|i| file(&format!("f{i:03}"), 8)).collect();
     let mut sink = sink(&out, &entries);
+    sink.temporary.as_mut().unwrap().keep_open(4);
     for half in [0, 4] {
         for index in 0..200 {
             sink.write(FileIndex(index), half, &index.to_le_bytes()).unwrap();
