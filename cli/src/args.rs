@@ -25,8 +25,8 @@ pub const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSP
 
 const OVERVIEW: &str = "\
 Examples:
-  passel send photos/ notes.txt          offer files; prints a code and a link
-  passel recv 7-crystal-clock            take them on the other computer
+  passel send photos/ notes.txt          offer files; prints a link
+  passel recv                            take them on the other computer: paste it
   passel demo                            try it on this computer alone
 
 'passel help COMMAND' tells more. 'passel help exit-codes' lists the exit codes.";
@@ -39,7 +39,7 @@ Examples:
   pg_dump base | passel send - --name base.sql
                                          what another program writes
   passel send --server https://example.org big.iso
-                                         meet through that server
+                                         meet through that server, by link or code
   passel send --sas report.pdf           no secret: both sides compare words instead
   passel send --limit 5MB/s big.iso      no faster than that
   passel send --keep big.iso             survives interruptions for a day
@@ -52,21 +52,22 @@ const RECV: &str = "\
 Examples:
   passel recv                            continues what was interrupted, or asks
                                          for the code or link
-  passel recv 7-crystal-clock
   passel recv 'https://example.org/t/0q…#…'
+  passel recv --server https://example.org 7-crystal-clock
+                                         a code needs the server it was made at
   passel recv --out ~/Downloads --yes    no questions asked; files up to 500 MB
   passel recv --yes --max-file none      files of any size
   passel recv --only 'photos/*.jpg' --skip '*-draft*'
                                          a part of it
   passel recv --deny-type application/x-executable --scan 'clamdscan --fdpass'
                                          looks into files before they get their names
-  PASSEL_CODE=7-crystal-clock passel recv
-                                         keeps the code out of the process list
+  PASSEL_CODE='https://…' passel recv    keeps the link or code out of the process list
 
 Files that exist are never overwritten: what arrives gets a new name. A pattern
 matches a path, a name, or a directory with all that is in it. What a rule keeps
 out is said; if nothing is left, the offer is refused with exit code 11. What is
-kept of interrupted transfers lies in PASSEL_STATE, else in ~/.local/state/passel.";
+kept of interrupted transfers lies in PASSEL_STATE, else in XDG_STATE_HOME or
+~/.local/state/passel.";
 
 const PSK: &str = "\
 Examples:
@@ -95,7 +96,8 @@ loopback interface. The copy is compared with the original and removed.";
 #[derive(Debug, Parser)]
 #[command(name = "passel", version, after_help = OVERVIEW, propagate_version = true)]
 pub struct Cli {
-    /// Say more on standard error; twice for even more
+    /// Say more on standard error; twice for even more. PASSEL_LOG overrides it, in the syntax
+    /// of tracing's filters
     #[arg(short, long, action = ArgAction::Count, global = true)]
     pub verbose: u8,
     /// What to do.
@@ -178,8 +180,8 @@ pub struct NetArgs {
     /// Ask this STUN server for the addresses at which others see this computer
     #[arg(long, value_name = "ADDR:PORT")]
     pub stun: Option<SocketAddr>,
-    /// Seconds of silence after which the connection counts as lost; from 10 on, four
-    /// times as many while the path itself still answers
+    /// Seconds of silence after which the connection counts as lost; four times as many
+    /// while the path itself still answers
     #[arg(
         long, value_name = "SECONDS", default_value_t = 30,
         value_parser = clap::value_parser!(u64).range(3..=600)
@@ -191,7 +193,8 @@ pub struct NetArgs {
         value_parser = clap::value_parser!(u32).range(0..=100)
     )]
     pub attempts: u32,
-    /// Most associations to use side by side, 32 for paths that lose much
+    /// Most associations to use side by side, 32 for paths that lose much; the smaller
+    /// number of both sides holds
     #[arg(
         long, value_name = "NUMBER", default_value_t = 8,
         value_parser = clap::value_parser!(u16).range(1..=32)

@@ -1,5 +1,5 @@
 //! The command line of the simulator: one run, a swarm, a replay, a shrunk
-//! plan. Whatever runs a plan ends with one line of JSON. Nothing of the simulation
+//! plan. `run`, `replay`, `swarm` and `shrink` end with one line of JSON. Nothing of the simulation
 //! is here; real time is read for the reports alone.
 
 use std::fs;
@@ -45,8 +45,8 @@ enum Command {
         /// Draws the plan and everything in it.
         #[arg(long, default_value_t = 0)]
         seed: u64,
-        /// Run this plan in place of the seed's.
-        #[arg(long)]
+        /// Run this plan in place of a seed's.
+        #[arg(long, conflicts_with_all = ["tier", "seed"])]
         plan: Option<PathBuf>,
         /// Write the plan to this file, for `replay` and `shrink`.
         #[arg(long, value_name = "FILE")]
@@ -89,8 +89,12 @@ enum Command {
         /// Most seeds for each planted bug.
         #[arg(long, default_value_t = 1000)]
         most: u64,
-        /// Where the plans are that once failed.
-        #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/regressions"))]
+        /// Where the plans are that once failed: those of the sources, unless told otherwise.
+        #[arg(
+            long,
+            default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/regressions"),
+            hide_default_value = true
+        )]
         regressions: PathBuf,
         /// Write it as a page to this file too.
         #[arg(long)]

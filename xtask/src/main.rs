@@ -32,7 +32,7 @@ const USAGE: &str = "usage: cargo xtask <chore>
   ci                   every check: format, lints, documentation, dependencies, tests
   test                 all tests of the workspace, with a summary of what they proved
   measure              how fast the release program is here, as a Markdown table
-  planted              plants bugs in a copy of the core and has the simulator find them
+  planted              plants bugs in a copy of the project and has the simulator find them
   hashes               whether the simulator's runs are equal in a debug and a release build
   bench                how many instructions the hot paths take, counted by valgrind
   bench --check        fails if they are more than benches/instructions.toml says

@@ -66,8 +66,10 @@ fn a_file_above_what_the_disk_can_hold_in_one_fails_alone() {
 fn files_arrive_where_few_may_be_open() {
     const FILES: usize = 600;
     let room = Room::new();
-    let files = (0..FILES).map(|number| room.file(&format!("many/{number}"), number.to_string()));
-    let directory = files.last().unwrap().parent().unwrap().to_owned();
+    for number in 0..FILES {
+        room.file(&format!("many/{number}"), number.to_string());
+    }
+    let directory = room.path("many");
     let (sender, link) = send(&[&directory]);
     let mut command = clean(std::process::Command::new("sh"));
     command.args(["-c", "ulimit -n 100; exec \"$@\"", "sh"]).arg(binary());

@@ -25,7 +25,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("benches", &["proto-core", "sim"]),
     // Other stacks to themselves, for the comparison: a workspace of its own.
     ("benches/peers/webrtc-rs", &[]),
-    ("fuzz", &["proto-core", "sans-io"]),
+    ("fuzz", &["proto-core"]),
     ("xtask", &[]),
 ];
 
