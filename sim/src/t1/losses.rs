@@ -8,7 +8,7 @@ use crate::net::Fate;
 /// whatever else comes: a defect of its own, which takes as many losses of either.
 const SENDINGS: u32 = 5;
 /// No sooner is anything sent again; what is lost within is one sending.
-const APART_US: u64 = 500_000;
+pub(super) const APART_US: u64 = 500_000;
 /// The last wait before it is given up, and some more.
 const LAST_WAIT_US: u64 = 45_000_000;
 

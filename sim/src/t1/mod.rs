@@ -27,6 +27,7 @@ mod roam;
 mod servers;
 mod sometimes;
 pub mod stage;
+mod starving;
 mod storage;
 mod tap;
 mod tier;

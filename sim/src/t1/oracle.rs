@@ -16,6 +16,7 @@ use super::again::Offered;
 use super::disk::{Disk, Place};
 use super::losses::{Losses, is_dtls};
 use super::plan::{Plan, TransferPlan};
+use super::starving::Starving;
 use crate::clock::Clock;
 use crate::net::Fate;
 use crate::oracle::{Broken, broken};
@@ -180,6 +181,7 @@ pub(super) struct Oracle {
     /// been sent again.
     lost_in_closing: bool,
     losses: Losses,
+    starving: Starving,
     /// When each side heard something last.
     heard: [u64; 2],
     /// When something came to each side last that carries data.
@@ -290,6 +292,11 @@ impl Oracle {
         self.lost_in_closing = self.lost_at.is_some_and(|at| at + RECOVERY_US > now);
     }
 
+    /// A side sends a datagram.
+    pub(super) fn on_sent(&mut self, now: u64, side: Side, contents: &[u8]) {
+        self.starving.on_sent(now, side, contents);
+    }
+
     /// What happened to a datagram on its way.
     pub(super) fn on_fates(&mut self, now: u64, contents: &[u8], fates: &[Fate]) {
         self.losses.on_fates(now, contents, fates);
@@ -309,6 +316,7 @@ impl Oracle {
     /// A datagram reaches a side.
     pub(super) fn on_arrival(&mut self, now: u64, to: Side, contents: &[u8]) {
         self.losses.on_arrival(contents);
+        self.starving.on_arrival(now, to, contents);
         self.heard[to.place()] = now;
         if contents.len() > SMALL && is_dtls(contents) {
             self.fed[to.place()] = now;
@@ -393,6 +401,10 @@ impl Oracle {
         }
         if self.is_crowded && error.code == HandshakeTimeout && !are_established {
             return Some(Excuse::Crowded);
+        }
+        let hearer = if error.from_peer { side.peer() } else { side };
+        if error.code == IdleTimeout && self.starving.explains(hearer) {
+            return Some(Excuse::Losses);
         }
         let may_give_up = match error.code {
             HandshakeTimeout => !are_established,

@@ -16,6 +16,7 @@ impl Run<'_> {
         let (now, place) = (self.world.now(), side.place());
         self.watch.on_datagram(now, side, datagram);
         readable::check(side, &datagram.contents)?;
+        self.oracle.on_sent(now, side, &datagram.contents);
         self.checks.on_datagram(now, side, datagram, self.plan)?;
         if self.hosts[place].has_left(datagram.source) {
             return Ok(()); // Its socket is of no use any more.
