@@ -14,7 +14,7 @@ const BARE: usize = 70;
 const SENDINGS: u32 = 3;
 /// An acknowledgement waits no longer than this, by any clock. What is said later by itself is
 /// no answer.
-const ANSWERS_WITHIN_US: u64 = 300_000;
+const ANSWER_US: u64 = 300_000;
 /// Most answers that are remembered.
 const ANSWERS: usize = 16;
 /// What tells datagrams apart, through relays too: the end of a record is that of its seal.
@@ -27,7 +27,7 @@ struct Fed {
     sendings: u32,
     sent_at: u64,
     /// When something arrived last to which no answer has.
-    fed_at: Option<u64>,
+    arrived_at: Option<u64>,
     answers: VecDeque<[u8; TAIL]>,
 }
 
@@ -48,7 +48,7 @@ impl Starving {
             (fed.sendings, fed.sent_at) = (fed.sendings + 1, now);
         }
         let own = &mut self.sides[side.place()];
-        if own.fed_at.is_some_and(|at| now < at + ANSWERS_WITHIN_US)
+        if own.arrived_at.is_some_and(|at| now < at + ANSWER_US)
             && let Some(tail) = contents.last_chunk()
         {
             own.answers.truncate(ANSWERS - 1);
@@ -62,7 +62,7 @@ impl Starving {
             return;
         }
         if contents.len() > BARE {
-            self.sides[to.place()].fed_at = Some(now);
+            self.sides[to.place()].arrived_at = Some(now);
         }
         let other = &mut self.sides[to.peer().place()];
         if contents.last_chunk().is_some_and(|tail| other.answers.contains(tail)) {
@@ -117,7 +117,7 @@ mod tests {
         starving.on_arrival(0, SIDE.peer(), &record(20, 50));
         assert!(starving.explains(SIDE), "said before anything had arrived");
         starving.on_arrival(0, SIDE, &record(2, 100));
-        starving.on_sent(ANSWERS_WITHIN_US, SIDE, &record(22, 100));
+        starving.on_sent(ANSWER_US, SIDE, &record(22, 100));
         starving.on_arrival(0, SIDE.peer(), &record(22, 100));
         assert!(starving.explains(SIDE), "said by itself");
         starving.on_sent(0, SIDE, &record(21, 50));
