@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use passel_proto::storage::{StorageReply, StorageRequest};
 
-use super::again::{Cancel, Story};
+use super::again::Cancel;
 use super::planted::Planted;
 use super::{Happening, Run};
 use crate::oracle::{Broken, broken};
@@ -64,17 +64,18 @@ impl Run<'_> {
     /// belongs, and nothing else is.
     pub(super) fn check_disks(&mut self) -> Result<(), Broken> {
         // Whoever was not told, or died, has kept what there was of it.
-        let is_lost = |story: &Story| match story.cancel {
-            Cancel::Never => false,
-            Cancel::Wished => true,
-            Cancel::Told => self.connection > 0,
-        };
-        let may_leave = self.stories.iter().any(is_lost);
+        let may_leave = self.hosts.each_ref().map(|host| {
+            self.stories.iter().any(|story| match story.cancel {
+                Cancel::Never => false,
+                Cancel::Wished => true,
+                Cancel::Told => self.connection > 0 || host.dead,
+            })
+        });
         for side in Side::BOTH {
             let host = &mut self.hosts[side.place()];
             let left = if host.dead { 0 } else { host.disk.parts_left() };
             host.disk.park();
-            if left + host.disk.parts_left() > 0 && !may_leave {
+            if left + host.disk.parts_left() > 0 && !may_leave[side.place()] {
                 return broken("no part is left behind", format!("{side:?}"));
             }
             let stored: BTreeMap<_, _> = host.disk.stored().collect();
