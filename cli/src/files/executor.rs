@@ -93,10 +93,9 @@ impl Executor {
         transfer: TransferId,
         job: Job,
         hashes: bool,
-        deliver: impl FnMut(StorageReply) + Clone + Send + 'static,
+        mut deliver: impl FnMut(StorageReply) + Clone + Send + 'static,
     ) -> Self {
         let mut work = work(transfer, job, hashes, deliver.clone());
-        let mut deliver = deliver;
         let inline = move |request| work(request).into_iter().for_each(&mut deliver);
         Self { queue: None, thread: None, inline: Some(Box::new(inline)) }
     }

@@ -46,17 +46,22 @@ fn a_full_disk_ends_both_sides_with_what_to_do() {
     }
 }
 
+/// Starts a receiver under this limit of the shell's.
+fn receive_within(limit: &str, link: &str, room: &Room) -> Process {
+    let mut command = clean(std::process::Command::new("sh"));
+    command.args(["-c", &format!("ulimit {limit}; exec \"$@\""), "sh"]).arg(binary());
+    let mut command = receiving(command, link, &room.out());
+    command.arg("--yes");
+    Process::start("receiver", command)
+}
+
 #[test]
 fn a_file_above_what_the_disk_can_hold_in_one_fails_alone() {
     let room = Room::new();
     let (big, small) = (room.file("big", vec![b'x'; 8 << 20]), room.file("small", b"content"));
     let (sender, link) = send(&[&big, &small]);
-    let mut command = clean(std::process::Command::new("sh"));
     // In blocks of 512 bytes.
-    command.args(["-c", "ulimit -f 4096; exec \"$@\"", "sh"]).arg(binary());
-    let mut command = receiving(command, &link, &room.out());
-    command.arg("--yes");
-    let received = Process::start("receiver", command).end().expect(10);
+    let received = receive_within("-f 4096", &link, &room).end().expect(10);
     sender.end().expect(10);
     assert!(received.all().contains("too large for its disk"), "{}", received.all());
     assert_eq!(room.arrived(), ["small"]);
@@ -71,11 +76,7 @@ fn files_arrive_where_few_may_be_open() {
     }
     let directory = room.path("many");
     let (sender, link) = send(&[&directory]);
-    let mut command = clean(std::process::Command::new("sh"));
-    command.args(["-c", "ulimit -n 100; exec \"$@\"", "sh"]).arg(binary());
-    let mut command = receiving(command, &link, &room.out());
-    command.arg("--yes");
-    let received = Process::start("receiver", command).end().expect(0);
+    let received = receive_within("-n 100", &link, &room).end().expect(0);
     sender.end().expect(0);
     let arrived = room.out().join("many");
     assert_eq!(std::fs::read_dir(&arrived).unwrap().count(), FILES, "{}", received.all());

@@ -403,10 +403,8 @@ impl Oracle {
             return Some(Excuse::Crowded);
         }
         let hearer = if error.from_peer { side.peer() } else { side };
-        if error.code == IdleTimeout && self.starving.explains(hearer) {
-            return Some(Excuse::Losses);
-        }
         let may_give_up = match error.code {
+            IdleTimeout => self.starving.explains(hearer),
             HandshakeTimeout => !are_established,
             TransportFailed if error.text.contains("DTLS error: timeout") => {
                 !are_established || self.heard.iter().all(|at| at + RECOVERY_US > self.now)
